@@ -1,0 +1,1 @@
+"""Values only: the Hydra configuration of every job."""

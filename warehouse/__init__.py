@@ -1,0 +1,1 @@
+"""Arrow schemas, Parquet parts and DuckDB generations: everything that is kept."""
