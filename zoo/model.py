@@ -56,3 +56,12 @@ class Model:
     """Everything that was reported about it."""
     extra: Mapping[str, int | float | str] = field(default_factory=dict)
     """More catalogue columns (hyperparameters such as depth, width, batch_size); each becomes a column of `models`."""
+
+
+def catalogue_columns(model: Model) -> dict[str, int | float | str]:
+    """Extra catalogue columns of one model; raises ValueError when one would hide a column of the contract."""
+    taken = set(model.__slots__) & set(model.extra)
+    if taken:
+        msg = f"catalogue columns {sorted(taken)} of {model.model_id} have the names of fixed columns; rename them"
+        raise ValueError(msg)
+    return dict(model.extra)
