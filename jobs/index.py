@@ -1,0 +1,57 @@
+"""Worker side, first stage: open a checkpoint, name its layers, hash their bytes. Nothing is executed, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zoo.checkpoint import open_checkpoint
+from zoo.layers import layers
+from zoo.tensor import CheckpointError, Layer, Skip
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model to index."""
+
+    model_id: str
+    """Whose."""
+    path: str
+    """Checkpoint file or folder."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Content hashes known from an earlier run, by tensor name: those bytes are not read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What a checkpoint holds."""
+
+    model_id: str
+    """Whose."""
+    layers: tuple[tuple[Layer, str], ...]
+    """Every layer that can be analysed, with its content hash."""
+    skips: tuple[Skip, ...]
+    """Everything else, with reasons; one with tensor None when the file could not be read at all."""
+
+
+def index(candidate: Candidate) -> Indexed:
+    """Index one checkpoint; a file that cannot be read is a Skip, not an exception."""
+    from zoo.read import content_hash, is_finite
+
+    try:
+        checkpoint = open_checkpoint(candidate.path)
+    except CheckpointError as error:
+        return Indexed(candidate.model_id, (), (Skip(None, error.reason, error.detail, failed=True),))
+    found, skips = layers(checkpoint.tensors)
+    skips = [*checkpoint.skips, *skips]
+    hashed: list[tuple[Layer, str]] = []
+    for layer in found:
+        known = candidate.hashes.get(layer.ref.name)
+        try:
+            if known is None and not is_finite(layer.ref):
+                skips.append(Skip(layer.ref.name, "non_finite", "the tensor holds NaN or infinity", failed=True))
+            else:
+                hashed.append((layer, known or content_hash(layer.ref)))
+        except CheckpointError as error:
+            skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
+    return Indexed(candidate.model_id, tuple(hashed), tuple(skips))

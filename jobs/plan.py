@@ -1,0 +1,76 @@
+"""What to do with the layers of one model: which are missing, what they cost, which travel together. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from analysis.cost import Cost
+from analysis.records import Spectrum
+from zoo.tensor import TensorRef
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One distinct weight tensor to analyse."""
+
+    content_hash: str
+    """Identity of its bytes, dtype and shape."""
+    layer_type: str
+    """Decides how it unfolds: 'dense', 'conv2d', ..."""
+    ref: TensorRef
+    """Where its bytes are."""
+    cost: Cost
+    """Predicted work and memory."""
+    stored: tuple[tuple[str, Spectrum], ...] = ()
+    """Spectra that are kept already, by unfold rule: these need no weights."""
+
+
+def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
+    """Shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
+
+    Items that need different numbers of threads never share a shard. The order is the checkpoint's, so that neighbouring
+    bytes are read together and the same work gives the same shards on every run.
+    """
+    shards: list[tuple[Item, ...]] = []
+    open_shards: dict[int, list[Item]] = {}
+    for item in items:
+        if item.cost.seconds >= seconds:
+            shards.append((item,))
+            continue
+        shard = open_shards.setdefault(item.cost.threads, [])
+        if shard and sum(one.cost.seconds for one in shard) + item.cost.seconds > seconds:
+            shards.append(tuple(shard))
+            shard.clear()
+        shard.append(item)
+    return shards + [tuple(shard) for shard in open_shards.values() if shard]
+
+
+def fits(items: Iterable[Item], memory: int) -> tuple[list[Item], list[Item]]:
+    """Items whose predicted peak fits into `memory` bytes, and those that do not."""
+    small: list[Item] = []
+    large: list[Item] = []
+    for item in items:
+        (small if item.cost.peak_bytes <= memory else large).append(item)
+    return small, large
+
+
+def select(
+    names: Sequence[tuple[str, str]], globs: Sequence[str], limit: int | None, match: Callable[[str, str], bool]
+) -> list[int]:
+    """Positions of the (model_id, name) pairs that any glob matches, in order, at most `limit`; ValueError when none does."""
+    chosen = [
+        position
+        for position, (model_id, name) in enumerate(names)
+        if not globs or any(match(name, glob) or match(model_id, glob) for glob in globs)
+    ]
+    if not chosen:
+        msg = f"no model matches {', '.join(globs)}: expected globs on names such as {', '.join(name for _, name in names[:3])}"
+        raise ValueError(msg)
+    return chosen if limit is None else chosen[:limit]
+
+
+def digest(parts: Iterable[str]) -> str:
+    """Short name of what determines a piece of work."""
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=10).hexdigest()

@@ -1,0 +1,71 @@
+"""Types of every job's configuration: Hydra composes the values, these refuse what does not fit. They stop at `main`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ZooSettings:
+    """Which zoo."""
+
+    source: str = "digits"
+    name: str = "digits"
+    path: str | None = None
+    workers: int | None = None
+
+
+@dataclass
+class ClusterSettings:
+    """Where tasks run."""
+
+    executor: str = "ray"
+    address: str | None = None
+    cpus: int | None = None
+
+
+@dataclass
+class WarehouseSettings:
+    """Where results are kept."""
+
+    dir: str = "data"
+    keep: int = 3
+
+
+@dataclass
+class ScanSettings:
+    """Values of `scan`."""
+
+    zoo: ZooSettings = field(default_factory=ZooSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    profiles: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    limit: int | None = None
+    shard_seconds: float = 1.0
+    attempts: int = 2
+
+
+@dataclass
+class CatalogSettings:
+    """Values of `catalog`."""
+
+    zoo: ZooSettings = field(default_factory=ZooSettings)
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    models: list[str] = field(default_factory=list)
+    limit: int | None = None
+
+
+@dataclass
+class DescribeSettings:
+    """Values of `describe`."""
+
+    profiles: list[str] = field(default_factory=list)
+
+
+@dataclass
+class SqlSettings:
+    """Values of `sql`."""
+
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    format: str = "table"
