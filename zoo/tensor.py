@@ -1,4 +1,4 @@
-"""A tensor is a reference until a worker opens it: a path, a byte range, a dtype and a shape; never the bytes themselves."""
+"""A tensor is a reference until a worker opens it: a path, a byte range, a dtype and a shape; never the bytes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Skip:
     detail: str
     """What was found, and what to do."""
     failed: bool
-    """True when something is wrong (corrupt, unsupported, non-finite); False when the rule says so (bias, norm, ...)."""
+    """True when something is wrong (corrupt, unsupported, non-finite); False when a rule says so (bias, norm, ...)."""
 
 
 class CheckpointError(ValueError):

@@ -1,0 +1,21 @@
+"""What opening a checkpoint gives: references to its tensors, what was left out, and what its pickles named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo.tensor import Skip, TensorRef
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One opened checkpoint; headers were read, tensor bytes were not."""
+
+    format: str
+    """Key of zoo.formats.FORMATS, e.g. 'safetensors', 'torch_zip', 'huggingface'."""
+    tensors: tuple[TensorRef, ...]
+    """Every tensor of the model, in checkpoint order; a tensor's index here is its layer_id."""
+    skips: tuple[Skip, ...] = ()
+    """Tensors and containers that have no reference, each with its reason."""
+    globals_seen: tuple[str, ...] = ()
+    """Sorted 'module.name' of everything that the checkpoint's pickles referred to; none of it was imported."""

@@ -1,0 +1,58 @@
+"""Readers of checkpoints, one file a format; `open_checkpoint` picks one by what a file holds.
+
+A reader looks at headers only and gives references to tensors. None executes anything from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from zoo.checkpoint import Checkpoint
+from zoo.formats.huggingface import open_folder
+from zoo.formats.safetensors import open_safetensors
+from zoo.formats.signature import WITHOUT_READER, format_of
+from zoo.formats.torch_legacy import open_torch_legacy
+from zoo.formats.torch_zip import open_torch_zip
+from zoo.tensor import CheckpointError
+
+FORMATS: dict[str, Callable[[str], Checkpoint]] = {
+    "safetensors": open_safetensors,
+    "torch_zip": open_torch_zip,
+    "torch_legacy": open_torch_legacy,
+}
+"""Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
+
+
+def open_checkpoint(path: str) -> Checkpoint:
+    """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
+
+    Every failure is a CheckpointError whose reason is one of zoo.skip.REASONS: 'unreadable', 'unsafe',
+    'unsupported_format', 'no_tensors'.
+    """
+    where = str(Path(path).absolute())
+    checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
+    if not checkpoint.tensors:
+        left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
+        raise CheckpointError("no_tensors", f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
+    return replace(
+        checkpoint,
+        tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in checkpoint.tensors),
+        skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
+    )
+
+
+def _open_file(path: str) -> Checkpoint:
+    """Open one file by its format."""
+    name = format_of(path)
+    reader = FORMATS.get(name)
+    if reader is None:
+        detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"
+        raise CheckpointError("unsupported_format", detail)
+    return reader(path)
+
+
+def _encodable(name: str) -> str:
+    """A name that every table can hold: lone surrogates, which JSON and pickle allow, are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
