@@ -30,8 +30,9 @@ MAX_INDEX = 64 << 20
 
 
 def is_model_folder(folder: Path) -> bool:
-    """Whether a folder is one model: a config.json and weights under one of the usual names."""
-    return (folder / "config.json").is_file() and weights_of(folder) is not None
+    """Whether a folder is one model: weights under one of the usual names, with a config.json or an index."""
+    weights = weights_of(folder)
+    return weights is not None and (weights.suffix == ".json" or (folder / "config.json").is_file())
 
 
 def weights_of(folder: Path) -> Path | None:
