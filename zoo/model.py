@@ -22,6 +22,8 @@ class ReportedMetric:
     """Who reported it."""
     source_date: str | None = None
     """ISO date of the source, when known."""
+    text: str | None = None
+    """The value as its source wrote it, when that says more than the number, e.g. '81.2%' or '20.0 +- 1.2'."""
 
 
 @dataclass(frozen=True, slots=True)
