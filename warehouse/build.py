@@ -1,0 +1,239 @@
+"""Build a warehouse from all parts and publish it as a new generation, so that readers never block it nor it them.
+
+    DIR/warehouse-<gen>.duckdb  the generations, immutable;   DIR/warehouse.duckdb -> the newest
+
+Each file of sql/tables, sql/views, sql/macros makes the table, view or macro of its name; each of sql/checks must
+return no row, or nothing is published. Parts -> rows is a pure function: the same parts give the same rows in order.
+Not covered: what the parts are (parts.py), reading the result (query.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from warehouse.connect import connect, generations
+from warehouse.dictionary import Words, describe, extra_columns
+from warehouse.intact import reading
+from warehouse.parts import list_parts, sweep, sync_folder
+from warehouse.schema import PARTS, WRITTEN
+
+# In the order in which they need each other.
+TABLES = (
+    "runs",
+    "snapshots",
+    "models",
+    "reported_metrics_history",
+    "layers_history",
+    "skipped_history",
+    "layer_metrics_history",
+    "slice_metrics_history",
+    "spectra_index",
+    "study_results",
+)
+VIEWS = ("reported_metrics", "layers", "skipped", "layer_metrics", "slice_metrics", "spectra", "model_metrics")
+MACROS = ("kendall_tau_b", "spearman")
+COUNTED = "coalesce(l.status = 'success' AND l.layer_type IS DISTINCT FROM 'embedding', false)"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A published generation."""
+
+    path: Path
+    """Its file."""
+    generation: int
+    """Its number, one more than the one before."""
+    rows: dict[str, int]
+    """Rows of every table."""
+    broken: tuple[Path, ...]
+    """Damaged parts that were moved aside."""
+    seconds: float
+    """Time it took, waiting for another builder included."""
+
+
+class CheckError(RuntimeError):
+    """A new generation broke one of its own rules and was not published."""
+
+
+def build(directory: Path, keep: int = 3, memory_limit: str = "2GB") -> Built:
+    """Build from all parts of DIR and publish; DIR is made when missing, and an empty one gives an empty warehouse.
+
+    keep: generations to keep, at least 1; memory_limit: DuckDB's, beyond it sorts spill to DIR.
+    Raises ValueError on keep < 1 and CheckError when the new rows break a rule; the old generation then stays.
+    """
+    if keep < 1:
+        msg = f"keep must be at least 1 generation, got {keep}"
+        raise ValueError(msg)
+    began = time.monotonic()
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    with _alone(directory):
+        sweep(directory)
+        _clear(directory)
+        present = generations(directory)
+        number = present[-1][0] + 1 if present else 1
+        unfinished = directory / f"warehouse-{number:06d}.duckdb.tmp"
+        try:
+            broken = _fill(directory, unfinished, memory_limit)
+            rows = _verify(unfinished)
+        except BaseException:
+            _clear(directory)
+            raise
+        path = _publish(directory, unfinished, number)
+        for _, old in generations(directory)[:-keep]:
+            old.unlink()
+    return Built(path, number, rows, tuple(broken), time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Wait until no other builder, thread or process, works on DIR; the lock dies with its process."""
+    handle = os.open(directory / "build.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _clear(directory: Path) -> None:
+    """Remove what a killed builder left; only with the lock held."""
+    for path in directory.glob("warehouse-*.duckdb.tmp*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (directory / "warehouse.duckdb.new").unlink(missing_ok=True)
+
+
+def _fill(directory: Path, file: Path, memory_limit: str) -> list[Path]:
+    settings = {"memory_limit": memory_limit, "temp_directory": f"{file}.spill"}
+    with connect(file, settings=settings) as connection:
+        extra, broken = _load(connection, directory)
+        blanks = {"counted": COUNTED, "spectra_parts": _spectra_parts(directory)}
+        for name in TABLES:
+            _run(connection, f'CREATE TABLE "{name}" AS\n{_sql("tables", name)}')
+        for name in MACROS:
+            text = _sql("macros", name)
+            _run(connection, f'CREATE MACRO "{name}"{text[text.index("(xs") :]}')
+        for name in VIEWS:
+            blanks["means"] = _means(connection) if name == "model_metrics" else ""
+            text = _sql("views", name)
+            for blank, value in blanks.items():
+                text = text.replace("{" + blank + "}", value)
+            _run(connection, f'CREATE VIEW "{name}" AS\n{text}')
+        describe(connection, extra)
+        _run(connection, "CHECKPOINT")
+    return broken
+
+
+def _load(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[dict[str, dict[str, Words]], list[Path]]:
+    """Temporary tables raw_<kind> with all rows of a kind, and the words of its columns.
+
+    A part without rows leads every list: it gives the contract's columns when there are no parts, or older ones.
+    """
+    seeds = directory / "parts" / "contract"
+    seeds.mkdir(parents=True, exist_ok=True)
+    parts = list_parts(directory)
+    extra: dict[str, dict[str, Words]] = {}
+    broken: list[Path] = []
+    for kind in PARTS:
+        seed = _seed(seeds, kind)
+        columns = "* EXCLUDE (evals)" if kind == "spectra" else "*"
+        sql = f"SELECT {columns} FROM read_parquet($1, union_by_name = true, filename = true)"
+
+        def read(paths: list[Path], kind: str = kind, sql: str = sql, seed: Path = seed) -> dict[str, Words]:
+            files = [str(seed), *map(str, paths)]
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_{kind} AS {sql}", [files]).fetchall()
+            return extra_columns(connection, files)
+
+        extra[kind], aside = reading([part.path for part in parts if part.kind == kind], read)
+        broken += aside
+    return extra, broken
+
+
+def _seed(folder: Path, kind: str) -> Path:
+    path = folder / f"{kind}.parquet"
+    beside = folder / f".{kind}.part"
+    pq.write_table(PARTS[kind].append(WRITTEN).empty_table(), beside)
+    beside.replace(path)
+    return path
+
+
+def _spectra_parts(directory: Path) -> str:
+    """A list literal: the part without rows, and all others once there is one (an empty glob is an error)."""
+    parts = directory / "parts"
+    names = [str(parts / "contract" / "spectra.parquet")]
+    if any(part.kind == "spectra" for part in list_parts(directory)):
+        literal = re.sub(r"([*?\[])", r"[\1]", str(parts))  # signs of a pattern in the folder's own name
+        names.append(f"{literal}/models/*/spectra-*.parquet")
+    return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
+
+
+def _means(connection: duckdb.DuckDBPyConnection) -> str:
+    """An average for every DOUBLE column of layer_metrics, under the column's own name."""
+    sql = """SELECT column_name FROM duckdb_columns()
+             WHERE table_name = 'layer_metrics_history' AND data_type = 'DOUBLE' ORDER BY column_index"""
+    names = ['"' + name.replace('"', '""') + '"' for (name,) in connection.execute(sql).fetchall()]
+    return ",\n    ".join(f"avg(l.{name}) FILTER (WHERE {COUNTED}) AS {name}" for name in names)
+
+
+def _verify(file: Path) -> dict[str, int]:
+    """Reopen the closed file as a reader would and run every check; returns the rows of every table."""
+    with connect(file, read_only=True) as connection:
+        folder = resources.files("warehouse") / "sql" / "checks"
+        queries = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")}
+        for name, sql in sorted({**queries, **_finite(connection)}.items()):
+            if wrong := connection.execute(sql).fetchmany(3):
+                connection.execute("SELECT 1").fetchall()
+                msg = f"not published: check {name} found rows such as {wrong}; the older warehouse stays"
+                raise CheckError(msg)
+        counts = {}
+        for name in TABLES:
+            counts[name] = connection.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0][0]
+    return counts
+
+
+def _finite(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """A check for every table with DOUBLE columns: no NaN and no infinity, NULL is the word for no number."""
+    sql = """SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
+             WHERE NOT internal AND data_type IN ('DOUBLE', 'FLOAT')
+                 AND table_name IN (SELECT table_name FROM duckdb_tables())
+             GROUP BY table_name ORDER BY table_name"""
+    checks = {}
+    for table, columns in connection.execute(sql).fetchall():
+        wrong = " OR ".join('NOT isfinite("{}")'.format(name.replace('"', '""')) for name in columns)
+        checks[f"{table}_is_finite"] = f'SELECT * FROM "{table}" WHERE {wrong}'
+    return checks
+
+
+def _publish(directory: Path, unfinished: Path, number: int) -> Path:
+    path = directory / f"warehouse-{number:06d}.duckdb"
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    link = directory / "warehouse.duckdb.new"
+    link.symlink_to(path.name)  # relative: the folder may be moved
+    link.replace(directory / "warehouse.duckdb")
+    sync_folder(directory)
+    return path
+
+
+def _sql(folder: str, name: str) -> str:
+    return (resources.files("warehouse") / "sql" / folder / f"{name}.sql").read_text()
+
+
+def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    connection.execute(sql).fetchall()  # drained: an unread result would block the next statement

@@ -1,0 +1,49 @@
+"""Settings of every DuckDB connection, and where the generations of a warehouse lie."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import duckdb
+
+# Nothing ever reaches for the network: json, parquet and icu are linked into the wheel.
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "threads": str(min(4, os.cpu_count() or 1)),
+}
+GENERATION = re.compile(r"warehouse-(\d+)\.duckdb")
+
+
+def connect(
+    path: str | Path = ":memory:", read_only: bool = False, settings: dict[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """DuckDB with SETTINGS and more, times shown in UTC; the caller closes it."""
+    connection = duckdb.connect(str(path), read_only=read_only, config=SETTINGS | (settings or {}))
+    connection.execute("SET TimeZone = 'UTC'").fetchall()
+    return connection
+
+
+def generations(directory: Path) -> list[tuple[int, Path]]:
+    """Published generations (number, path), oldest first; empty without a folder."""
+    if not directory.is_dir():
+        return []
+    found = ((GENERATION.fullmatch(path.name), path) for path in directory.iterdir())
+    return sorted((int(match.group(1)), path) for match, path in found if match)
+
+
+def newest(directory: Path) -> Path:
+    """Path of the generation that `warehouse.duckdb` points at.
+
+    The name with its number is opened, never the link: DuckDB keeps one instance a path in a process, and would go on
+    serving the old generation through the same name. Raises ValueError when there is no warehouse.
+    """
+    link = directory / "warehouse.duckdb"
+    if link.is_symlink() and link.exists():
+        return link.resolve()
+    if found := generations(directory):  # killed between the rename and the new link, on the first build
+        return found[-1][1].resolve()
+    msg = f"no warehouse at {directory}: run 'zoospectra scan warehouse.dir={directory}' first"
+    raise ValueError(msg)

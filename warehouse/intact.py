@@ -1,0 +1,53 @@
+"""Damaged parts: found when a query stumbles over one, moved aside as `.broken`, reported, never fatal.
+
+Only a failing disk makes one, since parts appear by rename; so nothing is checked until a read fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+def is_intact(path: Path) -> bool:
+    """Whether every page of a Parquet file can be read and matches its checksum."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for _ in file.iter_batches():
+                pass
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged part to `<name>.broken`, out of every listing; returns the new path."""
+    aside = path.with_name(path.name + ".broken")
+    path.replace(aside)
+    log.warning("damaged part moved aside: %s; the next scan recomputes what it held", aside)
+    return aside
+
+
+def reading(paths: list[Path], read: Callable[[list[Path]], Result]) -> tuple[Result, list[Path]]:
+    """read(paths); when DuckDB fails on damaged parts, they are moved aside and the rest is read again.
+
+    Returns the result and the parts moved aside. A failure that no damaged part explains is raised.
+    """
+    try:
+        return read(paths), []
+    except duckdb.Error:
+        damaged = [path for path in paths if path.exists() and not is_intact(path)]
+        left = [path for path in paths if path.exists() and path not in damaged]
+        if len(left) == len(paths):
+            raise
+    aside = [set_aside(path) for path in damaged]
+    return read(left), aside

@@ -1,0 +1,194 @@
+"""Immutable Parquet parts, the truth the warehouse is built from: written beside, fsynced, renamed into place.
+
+DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   layers, skipped, spectra, layer_metrics, slice_metrics
+DIR/parts/catalog/<kind>-<key>.parquet                     models, reported_metrics
+DIR/parts/runs/<run_id>.parquet, DIR/parts/studies/<kind>-<key>.parquet
+
+The key is what determines the content; writing the same key again replaces the part atomically. All layers of a model
+revision belong in one part, and so do all its skips: the newest part of a revision stands for the whole of it.
+Not covered: reading what is there (known.py), damaged parts (intact.py).
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
+
+PER_MODEL = frozenset({"layers", "skipped", "spectra", "layer_metrics", "slice_metrics"})
+FOLDERS = {"models": "catalog", "reported_metrics": "catalog", "runs": "runs", "study_results": "studies"}
+SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
+STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost its writer
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """One finished part."""
+
+    kind: str
+    """Kind, a key of warehouse.schema.PARTS."""
+    path: Path
+    """Absolute path."""
+
+
+def slug(model_id: str) -> str:
+    """Folder name of a model: at most 60 safe characters and 12 hex digits of its hash; never climbs."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", model_id).strip(".-")[:60]
+    return f"{safe or 'model'}-{hashlib.sha256(model_id.encode()).hexdigest()[:12]}"
+
+
+def part_path(directory: Path, kind: str, key: str, model_id: str | None = None) -> Path:
+    """Where a part of this kind and key lies; raises ValueError on an unknown kind, an unsafe key, no model."""
+    if kind not in PARTS:
+        msg = f"unknown kind of part {kind!r}; known: {', '.join(PARTS)}"
+        raise ValueError(msg)
+    if not SAFE.fullmatch(key):
+        msg = f"part key {key!r} is not a plain file name (letters, digits, . _ -, at most 120); pass a digest"
+        raise ValueError(msg)
+    if (model_id is not None) != (kind in PER_MODEL):
+        msg = f"parts of kind {kind!r} {'need a' if kind in PER_MODEL else 'take no'} model_id, got {model_id!r}"
+        raise ValueError(msg)
+    parts = directory.resolve() / "parts"
+    name = f"{key}.parquet" if kind == "runs" else f"{kind}-{key}.parquet"
+    return parts / "models" / slug(model_id) / name if model_id is not None else parts / FOLDERS[kind] / name
+
+
+def conform(kind: str, table: pa.Table) -> pa.Table:
+    """The table with the contract's columns first, cast to their types, missing ones NULL, extra ones kept.
+
+    Raises ValueError on a NULL key, a NaN or infinity, a reserved or doubled name, an extra column without words.
+    """
+    contract = PARTS[kind]
+    _check_names(kind, table)
+    arrays, fields = [], []
+    for column in contract:
+        present = column.name in table.column_names
+        array = table[column.name].cast(column.type) if present else pa.nulls(len(table), column.type)
+        arrays.append(array)
+        fields.append(column)
+        if not column.nullable and array.null_count:
+            msg = f"{kind}.{column.name} has {array.null_count} NULL values; it identifies the row and must be given"
+            raise ValueError(msg)
+    for column in table.schema:
+        if column.name not in contract.names:
+            unit_and_comment(column)
+            arrays.append(table[column.name])
+            fields.append(column)
+    for column, array in zip(fields, arrays, strict=True):
+        _check_finite(f"{kind}.{column.name}", array)
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _check_names(kind: str, table: pa.Table) -> None:
+    names = [name.lower() for name in table.column_names]  # DuckDB does not tell N from n
+    wrong = {name for name in names if names.count(name) > 1}
+    wrong |= set(names) & (RESERVED.get(kind, frozenset()) | {"written", "filename"})
+    contract = {name.lower(): name for name in PARTS[kind].names}
+    wrong |= {name for name in table.column_names if contract.get(name.lower(), name) != name}
+    if wrong:
+        msg = f"columns {sorted(wrong)} of a {kind} part are reserved or doubled (case does not count); rename them"
+        raise ValueError(msg)
+
+
+def _check_finite(name: str, array: pa.ChunkedArray | pa.Array) -> None:
+    values = pc.list_flatten(array) if pa.types.is_list(array.type) else array
+    if pa.types.is_floating(values.type) and pc.all(pc.is_finite(values)).as_py() is False:
+        msg = f"{name} holds NaN or infinity; the warehouse takes NULL with a status instead"
+        raise ValueError(msg)
+
+
+def write(directory: Path, kind: str, key: str, table: pa.Table, model_id: str | None = None) -> Path:
+    """Write one part so that it is there completely or not at all, also after a kill or a power cut; returns its path.
+
+    The same key replaces the part. Raises ValueError as part_path and conform do.
+    """
+    path = part_path(directory, kind, key, model_id)
+    now = pa.scalar(datetime.datetime.now(datetime.UTC), WRITTEN.type)
+    table = conform(kind, table)
+    table = table.append_column(WRITTEN, pa.repeat(now, len(table)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    try:
+        with beside.open("wb") as file:
+            _write_parquet(kind, table, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            beside.unlink()
+    sync_folder(path.parent)
+    return path
+
+
+def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
+    if kind == "spectra":
+        # Eigenvalues hardly repeat: split into byte planes zstd takes a fifth off, plain it would add a fifth.
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            use_dictionary=False,
+            column_encoding={"evals.list.element": "BYTE_STREAM_SPLIT"},
+            write_page_checksum=True,
+        )
+    else:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def list_parts(directory: Path) -> list[Part]:
+    """Every finished part, sorted by kind and path; empty when there is no such folder."""
+    root = directory.resolve() / "parts"
+    found = [Part("runs", path) for path in _parquet_files(root / "runs")]
+    folders = [root / "catalog", root / "studies", *_folders(root / "models")]
+    for folder in folders:
+        for path in _parquet_files(folder):
+            kind = path.name.split("-", 1)[0]
+            if kind in PARTS:
+                found.append(Part(kind, path))
+    return sorted(found)
+
+
+def _parquet_files(folder: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".parquet") and not entry.name.startswith("."):
+                yield Path(entry.path)
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        yield from (Path(entry.path) for entry in entries if entry.is_dir())
+
+
+def sweep(directory: Path, age: float = STALE) -> int:
+    """Remove half-written .part files older than `age` seconds, left by killed writers; returns how many."""
+    limit, removed = time.time() - age, 0
+    for path in (directory.resolve() / "parts").glob("**/.*.part"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime <= limit:
+                path.unlink()
+                removed += 1
+    return removed

@@ -1,0 +1,1 @@
+SELECT model_id, revision, count(*) AS rows FROM models GROUP BY ALL HAVING count(*) > 1

@@ -1,0 +1,39 @@
+-- One row per model revision. Its words are those of the newest catalogue that lists it; the newest revision is `latest`.
+-- Revisions that only parts of layers know are kept, without catalogue columns.
+WITH listed AS (
+    SELECT m.*, s.first_seen, s.last_seen
+    FROM raw_models AS m
+    JOIN snapshots AS s USING (snapshot)
+),
+span AS (
+    SELECT model_id, revision, min(first_seen) AS first_seen, max(last_seen) AS last_seen
+    FROM listed
+    GROUP BY ALL
+),
+newest AS (
+    SELECT * EXCLUDE (filename, first_seen, last_seen)
+    FROM listed
+    QUALIFY row_number()
+        OVER (PARTITION BY model_id, revision ORDER BY last_seen DESC, written DESC, snapshot DESC, filename) = 1
+),
+tensors AS (
+    -- A tensor split into several layers (fused q, k, v) counts once.
+    SELECT model_id, revision, tensor, max(params) AS params, max(written) AS written
+    FROM raw_layers
+    GROUP BY ALL
+),
+sizes AS (
+    SELECT model_id, revision, sum(params)::BIGINT AS params, max(written) AS measured
+    FROM tensors
+    GROUP BY ALL
+)
+SELECT * EXCLUDE (written, measured),
+    row_number() OVER (
+        PARTITION BY model_id
+        ORDER BY last_seen DESC NULLS LAST, first_seen DESC NULLS LAST, coalesce(written, measured) DESC,
+            revision DESC
+    ) = 1 AS latest
+FROM newest
+LEFT JOIN span USING (model_id, revision)
+FULL JOIN sizes USING (model_id, revision)
+ORDER BY model_id, first_seen, revision

@@ -1,0 +1,5 @@
+-- One row per run.
+SELECT * EXCLUDE (written, filename)
+FROM raw_runs
+QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY written DESC, filename) = 1
+ORDER BY started, run_id

@@ -1,0 +1,2 @@
+-- Metrics of the slices of the latest revision of each model, for profiles that work per slice.
+SELECT * EXCLUDE (latest) FROM slice_metrics_history WHERE latest
