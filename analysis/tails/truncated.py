@@ -1,7 +1,7 @@
 """Power law with an exponential cut-off, p(x) = C x^-alpha exp(-Lambda x) on x >= xmin.
 
 C = Lambda^(1-alpha) / Gamma(1 - alpha, Lambda xmin). In t = x / xmin and lam = Lambda xmin it is an exponential family
-with statistics (ln t, t), so the log-likelihood is concave in (alpha, lam) and damped Newton steps find its one maximum.
+with statistics (ln t, t): the log-likelihood is concave in (alpha, lam), and damped Newton steps find its maximum.
 The power law is its edge lam = 0: the optimality condition there is checked in closed form first, and the result's
 likelihood is never below the power law's. Clauset, Shalizi, Newman 2009, table 2.1.
 """
