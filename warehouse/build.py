@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from warehouse.connect import connect, generations
+from warehouse.connect import connect, generations, literal
 from warehouse.dictionary import Words, describe, extra_columns
 from warehouse.intact import reading
 from warehouse.parts import list_parts, sweep, sync_folder
@@ -177,8 +176,7 @@ def _spectra_parts(directory: Path) -> str:
     parts = directory / "parts"
     names = [str(parts / "contract" / "spectra.parquet")]
     if any(part.kind == "spectra" for part in list_parts(directory)):
-        literal = re.sub(r"([*?\[])", r"[\1]", str(parts))  # signs of a pattern in the folder's own name
-        names.append(f"{literal}/models/*/spectra-*.parquet")
+        names.append(f"{literal(parts)}/models/*/spectra-*.parquet")
     return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
 
 
@@ -196,8 +194,7 @@ def _verify(file: Path) -> dict[str, int]:
         folder = resources.files("warehouse") / "sql" / "checks"
         queries = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")}
         for name, sql in sorted({**queries, **_finite(connection)}.items()):
-            if wrong := connection.execute(sql).fetchmany(3):
-                connection.execute("SELECT 1").fetchall()
+            if wrong := connection.execute(f"SELECT * FROM ({sql}\n) LIMIT 3").fetchall():
                 msg = f"not published: check {name} found rows such as {wrong}; the older warehouse stays"
                 raise CheckError(msg)
         counts = {}

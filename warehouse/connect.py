@@ -26,6 +26,11 @@ def connect(
     return connection
 
 
+def literal(path: Path) -> str:
+    """The path as a pattern that matches only itself: a folder may be called 'runs [2026]'."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
 def generations(directory: Path) -> list[tuple[int, Path]]:
     """Published generations (number, path), oldest first; empty without a folder."""
     if not directory.is_dir():

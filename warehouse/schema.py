@@ -13,7 +13,7 @@ TEXT = pa.string()
 INT = pa.int64()
 REAL = pa.float64()
 BOOL = pa.bool_()
-TIME = pa.timestamp("us", tz="UTC")
+TIME = pa.timestamp("us")  # always UTC; with a zone DuckDB's fetchall would need pytz
 
 
 def field(name: str, type_: pa.DataType, unit: str, comment: str, nullable: bool = True) -> pa.Field:

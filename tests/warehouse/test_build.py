@@ -99,7 +99,8 @@ def test_a_retrained_file_shows_only_its_latest_revision_and_history_keeps_both(
     assert rows(filled.directory, "SELECT count(*) FROM skipped")[0] == (0,)
     assert rows(filled.directory, "SELECT count(*) FROM reported_metrics")[0] == (0,)
     assert rows(filled.directory, "SELECT count(*) FROM reported_metrics_history")[0] == (1,)
-    seen = "SELECT revision, day(first_seen), day(last_seen), params, latest FROM models WHERE model_id = 'local/a' ORDER BY 1"
+    seen = """SELECT revision, day(first_seen), day(last_seen), params, latest FROM models
+              WHERE model_id = 'local/a' ORDER BY 1"""
     assert rows(filled.directory, seen) == [("r1", 1, 1, 64, False), ("r2", 2, 2, 32, True)]
 
 
@@ -169,7 +170,8 @@ def test_every_column_of_every_table_has_a_unit_and_a_comment(filled) -> None:
     assert [e.comment for e in entries if (e.table, e.column) == ("layer_metrics", "hill_k2")] == [
         "Hill estimator at half of the spectrum"
     ]
-    uncommented = "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL"
+    uncommented = """SELECT table_name FROM duckdb_tables() WHERE comment IS NULL
+        UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL"""
     assert rows(filled.directory, uncommented) == []
 
 
