@@ -1,0 +1,74 @@
+"""What a layer's spectrum costs, from shapes alone: for planning shards before anything is read.
+
+Estimates, good to a factor of two. Not covered: reading and decoding the bytes, fits (milliseconds), and GPUs.
+
+Legend: S matrices of N x M, N >= M.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.spectrum import BLOCK_BYTES, SVD_M
+
+# Gflop/s of float64 work on one core by M, measured with spectrum() on a 2-core EPYC (AVX-512): small matrices are
+# bound by calls and memory, the tridiagonalisation of large ones by memory.
+RATES = ((16, 0.8e9), (64, 4e9), (256, 14e9), (768, 27e9), (4096, 27e9))
+# Seconds a call of spectrum() takes on a 1 x 1 matrix.
+CALL_SECONDS = 1e-4
+# A nearly square matrix of M <= SVD_M may need singular values after the Gram matrix: every tenth to third does, and
+# they take six times as long.
+SVD_FACTOR = 2.0
+SQUARE = 1.2
+# Above this M a matrix takes seconds and threads help it (2.2 against 3.7 s at 4096); below, several at once is faster.
+ONE_THREAD_M = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Resources of one layer's spectrum."""
+
+    flops: float
+    """Floating-point operations."""
+    bytes_read: int
+    """Bytes of the stored weights."""
+    peak_bytes: int
+    """Memory beyond the stored weights at the worst moment, bytes."""
+    seconds: float
+    """Time with the stated threads, seconds."""
+    threads: int
+    """BLAS threads to give it; depends on the shape alone, so that results do not depend on the executor."""
+
+
+def cost(N: int, M: int, S: int, itemsize: int) -> Cost:
+    """Cost of the spectrum of S matrices of N x M, stored with itemsize bytes an element.
+
+    Symmetric rank-k update N M^2, eigenvalues 4/3 M^3 flops each. Raises ValueError unless N >= M >= 1 and S >= 1.
+    """
+    if not (N >= M >= 1 and S >= 1 and itemsize >= 1):
+        msg = f"expected N >= M >= 1, S >= 1 and itemsize >= 1, got N={N}, M={M}, S={S}, itemsize={itemsize}"
+        raise ValueError(msg)
+    flops = S * (N * M**2 + 4 / 3 * M**3)
+    threads = 1 if M <= ONE_THREAD_M else 2
+    again = SVD_FACTOR if M <= SVD_M and N <= SQUARE * M else 1.0
+    seconds = CALL_SECONDS + flops / _rate(M) * again / (1.6 if threads > 1 else 1.0)
+    return Cost(flops, S * N * M * itemsize, _peak_bytes(N, M, S), seconds, threads)
+
+
+def _rate(M: int) -> float:
+    """Flop/s on one core, interpolated linearly in M between the measured sizes."""
+    sizes, rates = zip(*RATES, strict=True)
+    return float(np.interp(M, sizes, rates))
+
+
+def _peak_bytes(N: int, M: int, S: int) -> int:
+    """Gram path: one block, the Gram matrix and the solver's copy; singular values: a block of 4 M rows, twice
+    copied.
+    """
+    matrix = 8 * M * M
+    block = min(8 * N * M * S, max(BLOCK_BYTES, 8 * 256 * M))
+    gram = block + 3 * matrix
+    svd = 3 * min(8 * N * M, max(BLOCK_BYTES, 4 * matrix)) + 2 * matrix if M <= SVD_M else 0
+    return max(gram, svd) + 8 * S * M + (4 << 20)

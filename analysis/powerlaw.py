@@ -1,0 +1,180 @@
+"""Power-law fits of the tail of a spectrum: rho(x) ~ x^-alpha for x >= xmin, no upper cut-off.
+
+Three rules: 'weightwatcher' (WeightWatcher 0.7.7), 'natcomm2021' (the powerlaw package as WeightWatcher 0.2.7 called
+it, behind the tables of Martin, Peng and Mahoney, Nature Communications 2021) and 'corrected' (ours). All choose xmin
+among the data by the smallest Kolmogorov-Smirnov distance (Clauset, Shalizi and Newman, SIAM Review 51, 2009). Not
+covered: truncated laws and other distributions, and how sure the numbers are.
+
+Legend: x the K values, ascending; tail i is x[i:], n = K - i its size, S = sum of ln(x_j / x_i) over the tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.records import Fit, FloatArray, Status
+from analysis.search import Candidates, IntArray, distance, nearest
+
+# WeightWatcher 0.7.7: data below this size has a rule of its own, which wants tails of at least SMALL_TAIL values
+# whose S exceeds SMALL_SUM.
+SMALL_K = 20
+SMALL_TAIL = 8
+SMALL_SUM = 1e-12
+# ln(xmax / xmin) below which the spread is rounding of the eigenvalues (good to about 1e-15), not a tail.
+FLAT = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Every candidate of one fit: what the choice of xmin was made from."""
+
+    xmin: FloatArray
+    """(C,), ascending: the tail starts."""
+    alpha: FloatArray
+    """(C,): exponent of each tail."""
+    D: FloatArray
+    """(C,): Kolmogorov-Smirnov distance of each tail, in [0, 1]."""
+    n_tail: IntArray
+    """(C,): number of values of each tail."""
+
+
+def fit_powerlaw(x: FloatArray, rule: str = "weightwatcher", **options: float) -> Fit:
+    """Fit the tail of x, shape (K,), positive, finite and ascending, under one of RULES.
+
+    Equivalent to `weightwatcher.WW_powerlaw.pl_fit(x)` and to `powerlaw.Fit(x, xmax=max(x))` (below 2.0) for the
+    first two rules, to rounding; the search is exact but does not evaluate every candidate. Options are those of the
+    rule. Raises ValueError for an unknown rule or option and for data that is not as stated; a fit that fails is a
+    status.
+    """
+    tails = _candidates(x, rule, options)
+    if isinstance(tails, Status):
+        return Fit(status=tails)
+    winner, found = nearest(tails)
+    if found >= 1.0:
+        return Fit(status=Status.DEGENERATE)
+    slope, n = float(tails.slope[winner]), int(tails.size[winner])
+    return Fit(
+        status=Status.SUCCESS,
+        alpha=1.0 + slope,
+        xmin=float(x[tails.first[winner]]),
+        xmax=float(x[-1]),
+        D=found,
+        sigma=slope / float(np.sqrt(n)),
+        n_tail=n,
+    )
+
+
+def curve(x: FloatArray, rule: str = "weightwatcher", **options: float) -> Curve:
+    """Exponent and distance of every candidate xmin, evaluated fully: O(K^2), for figures and checks.
+
+    Same arguments and errors as `fit_powerlaw`; the arrays are empty where there is no candidate.
+    """
+    tails = _candidates(x, rule, options)
+    if isinstance(tails, Status):
+        return Curve(xmin=x[:0], alpha=x[:0], D=x[:0], n_tail=np.zeros(0, dtype=np.int64))
+    return Curve(
+        xmin=x[tails.first],
+        alpha=1.0 + tails.slope,
+        D=np.array([distance(tails, c) for c in range(len(tails.first))]),
+        n_tail=tails.size.astype(np.int64),
+    )
+
+
+def _candidates(x: FloatArray, rule: str, options: dict[str, float]) -> Candidates | Status:
+    """Check the data and ask the rule for its candidates, or for the reason why there are none."""
+    if rule not in RULES:
+        msg = f"unknown power-law rule {rule!r}; known rules: {', '.join(sorted(RULES))}"
+        raise ValueError(msg)
+    known = RULES[rule].__kwdefaults__ or {}
+    if unknown := sorted(set(options) - set(known)):
+        msg = f"unknown options {unknown} of power-law rule {rule!r}; known options: {sorted(known)}"
+        raise ValueError(msg)
+    if x.ndim != 1 or (len(x) and not (x[0] > 0 and x[-1] < np.inf and np.all(x[1:] >= x[:-1]))):
+        msg = (
+            f"expected a sorted vector of positive finite numbers, got shape {x.shape}; sort, and filter by a threshold"
+        )
+        raise ValueError(msg)
+    if len(x) <= 1:
+        return Status.TOO_FEW
+    logs = _logs(x)
+    return Status.DEGENERATE if logs[-1] <= FLAT else RULES[rule](x, logs, **options)
+
+
+def _logs(x: FloatArray) -> FloatArray:
+    """ln(x / x_0), exact for values close together and for any scale."""
+    with np.errstate(over="ignore"):
+        excess = (x - x[0]) / x[0]
+    logs: FloatArray = np.log1p(excess) if excess[-1] < np.inf else np.log(x) - np.log(x[0])
+    return logs
+
+
+def _sums(logs: FloatArray) -> FloatArray:
+    """S of every tail but the last, (K-1,): sums of gaps only, so that nothing cancels and ties give exactly 0."""
+    above = np.arange(len(logs) - 1, 0, -1.0)
+    return np.cumsum((above * np.diff(logs))[::-1])[::-1]
+
+
+def _tails(logs: FloatArray, first: IntArray, sums: FloatArray, *, bias: float) -> Candidates | Status:
+    """Candidates with alpha - 1 = (n - bias) / S; a constant tail (S = 0) has distance 1 by definition and is left
+    out.
+    """
+    first = first[sums[first] > 0]
+    if not len(first):
+        return Status.DEGENERATE
+    size = (len(logs) - first).astype(np.float64)
+    return Candidates(logs=logs, first=first, size=size, slope=(size - bias) / sums[first])
+
+
+def _weightwatcher(x: FloatArray, logs: FloatArray) -> Candidates | Status:
+    """WeightWatcher 0.7.7: every index but the last, alpha = 1 + n / S; small data goes by `_weightwatcher_small`."""
+    if len(x) < SMALL_K:
+        return _weightwatcher_small(logs)
+    return _tails(logs, np.arange(len(x) - 1), _sums(logs), bias=0.0)
+
+
+def _weightwatcher_small(logs: FloatArray) -> Candidates | Status:
+    """K < 20: tails of at least 8 values, alpha = 1 + (n - 1) / S; fewer than 8 values in all are one tail.
+
+    The documented objective, D - 0.868 / sqrt(n), does not decide: the code takes the smallest D afterwards.
+    """
+    first = np.arange(max(1, len(logs) - SMALL_TAIL + 1))
+    sums = _sums(logs)
+    return _tails(logs, first[sums[first] > SMALL_SUM], sums, bias=1.0)
+
+
+def _natcomm2021(x: FloatArray, logs: FloatArray) -> Candidates | Status:
+    """As powerlaw 1.4.6 with xmax = max(x): distinct values but the largest, alpha = 1 + n / S, F normalised at xmax.
+
+    The exponent is that of the law without an upper end, its distance that of the law cut at xmax.
+    """
+    first = np.append(0, 1 + np.flatnonzero(x[1:] > x[:-1]))[:-1]
+    tails = _tails(logs, first, _sums(logs), bias=0.0)
+    if isinstance(tails, Status):
+        return tails
+    whole = -np.expm1(-tails.slope * (logs[-1] - logs[tails.first]))
+    return Candidates(tails.logs, tails.first, tails.size, tails.slope, scale=1.0 / whole)
+
+
+def _corrected(x: FloatArray, logs: FloatArray, *, min_tail: int = 8, bias: float = 2.0) -> Candidates | Status:
+    """Ours: distinct values, tails of at least min_tail values, and one estimator for every K.
+
+    alpha = 1 + (n - 2) / S is free of bias when the data follows the law: with xmin the smallest of the n values, S
+    has a gamma distribution of shape n - 1. The other rules are high by a factor of n / (n - 2).
+    """
+    if min_tail <= bias or min_tail < 2:
+        msg = f"min_tail must exceed bias and 1, got min_tail={min_tail}, bias={bias}"
+        raise ValueError(msg)
+    if len(x) < min_tail:
+        return Status.TOO_FEW
+    first = np.append(0, 1 + np.flatnonzero(x[1:] > x[:-1]))
+    return _tails(logs, first[first <= len(x) - min_tail], _sums(logs), bias=bias)
+
+
+RULES: dict[str, Callable[..., Candidates | Status]] = {
+    "weightwatcher": _weightwatcher,
+    "natcomm2021": _natcomm2021,
+    "corrected": _corrected,
+}
