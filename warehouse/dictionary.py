@@ -86,9 +86,11 @@ def extra_columns(connection: duckdb.DuckDBPyConnection, files: list[str]) -> di
     sql = "SELECT DISTINCT value FROM parquet_kv_metadata($1) WHERE decode(key) = 'ARROW:schema' ORDER BY value"
     words: dict[str, Words] = {}
     for (value,) in connection.execute(sql, [files]).fetchall():
-        for column in pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value))):
-            if column.metadata:
-                words[column.name] = unit_and_comment(column)
+        try:
+            schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value, validate=True)))
+        except (ValueError, OSError, pa.ArrowException):  # words that cannot be read cost no numbers
+            continue
+        words |= {column.name: unit_and_comment(column) for column in schema if column.metadata}
     return words
 
 

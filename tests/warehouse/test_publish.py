@@ -1,0 +1,111 @@
+"""Publishing under fire: readers in other processes and this one, two builders at once, builders killed anywhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+from warehouse.build import build
+from warehouse.connect import generations
+from warehouse.query import open_newest, query
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = """
+import sys
+from pathlib import Path
+from warehouse.build import build
+print(build(Path(sys.argv[1])).generation)
+"""
+LOOP = """
+import sys
+from pathlib import Path
+from warehouse.build import build
+print("ready", flush=True)
+while True:
+    build(Path(sys.argv[1]))
+"""
+READER = """
+import sys, duckdb
+with duckdb.connect(sys.argv[1], read_only=True) as connection:
+    for line in sys.stdin:
+        print(connection.execute("SELECT count(*) FROM models").fetchall()[0][0], flush=True)
+"""
+
+
+def start(code: str, argument: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(argument)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_a_reader_in_another_process_keeps_its_snapshot_over_a_publish(filled) -> None:
+    build(filled.directory)
+    reader = start(READER, filled.directory / "warehouse.duckdb")
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+
+    def ask() -> int:
+        reader.stdin.write("\n")
+        reader.stdin.flush()
+        return int(reader.stdout.readline())
+
+    assert ask() == 2
+    filled.catalog("s2", [("local/c", "r1")])
+    for _ in range(2):
+        build(filled.directory, keep=1)
+    assert ask() == 2, "the file it has open is gone from the folder, not from the disk"
+    assert query(filled.directory, "FROM models").num_rows == 3
+    _, errors = reader.communicate(timeout=60)
+    assert reader.returncode == 0, errors
+
+
+def test_a_reader_in_this_process_does_not_hide_the_new_generation(filled) -> None:
+    build(filled.directory)
+    with open_newest(filled.directory) as old:
+        filled.catalog("s2", [("local/c", "r1")])
+        build(filled.directory)
+        assert query(filled.directory, "FROM models").num_rows == 3
+        assert old.execute("SELECT count(*) FROM models").fetchall() == [(2,)]
+
+
+def test_two_builders_at_once_both_land(filled) -> None:
+    both = [start(BUILD, filled.directory) for _ in range(2)]
+    outcomes = [builder.communicate(timeout=120) for builder in both]
+    assert [builder.returncode for builder in both] == [0, 0], outcomes
+    assert sorted(int(out) for out, _ in outcomes) == [1, 2]
+    assert [number for number, _ in generations(filled.directory)] == [1, 2]
+    assert query(filled.directory, "FROM layer_metrics").num_rows == 4
+
+
+def test_builders_killed_anywhere_leave_a_readable_warehouse(filled) -> None:
+    build(filled.directory)
+    before = query(filled.directory, "FROM layer_metrics")
+    for wait in (0.0, 0.15, 0.35, 0.5, 0.8):
+        builder = start(LOOP, filled.directory)
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == "ready\n"
+        time.sleep(wait)
+        builder.kill()
+        builder.communicate()
+        assert query(filled.directory, "FROM layer_metrics").equals(before)
+    built = build(filled.directory)
+    assert built.generation == generations(filled.directory)[-1][0]
+    assert query(filled.directory, "FROM layer_metrics").equals(before)
+    assert sorted(path.name for path in filled.directory.iterdir() if "tmp" in path.name or "new" in path.name) == []
+
+
+def test_the_published_file_needs_no_log_and_opens_with_plain_duckdb(filled) -> None:
+    build(filled.directory)
+    assert list(filled.directory.glob("*.wal")) == []
+    with duckdb.connect(str(filled.directory / "warehouse.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM spectra").fetchall() == [(6,)]
+        assert connection.execute("SELECT first_seen FROM models").fetchall()[0][0].year == 2026

@@ -1,0 +1,109 @@
+"""Ad-hoc SQL: reads everything, changes nothing, touches no other file, and fails in one clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from warehouse.build import build
+from warehouse.query import query
+
+
+@pytest.fixture
+def built(filled) -> Path:
+    build(filled.directory)
+    return filled.directory
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM layer_metrics",
+        "FROM models;",
+        "WITH x AS (SELECT 1 AS a) SELECT * FROM x",
+        "VALUES (1)",
+        "DESCRIBE layers",
+        "SHOW TABLES",
+        "SUMMARIZE layer_metrics",
+        "PIVOT layer_metrics ON profile USING avg(alpha)",
+        "EXPLAIN SELECT * FROM models",
+        "explain analyze select * from models",
+        "EXPLAIN (FORMAT json) SELECT 1",
+        "-- a note\nSELECT count(*) FROM spectra",
+        "SELECT now(), first_seen FROM models",
+    ],
+)
+def test_reading_statements_answer(built: Path, sql: str) -> None:
+    assert query(built, sql).num_columns > 0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO models (model_id) VALUES ('x')",
+        "UPDATE models SET model_id = 'x'",
+        "DELETE FROM models",
+        "DROP TABLE models",
+        "CREATE TABLE x AS SELECT 1",
+        "COPY models TO '{out}'",
+        "EXPLAIN ANALYZE COPY models TO '{out}'",
+        "/* x */ EXPLAIN ANALYZE COPY models TO '{out}'",
+        "EXPORT DATABASE '{out}'",
+        "ATTACH '{out}' AS other",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET threads = 1",
+        "PRAGMA database_list",
+        "CALL pragma_version()",
+        "CHECKPOINT",
+        "PREPARE p AS COPY models TO '{out}'",
+        "SELECT 1; DROP TABLE models",
+        "SELECT 1; SELECT 2",
+        "",
+        "   -- only a note",
+    ],
+)
+def test_anything_else_is_refused_in_one_line(built: Path, sql: str) -> None:
+    out = built / "parts" / "out.parquet"  # the one folder that a connection may touch
+    with pytest.raises(ValueError, match=r"refused|one SQL statement") as error:
+        query(built, sql.replace("{out}", str(out)))
+    assert "\n" not in str(error.value)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("source", ["read_text('{file}')", "read_csv('{file}')", "'{file}'", "glob('/etc/*')"])
+def test_no_other_file_can_be_read(built: Path, tmp_path: Path, source: str) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"Permission Error|Catalog Error"):
+        query(built, "FROM " + source.replace("{file}", str(secret)))
+
+
+def test_errors_are_one_line_with_candidates(built: Path) -> None:
+    with pytest.raises(ValueError, match=r'"alhpa" not found.*Candidate bindings:.*"alpha"') as error:
+        query(built, "SELECT alhpa FROM layer_metrics")
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="layer_metric does not exist! Did you mean"):
+        query(built, "FROM layer_metric")
+    with pytest.raises(ValueError, match=r"^Parser Error: syntax error at or near \"SELEC\"$"):
+        query(built, "SELEC 1")
+
+
+def test_no_warehouse_says_what_to_run(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match=r"no warehouse at .*: run 'zoospectra scan"):
+            query(folder, "SELECT 1")
+
+
+def test_the_link_lost_after_a_kill_is_no_loss(built: Path) -> None:
+    (built / "warehouse.duckdb").unlink()
+    assert query(built, "FROM models").num_rows == 2
+
+
+def test_the_catalogue_is_quoted_as_it_came(lake) -> None:
+    lake.catalog("s1", [('local/o\'neil "x" ü/../y', "r")])
+    build(lake.directory)
+    assert query(lake.directory, "SELECT model_id FROM models").to_pylist() == [
+        {"model_id": 'local/o\'neil "x" ü/../y'}
+    ]
