@@ -10,7 +10,7 @@ Legend: x the K values, ascending; tail i is x[i:], n = K - i its size, S = sum 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,8 +83,8 @@ def curve(x: FloatArray, rule: str = "weightwatcher", **options: float) -> Curve
     )
 
 
-def _candidates(x: FloatArray, rule: str, options: dict[str, float]) -> Candidates | Status:
-    """Check the data and ask the rule for its candidates, or for the reason why there are none."""
+def check_options(rule: str, options: Mapping[str, float]) -> None:
+    """Raise ValueError for an unknown rule, or an option that the rule does not have, naming the known ones."""
     if rule not in RULES:
         msg = f"unknown power-law rule {rule!r}; known rules: {', '.join(sorted(RULES))}"
         raise ValueError(msg)
@@ -92,6 +92,11 @@ def _candidates(x: FloatArray, rule: str, options: dict[str, float]) -> Candidat
     if unknown := sorted(set(options) - set(known)):
         msg = f"unknown options {unknown} of power-law rule {rule!r}; known options: {sorted(known)}"
         raise ValueError(msg)
+
+
+def _candidates(x: FloatArray, rule: str, options: dict[str, float]) -> Candidates | Status:
+    """Check the data and ask the rule for its candidates, or for the reason why there are none."""
+    check_options(rule, options)
     if x.ndim != 1 or (len(x) and not (x[0] > 0 and x[-1] < np.inf and np.all(x[1:] >= x[:-1]))):
         msg = (
             f"expected a sorted vector of positive finite numbers, got shape {x.shape}; sort, and filter by a threshold"

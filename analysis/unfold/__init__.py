@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from analysis.unfold import slices
-from analysis.unfold.shape import MatrixShape, Unfold
+from analysis.unfold import farms, fft, slices, stacked
+from analysis.unfold.shape import AnyArray, MatrixShape, Unfold
 
 RULES: dict[str, Unfold] = {
     "slices": slices.RULE,
+    "stacked": stacked.RULE,
+    "fft": fft.RULE,
+    "farms": farms.RULE,
 }
 
 
@@ -18,4 +21,11 @@ def unfold_rule(name: str) -> Unfold:
     return RULES[name]
 
 
-__all__ = ["RULES", "MatrixShape", "Unfold", "unfold_rule"]
+def unfold(array: AnyArray, layer_type: str, rule: str = "slices") -> AnyArray:
+    """Matrices (S, N, M), N >= M, of a weight tensor; ValueError for an unknown rule or a shape that it does not
+    cover.
+    """
+    return unfold_rule(rule).unfold(array, layer_type)
+
+
+__all__ = ["RULES", "MatrixShape", "Unfold", "unfold", "unfold_rule"]

@@ -1,0 +1,154 @@
+"""One layer under one profile: from its raw spectrum to rows of numbers.
+
+A pooled profile gives one row; a profile that works by slice gives one row a slice and one row for the layer: means
+over the slices that have the value, sums of counts. Not covered: anything across layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.methods import method
+from analysis.powerlaw import fit_powerlaw
+from analysis.profile import Profile
+from analysis.records import Column, Esd, Fit, FloatArray, Spectrum, Status, Value
+
+Row = Mapping[str, Value]
+
+# Statuses of layers that a profile's filters leave out.
+TOO_FEW_EVALS = "skipped: fewer eigenvalues than the profile's min_evals"
+TOO_SMALL = "skipped: smaller side below the profile's min_M, spectral norm only"
+# All that is kept of a matrix below min_M.
+SPECTRAL = ("spectral_norm", "log_spectral_norm")
+# WeightWatcher's advice on alpha.
+OVER_TRAINED, UNDER_TRAINED = 2.0, 6.0
+
+SHAPE_COLUMNS = (
+    Column("N", "bigint", "count", "larger side of a matrix of the layer"),
+    Column("M", "bigint", "count", "smaller side of a matrix of the layer"),
+    Column("Q", "double", "1", "aspect ratio N / M, at least 1"),
+    Column("rf", "bigint", "count", "receptive field: number of slices of the layer"),
+    Column("num_evals", "bigint", "count", "number of eigenvalues"),
+)
+FIT_COLUMNS = (
+    Column("alpha", "double", "1", "exponent of the power law fitted to the tail, rho(lam) ~ lam^-alpha"),
+    Column("D", "double", "1", "Kolmogorov-Smirnov distance between tail and fitted law, 0 to 1"),
+    Column("sigma", "double", "1", "standard error of alpha, (alpha - 1) / sqrt(n_tail)"),
+    Column("xmin", "double", "eigenvalue", "start of the fitted tail"),
+    Column("xmax", "double", "eigenvalue", "largest eigenvalue of the fitted data"),
+    Column("num_pl_spikes", "bigint", "count", "number of eigenvalues lam >= xmin"),
+)
+STATUS_COLUMNS = (
+    Column("status", "varchar", "text", "'success', or why there is no fit"),
+    Column("warning", "varchar", "text", "'over-trained' (alpha < 2), 'under-trained' (alpha > 6), or nothing"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAnalysis:
+    """Rows of one layer under one profile."""
+
+    layer: Row
+    """The layer's row: a value or None for every column."""
+    slices: tuple[Row, ...]
+    """One row a slice, with slice_id; empty for pooled profiles."""
+    columns: tuple[Column, ...]
+    """Names, types and units of the values (slice_id aside)."""
+
+
+def columns(profile: Profile) -> tuple[Column, ...]:
+    """Every column of a profile's rows, in order."""
+    metrics = tuple(column for name in profile.methods for column in method(name).columns)
+    return SHAPE_COLUMNS + FIT_COLUMNS + metrics + STATUS_COLUMNS
+
+
+def analyse_layer(
+    spectrum: Spectrum, layer_type: str, profile: Profile, *, shuffled: Sequence[Spectrum] = (), seed: int = 0
+) -> LayerAnalysis:
+    """All metrics of one layer, from its raw spectrum under the profile's unfold rule.
+
+    `shuffled` holds the spectra of element-wise shuffled copies (the same shape), for methods that need them; `seed`
+    comes from the layer's content. Equivalent, for the default profile, to one row of
+    `weightwatcher.WeightWatcher(...).analyze()`.
+    """
+    S, M = spectrum.evals.shape
+    factor = profile.factor(layer_type, spectrum.N, S)
+    scaled = spectrum.evals * factor
+    copies = [copy.evals * factor for copy in shuffled]
+    if profile.pool:
+        pooled = tuple(np.sort(copy, axis=None) for copy in copies)
+        esd = Esd(np.sort(scaled, axis=None), scaled, spectrum.N, M, S, pooled, seed)
+        return LayerAnalysis(_row(esd, profile), (), columns(profile))
+    rows = [
+        _row(Esd(one, one[None], spectrum.N, M, S, tuple(copy[index] for copy in copies), seed), profile)
+        for index, one in enumerate(scaled)
+    ]
+    slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
+    return LayerAnalysis(_compound(rows, columns(profile)), slices, columns(profile))
+
+
+def fit_esd(evals: FloatArray, profile: Profile) -> Fit:
+    """Fit the eigenvalues (K,), ascending and scaled, that the profile lets through."""
+    top = float(evals[-1])
+    if top <= 0:
+        return Fit(status=Status.ZERO)
+    kept = evals[profile.drop_smallest :]
+    limit = profile.threshold * (top if profile.threshold_relative else 1.0)
+    return fit_powerlaw(kept[kept > limit], profile.fit, **profile.options.get("fit", {}))
+
+
+def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
+    """One row: shape, fit, metrics, status."""
+    row: dict[str, Value] = {column.name: None for column in columns(profile)}
+    row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": len(esd.evals)}
+    too_few = profile.min_evals > len(esd.evals)
+    if too_few:
+        return row | {"status": TOO_FEW_EVALS}
+    small = esd.M < profile.min_M
+    fit = Fit(status=Status.TOO_FEW) if small else fit_esd(esd.evals, profile)
+    metrics: dict[str, Value] = {}
+    for name in profile.methods:
+        metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
+    row |= {name: _finite(value) for name, value in metrics.items() if not small or name in SPECTRAL}
+    if fit.xmin is not None:
+        row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}
+        row["num_pl_spikes"] = int(np.count_nonzero(esd.evals >= fit.xmin))
+    return row | {"status": TOO_SMALL if small else str(fit.status), "warning": _warning(fit.alpha)}
+
+
+def _finite(value: Value) -> Value:
+    """The value, or None where float64 overflowed: results hold no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _warning(alpha: float | None) -> str | None:
+    if alpha is None:
+        return None
+    return "over-trained" if alpha < OVER_TRAINED else "under-trained" if alpha > UNDER_TRAINED else None
+
+
+def _compound(rows: Sequence[Row], known: Sequence[Column]) -> dict[str, Value]:
+    """The layer's row from its slices': means of numbers, sums of counts, words that all slices share."""
+    layer: dict[str, Value] = {}
+    for column in known:
+        values = [row[column.name] for row in rows if row[column.name] is not None]
+        numbers = [float(value) for value in values if isinstance(value, int | float)]
+        if column.name in ("N", "M", "rf"):
+            layer[column.name] = rows[0][column.name]
+        elif not values:
+            layer[column.name] = None
+        elif column.type == "double":
+            layer[column.name] = math.fsum(numbers) / len(numbers)
+        elif column.type == "bigint":
+            layer[column.name] = int(sum(numbers))
+        else:
+            layer[column.name] = values[0] if len(set(values)) == 1 else None
+    statuses = [str(row["status"]) for row in rows]
+    layer["status"] = str(Status.SUCCESS) if str(Status.SUCCESS) in statuses else statuses[0]
+    alpha = layer["alpha"]
+    layer["warning"] = _warning(alpha if isinstance(alpha, float) else None)
+    return layer

@@ -1,0 +1,25 @@
+"""The table of per-layer metrics: every method that a profile can name, with its columns, citation, needs and cost."""
+
+from __future__ import annotations
+
+from analysis.metrics import alpha_norms, erg, hill, marchenko_pastur, norms, norms_2021, phase, randomized
+from analysis.records import Method
+
+METHODS: dict[str, Method] = {
+    "norms": norms.METHOD,
+    "norms_2021": norms_2021.METHOD,
+    "alpha_norms": alpha_norms.METHOD,
+    "hill": hill.METHOD,
+    "erg": erg.METHOD,
+    "marchenko_pastur": marchenko_pastur.METHOD,
+    "phase": phase.METHOD,
+    "randomized": randomized.METHOD,
+}
+
+
+def method(name: str) -> Method:
+    """Look up a method by name; ValueError lists the known ones."""
+    if name not in METHODS:
+        msg = f"unknown method {name!r}; known methods: {', '.join(sorted(METHODS))}"
+        raise ValueError(msg)
+    return METHODS[name]

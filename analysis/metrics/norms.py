@@ -1,0 +1,81 @@
+"""Norms, ranks and entropy of a spectrum, as WeightWatcher 0.7.7 names and computes them.
+
+Of the K pooled eigenvalues, except sv_min and rank_loss, which are by slice. Two differences: everything is None for a
+layer of zeros, and entropy for rank 1, where WeightWatcher divides by ln(1 + 1e-10). Not covered: what needs a fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+
+# WeightWatcher's EPSILON, added to every probability of the entropy.
+EPSILON = 1e-10
+# WeightWatcher's WEAK_RANK_LOSS_TOLERANCE, absolute, on eigenvalues.
+WEAK = 1e-6
+
+COLUMNS = (
+    Column("norm", "double", "eigenvalue", "squared Frobenius norm, sum lam"),
+    Column("log_norm", "double", "log10", "log10 of the squared Frobenius norm, sum lam"),
+    Column("spectral_norm", "double", "eigenvalue", "largest eigenvalue, the squared spectral norm of W"),
+    Column("log_spectral_norm", "double", "log10", "log10 of the largest eigenvalue"),
+    Column("lambda_max", "double", "eigenvalue", "largest eigenvalue"),
+    Column("sv_max", "double", "singular value", "largest singular value"),
+    Column("sv_min", "double", "singular value", "smallest singular value of a slice, the largest one over the slices"),
+    Column("stable_rank", "double", "1", "sum lam / largest lam"),
+    Column("entropy", "double", "1", "-sum p ln p / ln rank, p = lam / sum lam + 1e-10"),
+    Column("matrix_rank", "bigint", "count", "singular values above N eps times the largest"),
+    Column("rank_loss", "bigint", "count", "singular values at or below N eps times their slice's largest"),
+    Column("weak_rank_loss", "bigint", "count", "eigenvalues below 1e-6"),
+)
+
+
+def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
+    """Columns of `METHOD`. Option: tolerance of weak_rank_loss (1e-6)."""
+    lam = esd.evals
+    row: dict[str, Value] = {column.name: None for column in COLUMNS}
+    row["matrix_rank"] = rank(np.sqrt(lam), esd.N)
+    row["rank_loss"] = sum(esd.M - rank(np.sqrt(one), esd.N) for one in esd.slices)
+    row["weak_rank_loss"] = int(np.count_nonzero(lam < float(options.get("tolerance", WEAK))))
+    top = float(lam[-1])
+    if top <= 0:
+        return row
+    total = float(lam.sum())
+    row["norm"], row["log_norm"] = total, float(np.log10(total))
+    row["spectral_norm"] = row["lambda_max"] = top
+    row["log_spectral_norm"] = float(np.log10(top))
+    row["sv_max"], row["sv_min"] = float(np.sqrt(top)), float(np.sqrt(esd.slices[:, 0].max()))
+    row["stable_rank"] = total / top
+    row["entropy"] = entropy(lam, esd.N)
+    return row
+
+
+def rank(singular: FloatArray, N: int) -> int:
+    """Numerical rank of singular values (K,), ascending, of a matrix with larger side N.
+
+    Equivalent to `np.linalg.matrix_rank` of the matrix.
+    """
+    return int(np.count_nonzero(singular > singular[-1] * N * np.finfo(np.float64).eps))
+
+
+def entropy(lam: FloatArray, N: int) -> float | None:
+    """Entropy of lam / sum lam over ln of the rank, near 1 for equal eigenvalues; None for rank 0 and 1."""
+    found = rank(np.sqrt(lam), N)
+    if found <= 1:
+        return None
+    p = lam / lam.sum() + EPSILON
+    return float(-np.sum(p * np.log(p)) / np.log(found + EPSILON))
+
+
+METHOD = Method(
+    name="norms",
+    columns=COLUMNS,
+    citation="Martin and Mahoney 2021, JMLR 22(165); WeightWatcher 0.7.7",
+    needs=("spectrum",),
+    cost="0.05 ms",
+    run=run,
+)

@@ -1,0 +1,95 @@
+"""How one quantity of models follows another: a straight line and two rank correlations, in a stated direction.
+
+Ordinary least squares of y on x. Both directions are used in the literature, and their slopes and errors differ: the
+caller says which is which. Not covered: groups, mixed models, robust lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+# Below this share of a variable's size its variation is rounding, and a line through it means nothing.
+CONSTANT = 1e-13
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """Ordinary least squares y = intercept + slope * x; a number that does not exist is None, and `reason` says why."""
+
+    n: int
+    """Points with both values."""
+    slope: float | None = None
+    """Unit of y over unit of x."""
+    intercept: float | None = None
+    """Unit of y."""
+    r2: float | None = None
+    """Share of y's variance that the line explains, 0 to 1."""
+    rmse: float | None = None
+    """Root mean squared residual, unit of y, divided by n (ddof 0) as the papers do."""
+    slope_p: float | None = None
+    """Two-sided p-value of slope = 0 (Student's t); None for n = 2."""
+    kendall_tau: float | None = None
+    """Kendall's tau-b of x and y, -1 to 1."""
+    kendall_p: float | None = None
+    """Its two-sided p-value."""
+    spearman: float | None = None
+    """Spearman's rank correlation, -1 to 1."""
+    reason: str | None = None
+    """Why numbers are missing: 'fewer than two points', 'x is constant', 'y is constant'."""
+
+
+def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regression:
+    """Regress y on x; pairs in which either is None are left out.
+
+    Equivalent to `scipy.stats.linregress(x, y)`, `kendalltau` and `spearmanr`. A constant y has a line (slope 0) but
+    no R2 and no correlations. Raises ValueError for different lengths and for NaN or infinity.
+    """
+    if len(x) != len(y):
+        msg = f"x and y must have the same length, got {len(x)} and {len(y)}"
+        raise ValueError(msg)
+    pairs = [(float(a), float(b)) for a, b in zip(x, y, strict=True) if a is not None and b is not None]
+    data = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    if not np.isfinite(data).all():
+        msg = "x and y must be finite; give None for a number that does not exist"
+        raise ValueError(msg)
+    n = len(data)
+    if n < 2:
+        return Regression(n=n, reason="fewer than two points")
+    centre = data.mean(axis=0)
+    dx, dy = (data - centre).T
+    if _constant(data[:, 0]):
+        return Regression(n=n, reason="x is constant")
+    if _constant(data[:, 1]):
+        return Regression(n=n, slope=0.0, intercept=float(centre[1]), rmse=0.0, reason="y is constant")
+    slope = float(dx @ dy / (dx @ dx))
+    residual = dy - slope * dx
+    r2 = float(min(1.0, max(0.0, 1.0 - residual @ residual / (dy @ dy))))
+    tau = stats.kendalltau(data[:, 0], data[:, 1])
+    return Regression(
+        n=n,
+        slope=slope,
+        intercept=float(centre[1] - slope * centre[0]),
+        r2=r2,
+        rmse=float(np.sqrt(residual @ residual / n)),
+        slope_p=_slope_p(r2, n),
+        kendall_tau=float(tau.statistic),
+        kendall_p=float(tau.pvalue),
+        spearman=float(stats.spearmanr(data[:, 0], data[:, 1]).statistic),
+    )
+
+
+def _constant(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+    return bool(np.ptp(values) <= CONSTANT * np.abs(values).max())
+
+
+def _slope_p(r2: float, n: int) -> float | None:
+    """Two-sided p-value of the slope from t^2 = r2 (n - 2) / (1 - r2)."""
+    if n < 3:
+        return None
+    if r2 >= 1.0:
+        return 0.0
+    return float(2 * stats.t.sf(np.sqrt(r2 * (n - 2) / (1 - r2)), n - 2))
