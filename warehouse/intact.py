@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +33,8 @@ def is_intact(path: Path) -> bool:
 def set_aside(path: Path) -> Path:
     """Rename a damaged part to `<name>.broken`, out of every listing; returns the new path."""
     aside = path.with_name(path.name + ".broken")
-    path.replace(aside)
+    with suppress(FileNotFoundError):  # another process met the same damage first
+        path.replace(aside)
     log.warning("damaged part moved aside: %s; the next scan recomputes what it held", aside)
     return aside
 
