@@ -18,7 +18,9 @@ from analysis.unfold.shape import AnyArray
 
 
 def difference(array: AnyArray, base: AnyArray) -> FloatArray:
-    """Return array - base in float64, any shape: what a fine-tune changed. Unfold it and take its spectrum like any layer's.
+    """Return array - base in float64, any shape: what a fine-tune changed.
+
+    Unfold it and take its spectrum like any layer's.
 
     Raises ValueError when the shapes differ: the difference of two unlike layers means nothing.
     """

@@ -5,15 +5,15 @@ bulk fit of `analysis.marchenko_pastur` (num_spikes, spike_edge, mp_D) and the l
 holds:
 
 1. rank-collapse: at least `zero_share` (0.1) of the eigenvalues are below 1e-12 lam_max.
-2. The bulk is Marchenko-Pastur, mp_D <= `mp_D` + 2.5 / K (0.01; noise stays below 2.5 / K in 99 % of matrices):
+2. The bulk is Marchenko-Pastur, mp_D <= `mp_D` + 3 / K (0.01; noise stays below 3 / K in 99 % of matrices):
    random-like   without spikes;
-   bleeding-out  when the largest eigenvalue is within `bleed` (1.1) times the spike edge;
+   bleeding-out  when the largest eigenvalue is within `bleed` (1.25) times the spike edge;
    bulk+spikes   otherwise.
 3. There is mass beyond the edge (spikes), but the bulk is not Marchenko-Pastur:
    heavy-tailed  when the power law fits: alpha <= `heavy_alpha` (4) and D <= max(0.06, 0.6 / sqrt(n_tail));
    bulk-decay    otherwise.
 4. None otherwise: a spectrum narrower than noise (orthogonal weights), of which the paper does not speak, or fewer than
-   `min_evals` (10) eigenvalues.
+   `min_evals` (50) eigenvalues, of which a shape cannot be told.
 
 alpha <= 4: entries with tail index mu have eigenvalues with alpha = 1 + mu/2, so the paper's weakly heavy-tailed
 class mu > 4, which it files under bulk-decay, starts at alpha = 3; finite matrices of a few hundred columns fit about
@@ -67,12 +67,12 @@ def phase(K: int, top: float, bulk: Bulk | None, fit: Fit, options: Mapping[str,
     """Rules 2 to 4 of the module for a layer of K eigenvalues, the largest being `top`."""
     if bulk is None:
         return None
-    limit = float(options.get("mp_D", 0.01)) + 2.5 / K
+    limit = float(options.get("mp_D", 0.01)) + 3.0 / K
     distance = bulk.D
     if distance <= limit:
         if bulk.num_spikes == 0:
             return RANDOM_LIKE
-        near = top <= float(options.get("bleed", 1.1)) * bulk.spike_edge
+        near = top <= float(options.get("bleed", 1.25)) * bulk.spike_edge
         return BLEEDING_OUT if near else BULK_SPIKES
     if bulk.num_spikes == 0:
         return None
@@ -90,7 +90,8 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     top = float(esd.evals[-1])
     zero_share = float(np.mean(esd.evals < ZERO * top))
     label = None
-    if not K < int(options.get("min_evals", 10)):
+    few = int(options.get("min_evals", 50))
+    if few <= K:
         if zero_share >= float(options.get("zero_share", 0.1)):
             label = RANK_COLLAPSE
         else:

@@ -9,7 +9,10 @@ Against WeightWatcher 0.7.7 (`randomize=True`, same names): it takes one unseede
 for max_rand_eval alone), so its columns agree with ours in distribution; its count of traps uses a wider margin, see
 `metrics.marchenko_pastur`.
 
-Not covered: a layer without shuffled copies (all None).
+Convolutions: as in `metrics.marchenko_pastur`, slices of unequal variance count as traps when they are pooled. Copies
+that come by slice, (S, M) instead of (K,), are judged by slice as well: slice_num_traps.
+
+Not covered: a layer without shuffled copies (all None but rand_replicas = 0).
 """
 
 from __future__ import annotations
@@ -49,6 +52,9 @@ COLUMNS = (
     ),
     Column("num_traps", "bigint", "count", "correlation traps, (lower) median over copies"),
     Column(
+        "slice_num_traps", "double", "count", "traps beyond the edge of their own slice, mean; None for pooled copies"
+    ),
+    Column(
         "num_traps_std", "double", "count", "standard deviation of the traps over copies (ddof 1), None for one copy"
     ),
 )
@@ -84,7 +90,7 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """
     tail = float(options.get("tail", TAIL))
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
-    copies = [np.sort(copy) for copy in esd.shuffled]
+    copies = [np.sort(copy, axis=None) for copy in esd.shuffled]
     row["rand_replicas"] = len(copies)
     if not copies or esd.evals.size == 0 or not esd.evals[-1] > 0.0 or not all(copy[-1] > 0.0 for copy in copies):
         return row
@@ -99,6 +105,7 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
         "ww_softrank": float(np.mean(tops / lam_max)),
         "ww_maxdist": float(lam_max - np.mean(tops)),
     }
+    row["slice_num_traps"] = _mean([_by_slice(copy, esd, tail) for copy in esd.shuffled if copy.ndim == 2])
     bulks = [fit_bulk(copy, esd.N, esd.M, len(esd.slices), tail) for copy in copies]
     return row | _traps([(copy, bulk) for copy, bulk in zip(copies, bulks, strict=True) if bulk is not None], esd.N)
 
@@ -117,6 +124,12 @@ def _traps(fits: list[tuple[FloatArray, Bulk]], N: int) -> dict[str, Value]:
         "num_traps": int(np.sort(counts)[(len(counts) - 1) // 2]),
         "num_traps_std": _spread(counts.astype(np.float64)),
     }
+
+
+def _by_slice(copy: FloatArray, esd: Esd, tail: float) -> float:
+    """Traps of one copy (S, M), every slice against its own noise."""
+    fits = [fit_bulk(np.sort(evals), esd.N, esd.M, 1, tail / len(copy)) for evals in copy]
+    return float(sum(bulk.num_spikes for bulk in fits if bulk is not None))
 
 
 def _mean(values: list[float]) -> float | None:

@@ -13,7 +13,8 @@ map. W is complex: its Gram matrix is W^H W. Dense layers are one real matrix as
 Size: n^2 out in complex numbers of 16 bytes (8 for float32 weights): 4 GiB for 512 x 512 channels at n = 32 in float64.
 
 Not covered: strides, dilation, zero padding (where these are bounds), the input size of the real model: n is an option.
-WeightWatcher's conv2d_fft pads to 32 x 32 too, but then decomposes over the wrong axes when the kernel comes first.
+WeightWatcher 0.7.7's conv2d_fft (deprecated there) is no oracle: it pads to 32 x 32 too, but drops the imaginary part
+and, for torch's layout, decomposes the frequency axes instead of the channels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Element-wise shuffled copies of a layer: the same entries without their correlations, the layer's own null model.
 
 Every matrix is shuffled within itself, as WeightWatcher's `randomize` does, so that the slices of a convolution keep
-their own entries; `scope='layer'` mixes the entries of all slices. A copy is a function of (seed, replica) and the layer:
+their own entries; `scope='layer'` mixes the entries of all slices. A copy depends on (seed, replica) and the layer:
 numpy's PCG64 seeded by SeedSequence((seed, replica)), so that every executor, any number of workers and any order of
 replicas give the same bytes.
 
@@ -38,5 +38,5 @@ def shuffle(matrices: AnyArray, seed: int, replica: int = 0, scope: str = "slice
 
 
 def unfold(array: AnyArray, layer_type: str, seed: int = 0, replica: int = 0, scope: str = "slice") -> AnyArray:
-    """One shuffled copy of a tensor's slices (S, N, M), N >= M. Raises ValueError like `slices.unfold` and `shuffle`."""
+    """One shuffled copy of a tensor's slices (S, N, M). Raises ValueError like `slices.unfold` and `shuffle`."""
     return shuffle(slices.unfold(array, layer_type), seed, replica, scope)
