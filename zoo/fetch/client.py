@@ -1,0 +1,220 @@
+"""One polite HTTP client: limiter, retries, the hub's errors as reasons, tokens for the hub's own address only.
+
+Built on httpx2, which huggingface_hub uses too; it strips Authorization when a redirect leaves the host. Compressed
+answers are neither asked for nor accepted, so that sizes are what they say. Not covered: uploads, cookies.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+
+from zoo.fetch.backoff import PASSING, asked, jittered
+from zoo.fetch.errors import FetchError
+from zoo.fetch.limiter import Limiter
+from zoo.fetch.settings import Settings, hub_token
+
+T = TypeVar("T")
+MAX_TRIES = 200
+"""Requests for one thing, whatever progress each of them makes: an end for servers that send a byte at a time."""
+MAX_REDIRECTS = 5
+LOCATION_SECONDS = 300.0
+"""Seconds for which a redirect's target is used again for further ranges; signed addresses live for an hour."""
+
+Take = Callable[[httpx2.Response, Iterator[bytes]], T]
+"""Uses an answer and the blocks of its body; what it returns is the result of the request."""
+Headers = Callable[[], Mapping[str, str]]
+"""Headers of the next try: a range that shrinks as bytes arrive."""
+
+
+class _TryAgainError(Exception):
+    """A try that failed in a way that another may not."""
+
+    def __init__(self, why: str, wait: float | None = None, *, status: int = 0, slow: bool = False) -> None:
+        super().__init__(why)
+        self.wait = wait
+        self.status = status
+        self.slow = slow
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A small answer, whole."""
+
+    body: bytes
+    """Its bytes."""
+    headers: Mapping[str, str]
+    """Its headers, names in lower case."""
+
+
+def user_agent() -> str:
+    """'zoospectra/<version>'."""
+    try:
+        return f"zoospectra/{metadata.version('zoospectra')}"
+    except metadata.PackageNotFoundError:
+        return "zoospectra/0"
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port) of an address, with the default port filled in."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def refusal(status: int, headers: Mapping[str, str], url: str, *, token: bool) -> FetchError | None:
+    """The reason that an answer's status is final; None for a status that is no refusal. Header names in lower case.
+
+    The hub's codes after huggingface_hub.errors: it answers 401 for what does not exist as well as for what is private.
+    """
+    if status < 400:
+        return None
+    code = headers.get("x-error-code", "")
+    said = headers.get("x-error-message", "")[:300]
+    where = f"{url.partition('?')[0]}: {status}" + (f" {code}" if code else "") + (f" ({said})" if said else "")
+    if code == "GatedRepo":
+        return FetchError("gated", where + ("" if token else "; HF_TOKEN is not set"))
+    if code in ("RepoNotFound", "EntryNotFound", "RevisionNotFound") or status in (404, 410):
+        return FetchError("not_found", where + ("; or it is private" if code == "RepoNotFound" else ""))
+    if status == 416:
+        return FetchError("unreadable", where + "; the file is shorter than it was said to be")
+    return FetchError("forbidden" if status in (401, 403, 451) else "unreachable", where)
+
+
+class Client:
+    """Requests of one process under one set of settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.limiter = Limiter(settings)
+        self._locations: dict[str, tuple[str, float]] = {}
+        self._http = httpx2.Client(
+            follow_redirects=True,
+            max_redirects=MAX_REDIRECTS,
+            timeout=httpx2.Timeout(settings.timeout, connect=min(settings.timeout, 15.0)),
+            headers={"User-Agent": user_agent(), "Accept-Encoding": "identity"},
+        )
+
+    def small(self, url: str, cap: int, headers: Mapping[str, str] | None = None) -> Answer:
+        """A whole answer of at most `cap` bytes; FetchError 'unsafe' as soon as it is known to be larger."""
+
+        def take(response: httpx2.Response, blocks: Iterator[bytes]) -> Answer:
+            kept = bytearray()
+            check_size(announced(response), cap, url)
+            for block in blocks:
+                kept += block
+                check_size(len(kept), cap, url)
+            return Answer(bytes(kept), dict(response.headers))
+
+        return self.get(url, take, lambda: headers or {})
+
+    def get(self, url: str, take: Take[T], headers: Headers = dict, *, steady: bool = False) -> T:
+        """GET until it works; `take` uses each answer below 400. FetchError when it cannot work or was tried enough.
+
+        Failures in a row are bounded by settings.attempts; a try that made progress, which changes `headers()`, starts
+        the count anew, unless it was broken off for being slow.
+        `steady`: ask a redirect's target directly the next time, for ranges of one file.
+        """
+        failures = 0
+        why = ""
+        for _ in range(MAX_TRIES):
+            before = dict(headers())
+            try:
+                return self._once(url, before, take, steady=steady)
+            except _TryAgainError as error:
+                failures = 1 if dict(headers()) != before and not error.slow else failures + 1
+                why = str(error)
+                if failures >= self.settings.attempts:
+                    reason = "rate_limited" if error.status == 429 else "unreachable"
+                    raise FetchError(reason, f"{url}: given up after {failures} tries: {why}") from error
+                if error.wait is None:
+                    chance = random.random()  # spreads tries, decides nothing else
+                    time.sleep(jittered(failures, self.settings.base_delay, self.settings.max_wait, chance))
+        raise FetchError("unreachable", f"{url}: given up after {MAX_TRIES} requests: {why}")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def _once(self, url: str, headers: Mapping[str, str], take: Take[T], *, steady: bool) -> T:
+        """One request under the limiter; _TryAgainError when it failed for now."""
+        target = self._location(url) if steady else url
+        token = hub_token() if origin(target) == origin(self.settings.hub) else None
+        sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+        host = urlsplit(url).netloc
+        with self.limiter.slot(host):
+            try:
+                with self._http.stream("GET", target, headers=sent) as response:
+                    self._judge(response, url, target, host, token=token is not None)
+                    if steady and response.history:
+                        self._locations[url] = (str(response.url), time.monotonic() + LOCATION_SECONDS)
+                    return take(response, self._blocks(response))
+            except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+                self._locations.pop(url, None)
+                raise _TryAgainError(f"{type(error).__name__}: {error}") from error
+            except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+                raise FetchError("unreachable", f"{url}: {type(error).__name__}: {error}") from error
+
+    def _judge(self, response: httpx2.Response, url: str, target: str, host: str, *, token: bool) -> None:
+        """Raise for an answer that is no success, after telling the limiter what the server asks for."""
+        status, headers = response.status_code, dict(response.headers)
+        wait = asked(status, headers, datetime.now(UTC))
+        if status == 429 or wait is not None:
+            self.limiter.pause(host, wait or 0.0, limited=status == 429)
+        if status != 429:
+            self.limiter.fine(host)
+        if status in PASSING:
+            raise _TryAgainError(f"status {status}", wait, status=status)
+        final = refusal(status, headers, url, token=token)
+        if final is not None and target != url:
+            # The remembered target has expired: ask the address itself again.
+            del self._locations[url]
+            raise _TryAgainError(f"status {status} of a remembered redirect", 0.0)
+        if final is not None:
+            raise final
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            detail = f"{url}: the server sends {headers['content-encoding']!r}, though nothing compressed was asked for"
+            raise FetchError("unsafe", detail)
+
+    def _location(self, url: str) -> str:
+        found = self._locations.get(url)
+        return found[0] if found is not None and found[1] > time.monotonic() else url
+
+    def _blocks(self, response: httpx2.Response) -> Iterator[bytes]:
+        """The body, booked in the day's budget beforehand where its size is announced; too slow is a failed try."""
+        size = announced(response)
+        booked = size or 0
+        self.limiter.spend(booked)
+        came = 0
+        started = time.monotonic()
+        try:
+            for block in response.iter_raw():
+                came += len(block)
+                if came > booked:
+                    self.limiter.spend(came - booked)
+                    booked = came
+                yield block
+                taken = time.monotonic() - started
+                if taken > self.settings.patience and came < self.settings.min_rate * taken:
+                    raise _TryAgainError(f"{came} bytes in {taken:.0f} s: slower than fetch.min_rate", slow=True)
+        finally:
+            self.limiter.refund(booked - came)
+
+
+def announced(response: httpx2.Response) -> int | None:
+    """Content-Length of an answer; None when it is absent or no number."""
+    text = response.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def check_size(size: int | None, cap: int, url: str) -> None:
+    """FetchError 'unsafe' when a size is above the cap."""
+    if size is not None and size > cap:
+        raise FetchError("unsafe", f"{url}: {size} bytes or more, at most {cap} are read")
