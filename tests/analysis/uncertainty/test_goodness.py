@@ -1,0 +1,96 @@
+"""p-values: uniform where the law is true, small where it is not, the same on every run."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.uncertainty.goodness import goodness, goodness_from
+
+
+def test_p_is_uniform_under_the_law_when_xmin_is_known():
+    p = []
+    for seed in range(400):
+        x = np.sort((1.0 - np.random.default_rng(seed).random(60)) ** (-1 / 1.7)) * 3.0
+        p.append(goodness_from(x, 3.0, 199, seed).p)
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_p_is_uniform_under_the_law_when_xmin_is_searched(body_and_tail):
+    p = [goodness(body_and_tail(seed, 500), 99, seed).p for seed in range(150)]
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("K", "share", "largest"), [(500, 0.3, 0.13), (300, 0.5, 0.13), (150, 1.0, 0.12)], ids=["0.3", "0.5", "all tail"]
+)
+def test_p_is_not_too_small_under_the_law(K, share, largest, body_and_tail):
+    """Conservative where body and tail are alike: the replicates' bodies then fit worse than the data's."""
+    p = np.array([goodness(body_and_tail(seed, K, share), 299, seed).p for seed in range(1000)])
+    assert np.mean(p <= 0.1) <= largest
+    assert np.mean(p <= 0.05) <= largest / 2 + 0.02
+    assert p.mean() < 0.65
+
+
+def test_a_lognormal_tail_is_rejected_when_xmin_is_known():
+    rejected = []
+    for seed in range(60):
+        x = np.exp(np.random.default_rng(seed).normal(0.0, 1.0, 600))
+        rejected.append(goodness_from(np.sort(x[x > 1.0]), 1.0, 99, seed).p <= 0.1)
+    assert np.mean(rejected) >= 0.95
+
+
+def test_the_spectrum_of_noise_is_rejected_although_xmin_is_searched():
+    rejected = []
+    for seed in range(12):
+        W = np.random.default_rng(seed).normal(size=(600, 300))
+        rejected.append(goodness(np.linalg.eigvalsh(W.T @ W), 99, seed, min_tail=50).p <= 0.1)
+    assert np.mean(rejected) >= 0.9
+
+
+def test_the_seed_decides_everything(body_and_tail):
+    x = body_and_tail(1, 200)
+    first, again, other = goodness(x, 99, 5), goodness(x, 99, 5), goodness(x, 99, 6)
+    assert first == again
+    assert first.p != other.p
+    assert (first.D, first.xmin) == (other.D, other.xmin)
+
+
+def test_more_replicates_only_sharpen_p(body_and_tail):
+    x = body_and_tail(2, 200)
+    few, many = goodness(x, 100, 1), goodness(x, 2000, 1)
+    assert many.error < few.error
+    assert abs(many.p - few.p) <= 4 * few.error
+
+
+def test_blocks_of_replicates_are_one_stream(body_and_tail, monkeypatch):
+    x = body_and_tail(3, 150)
+    whole = goodness(x, 60, 1)
+    assert 0.0 <= whole.p <= 1.0
+    monkeypatch.setattr("analysis.uncertainty.goodness.BLOCK", 10)
+    assert goodness(x, 60, 1).replicates == whole.replicates
+
+
+@pytest.mark.parametrize("power", [-100, 100])
+def test_the_unit_does_not_matter(power, body_and_tail):
+    x = body_and_tail(4, 200)
+    scale = 2.0**power
+    here, there = goodness(x, 200, 3), goodness(x * scale, 200, 3)
+    assert there.p == pytest.approx(here.p, abs=0.011)  # rounding of the logs may move a replicate or two
+    assert there.xmin == here.xmin * scale
+    assert there.alpha == pytest.approx(here.alpha, rel=1e-9)
+
+
+@pytest.mark.parametrize("x", [np.ones(50), np.arange(1.0, 5.0), np.array([])], ids=["constant", "few", "none"])
+def test_nothing_to_fit_is_none(x):
+    assert goodness(x, 10, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("x", "replicates"),
+    [(np.ones(50), 0), (-np.ones(50), 5), (np.arange(50.0, 1.0, -1.0), 5), (np.ones((9, 9)), 5)],
+)
+def test_misuse_is_refused(x, replicates):
+    with pytest.raises(ValueError, match="expected"):
+        goodness(x, replicates, 0)
