@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoo.checkpoint import open_checkpoint
+from analysis.spectrum import is_finite
+from zoo.formats import open_checkpoint
 from zoo.layers import layers
+from zoo.read import content_hash, read
 from zoo.tensor import CheckpointError, Layer, Skip
 
 
@@ -36,8 +38,6 @@ class Indexed:
 
 def index(candidate: Candidate) -> Indexed:
     """Index one checkpoint; a file that cannot be read is a Skip, not an exception."""
-    from zoo.read import content_hash, is_finite
-
     try:
         checkpoint = open_checkpoint(candidate.path)
     except CheckpointError as error:
@@ -48,7 +48,7 @@ def index(candidate: Candidate) -> Indexed:
     for layer in found:
         known = candidate.hashes.get(layer.ref.name)
         try:
-            if known is None and not is_finite(layer.ref):
+            if known is None and not is_finite(read(layer.ref)):
                 skips.append(Skip(layer.ref.name, "non_finite", "the tensor holds NaN or infinity", failed=True))
             else:
                 hashed.append((layer, known or content_hash(layer.ref)))

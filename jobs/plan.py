@@ -5,10 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from analysis.cost import Cost
-from analysis.records import Spectrum
 from zoo.tensor import TensorRef
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLayer:
+    """One layer as planning sees it, whether it was indexed now or is kept from an earlier run."""
+
+    content_hash: str
+    """Identity of its bytes, dtype and shape."""
+    tensor: str
+    """Key in the checkpoint."""
+    layer_type: str
+    """'dense', 'conv2d', ..."""
+    shape: tuple[int, ...]
+    """Shape of the tensor."""
+    ref: TensorRef | None
+    """Where its bytes are; None when the checkpoint was not opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +35,12 @@ class Item:
     """Identity of its bytes, dtype and shape."""
     layer_type: str
     """Decides how it unfolds: 'dense', 'conv2d', ..."""
-    ref: TensorRef
-    """Where its bytes are."""
+    ref: TensorRef | None
+    """Where its bytes are; None when everything needed is stored."""
     cost: Cost
     """Predicted work and memory."""
-    stored: tuple[tuple[str, Spectrum], ...] = ()
-    """Spectra that are kept already, by unfold rule: these need no weights."""
+    stored: tuple[tuple[str, Path], ...] = ()
+    """Unfold rules whose spectrum is kept already, each with a part that holds it: these need no weights."""
 
 
 def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:

@@ -23,14 +23,16 @@ from warehouse.schema import PARTS
 class Known:
     """Finished work, by identity."""
 
-    spectra: frozenset[tuple[str, str, str]]
-    """(content_hash, unfold, code_version) with a stored spectrum."""
+    spectra: dict[tuple[str, str, str], Path]
+    """(content_hash, unfold, code_version) of every stored spectrum -> a part that holds it."""
     layer_metrics: frozenset[tuple[str, str, str, str]]
     """(content_hash, unfold, profile_key, code_version) with layer metrics."""
     slice_metrics: frozenset[tuple[str, str, str, str]]
     """(content_hash, unfold, profile_key, code_version) with slice metrics."""
-    layers: dict[tuple[str, str], frozenset[str]]
-    """(model_id, revision) -> content hashes of its listed layers."""
+    filtered: frozenset[tuple[str, str]]
+    """(content_hash, profile_key) that the profile's filters left without a fit: too few eigenvalues, say."""
+    layers: dict[tuple[str, str], tuple[str, ...]]
+    """(model_id, revision) -> content hash of every listed layer, one a layer, sorted."""
     skipped: dict[tuple[str, str], frozenset[tuple[str | None, str, bool]]]
     """(model_id, revision) -> (tensor, reason, failed) of everything not analysed."""
     broken: tuple[Path, ...]
@@ -48,26 +50,31 @@ def known_results(directory: Path) -> Known:
         paths.setdefault(part.kind, []).append(part.path)
     broken: list[Path] = []
 
-    def rows(kind: str, columns: str) -> list[tuple[Any, ...]]:
+    def rows(kind: str, columns: str, which: str = "") -> list[tuple[Any, ...]]:
         if not (mine := paths.get(kind, [])):
             return []
-        sql = f"SELECT DISTINCT {columns} FROM read_parquet($1)"
+        sql = f"SELECT {columns} FROM read_parquet($1, filename = true) {which}"
         found, aside = reading(mine, lambda files: _fetch(sql, files))
         broken.extend(aside)
         return found
 
     metrics = "content_hash, unfold, profile_key, code_version"
-    layers: dict[tuple[str, str], set[str]] = {}
-    for model_id, revision, content_hash in rows("layers", "model_id, revision, content_hash"):
-        layers.setdefault((model_id, revision), set()).add(content_hash)
+    layers: dict[tuple[str, str], list[str]] = {}
+    newest = "rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1"
+    for model_id, revision, content_hash in rows("layers", "model_id, revision, content_hash", f"QUALIFY {newest}"):
+        layers.setdefault((model_id, revision), []).append(content_hash)
     skipped: dict[tuple[str, str], set[tuple[str | None, str, bool]]] = {}
-    for model_id, revision, *rest in rows("skipped", "model_id, revision, tensor, reason, failed"):
+    for model_id, revision, *rest in rows("skipped", "DISTINCT model_id, revision, tensor, reason, failed", f"QUALIFY {newest}"):
         skipped.setdefault((model_id, revision), set()).add((rest[0], rest[1], rest[2]))
     return Known(
-        spectra=frozenset(rows("spectra", "content_hash, unfold, code_version")),
-        layer_metrics=frozenset(rows("layer_metrics", metrics)),
-        slice_metrics=frozenset(rows("slice_metrics", metrics)),
-        layers={key: frozenset(value) for key, value in layers.items()},
+        spectra={
+            (row[0], row[1], row[2]): Path(row[3])
+            for row in rows("spectra", "DISTINCT content_hash, unfold, code_version, filename")
+        },
+        layer_metrics=frozenset(rows("layer_metrics", f"DISTINCT {metrics}")),
+        slice_metrics=frozenset(rows("slice_metrics", f"DISTINCT {metrics}")),
+        filtered=frozenset(rows("layer_metrics", "DISTINCT content_hash, profile_key", "WHERE status LIKE 'skipped:%'")),
+        layers={key: tuple(sorted(value)) for key, value in layers.items()},
         skipped={key: frozenset(value) for key, value in skipped.items()},
         broken=tuple(broken),
     )
@@ -80,13 +87,12 @@ def _fetch(sql: str, files: list[Path]) -> list[tuple[Any, ...]]:
         return list(connection.execute(sql, [[str(file) for file in files]]).fetchall())
 
 
-def read_spectra(directory: Path, content_hashes: Collection[str], unfold: str | None = None) -> pa.Table:
-    """Stored spectra of these contents: the contract's columns, ordered by content_hash, unfold, slice_id.
+def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfold: str | None = None) -> pa.Table:
+    """Stored spectra of these contents in these parts (see Known.spectra), ordered by content_hash, unfold, slice_id.
 
     One row a slice; of several computations of one spectrum the newest wins. Contents without a spectrum are absent.
-    Every call opens the footer of every spectra part: ask for many contents at once, bounded by memory.
     """
-    paths = [part.path for part in list_parts(directory) if part.kind == "spectra"]
+    paths = sorted(set(files))
     names = PARTS["spectra"].names
     wanted = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
     sql = f"""

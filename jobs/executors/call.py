@@ -15,7 +15,6 @@ from jobs.executors.task import Outcome, Task
 def _pools() -> ThreadpoolController:
     """The BLAS and OpenMP pools of this process; found once, since looking costs milliseconds."""
     import numpy as np  # noqa: F401 - the pools must be loaded before they can be found
-    import scipy.linalg
     import torch  # noqa: F401
 
     return ThreadpoolController()

@@ -90,7 +90,7 @@ def test_spectra_come_back_bit_for_bit_and_without_dictionary(lake, make_table) 
     base = {"content_hash": "h", "unfold": "u", "N": 4, "M": 4, "code_version": "1"}
     rows = [base | {"slice_id": i, "evals": values} for i in (1, 0)]
     path = write(lake.directory, "spectra", "k", make_table("spectra", rows), "m")
-    back = read_spectra(lake.directory, ["h", "unknown"])
+    back = read_spectra(known_results(lake.directory).spectra.values(), ["h", "unknown"])
     assert back["slice_id"].to_pylist() == [0, 1]
     assert back["evals"].to_pylist() == [values, values]
     assert back.schema.equals(PARTS["spectra"])
@@ -102,29 +102,30 @@ def test_spectra_come_back_bit_for_bit_and_without_dictionary(lake, make_table) 
 
 def test_read_spectra_takes_the_newest_and_the_asked_rule(filled) -> None:
     filled.spectra("local/b", "p2", ["h1"], scale=3.0)
-    got = read_spectra(filled.directory, ["h1"], unfold="slices")
+    files = [part.path for part in list_parts(filled.directory) if part.kind == "spectra"]
+    got = read_spectra(files, ["h1"], unfold="slices")
     assert got["evals"].to_pylist() == [[1.5, 3.0, 6.0, 12.0]] * 2
-    assert read_spectra(filled.directory, ["h1"], unfold="fft").num_rows == 0
-    assert read_spectra(filled.directory, []).num_rows == 0
+    assert read_spectra(files, ["h1"], unfold="fft").num_rows == 0
+    assert read_spectra(files, []).num_rows == 0
 
 
 def test_the_same_key_replaces_its_part(filled) -> None:
     before = list_parts(filled.directory)
     filled.model("local/a", "r1", ["h9"])
     assert list_parts(filled.directory) == before
-    assert known_results(filled.directory).layers["local/a", "r1"] == {"h9"}
+    assert known_results(filled.directory).layers["local/a", "r1"] == ("h9",)
 
 
 def test_known_results_name_everything_that_is_there(filled) -> None:
     known = known_results(filled.directory)
-    assert known.spectra == {(h, "slices", "1") for h in ("h1", "h2", "h3")}
+    assert set(known.spectra) == {(h, "slices", "1") for h in ("h1", "h2", "h3")}
     assert known.layer_metrics == {(h, "slices", "k1", "1") for h in ("h1", "h2", "h3")}
     assert known.slice_metrics == frozenset()
-    assert known.layers == {("local/a", "r1"): {"h1", "h2"}, ("local/b", "r1"): {"h1", "h3"}}
+    assert known.layers == {("local/a", "r1"): ("h1", "h2"), ("local/b", "r1"): ("h1", "h3")}
     assert known.skipped == {("local/a", "r1"): {("l0.bias", "vector", False)}}
     assert known.has_layers("local/a", "r1")
     assert not known.has_layers("local/a", "r2")
-    assert known_results(filled.directory / "nowhere").spectra == frozenset()
+    assert known_results(filled.directory / "nowhere").spectra == {}
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "footer", "page"])

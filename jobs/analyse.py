@@ -1,0 +1,93 @@
+"""Worker side, second stage: weights or stored spectra in, Arrow tables out. Nothing shared is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from analysis.layer import LayerAnalysis, analyse_layer
+from analysis.profile import Profile
+from analysis.records import Spectrum
+from analysis.spectrum import spectrum
+from analysis.unfold import unfold_rule
+from jobs import rows
+from jobs.plan import Item
+from warehouse.known import read_spectra
+from zoo.read import read
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Work that travels together."""
+
+    model_id: str
+    """Model whose folder gets the parts."""
+    key: str
+    """Digest of what determines the result: content hashes, profiles, code version."""
+    items: tuple[Item, ...]
+    """Distinct weight tensors."""
+    profiles: tuple[Profile, ...]
+    """Profiles to fit."""
+
+    @property
+    def seconds(self) -> float:
+        """Predicted work on one core, seconds."""
+        return sum(item.cost.seconds for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """Results of a shard, one Arrow table a kind of part; kinds without rows are absent."""
+
+    tables: Mapping[str, pa.Table]
+    """Kind of part -> table."""
+    filtered: frozenset[tuple[str, str]]
+    """(content_hash, profile_key) of what a profile's filters left without a fit."""
+
+
+def analyse(shard: Shard) -> Analysed:
+    """Spectra of what has none yet, then every profile's metrics."""
+    stored = _stored(shard)
+    spectra: list[tuple[str, str, Spectrum]] = []
+    metrics: list[tuple[str, Profile, LayerAnalysis]] = []
+    for item in shard.items:
+        known = dict(stored.get(item.content_hash, ()))
+        for rule, found in _spectra(item, shard.profiles, known):
+            spectra.append((item.content_hash, rule, found))
+            known[rule] = found
+        for profile in shard.profiles:
+            metrics.append((item.content_hash, profile, _metrics(item, profile, known)))
+    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics))
+
+
+def _spectra(
+    item: Item, profiles: tuple[Profile, ...], known: Mapping[str, Spectrum]
+) -> Iterator[tuple[str, Spectrum]]:
+    """The raw spectra that the profiles need and that are not kept yet; the weights are read at most once."""
+    missing = [rule for rule in dict.fromkeys(profile.unfold for profile in profiles) if rule not in known]
+    if missing:
+        if item.ref is None:
+            msg = f"no weights and no stored spectrum under {', '.join(missing)} for {item.content_hash}: scan its zoo again"
+            raise ValueError(msg)
+        array = read(item.ref)
+        for rule in missing:
+            yield rule, spectrum(unfold_rule(rule).unfold(array, item.layer_type))
+
+
+def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:
+    """Spectra of the shard's items that are kept already, by content hash."""
+    files = {path for item in shard.items for _, path in item.stored}
+    if not files:
+        return {}
+    return rows.spectra_records(read_spectra(files, {item.content_hash for item in shard.items if item.stored}))
+
+
+def _metrics(item: Item, profile: Profile, known: Mapping[str, Spectrum]) -> LayerAnalysis:
+    return analyse_layer(known[profile.unfold], item.layer_type, profile, seed=seed_of(item.content_hash))
+
+
+def seed_of(content_hash: str) -> int:
+    """Seed of everything random about a tensor: the first 64 bits of its content hash, whatever machine works on it."""
+    return int(content_hash[:16], 16)

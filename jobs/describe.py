@@ -1,0 +1,91 @@
+"""`zoospectra describe PATH`: a dry run. Which tensors, which matrices, what they cost, what is skipped and why; headers only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from analysis.cost import cost
+from analysis.profile import Profile
+from analysis.unfold import unfold_rule
+from jobs.command import MisuseError, compose, show
+from jobs.scan import load_profiles
+from jobs.settings import DescribeSettings
+from jobs.sql import print_table
+from zoo.formats import open_checkpoint
+from zoo.layers import layers
+from zoo.skip import REASONS
+from zoo.tensor import CheckpointError
+
+HELP = """usage: zoospectra describe PATH [profiles=NAME,...]
+
+Lists what a scan would do with one checkpoint (a file, or a folder of shards): its layers, their matrices and cost, and what it
+would skip, with reasons. Reads headers only."""
+
+
+def describe(path: str | Path, profiles: Sequence[Profile]) -> tuple[pa.Table, pa.Table]:
+    """Layers and skips of one checkpoint, one row a tensor; raises zoo.tensor.CheckpointError when it cannot be read."""
+    checkpoint = open_checkpoint(str(path))
+    found, skips = layers(checkpoint.tensors)
+    kept, left = [], [*checkpoint.skips, *skips]
+    for layer in found:
+        shapes = [unfold_rule(profile.unfold).shape_of(layer.ref.shape, layer.layer_type) for profile in profiles]
+        shape = shapes[0]
+        price = cost(shape.N, shape.M, shape.rf, 4)
+        kept.append(
+            {
+                "layer_id": layer.layer_id,
+                "longname": layer.longname,
+                "layer_type": layer.layer_type,
+                "dtype": layer.ref.dtype,
+                "shape": "x".join(map(str, layer.ref.shape)),
+                "matrices": f"{shape.rf} of {shape.N}x{shape.M}",
+                "num_evals": shape.M * shape.rf,
+                "seconds": price.seconds,
+                "peak_MiB": price.peak_bytes / 2**20,
+            }
+        )
+    rows = [
+        {"tensor": skip.tensor, "reason": skip.reason, "meaning": REASONS[skip.reason], "detail": skip.detail}
+        for skip in left
+    ]
+    names = ("tensor", "reason", "meaning", "detail")
+    return pa.Table.from_pylist(kept), pa.Table.from_pylist(
+        rows, schema=pa.schema([(name, pa.string()) for name in names])
+    )
+
+
+def command(words: Sequence[str]) -> int:
+    """Entry of the verb."""
+    if "--help" in words:
+        print(HELP)
+        return 0
+    paths = [word for word in words if not word.startswith(("profiles=", "--"))]
+    rest = [word for word in words if word not in paths]
+    if "--cfg" in rest:
+        print(show("describe", [word for word in rest if word != "--cfg"], DescribeSettings))
+        return 0
+    settings = compose("describe", rest, DescribeSettings)
+    if len(paths) != 1:
+        raise MisuseError(f"expected one PATH, got {len(paths)}: zoospectra describe model.safetensors")
+    if not Path(paths[0]).exists():
+        raise MisuseError(f"{paths[0]}: no such file or folder")
+    try:
+        kept, left = describe(paths[0], load_profiles(settings.profiles))
+    except CheckpointError as error:
+        raise MisuseError(f"{paths[0]}: {' '.join(str(error).split())}") from error
+    if len(kept):
+        print_table(kept, title=f"{len(kept)} layers")
+        total, peak = sum(kept["seconds"].to_pylist()), max(kept["peak_MiB"].to_pylist())
+        print(f"predicted: {total:.2f} s on one core, {peak:.0f} MiB at most beyond an idle worker")
+    if len(left):
+        print_table(left, title=f"{len(left)} tensors skipped")
+    return 0
+
+
+if __name__ == "__main__":
+    from jobs.main import run_verb
+
+    run_verb("describe")

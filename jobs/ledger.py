@@ -1,0 +1,62 @@
+"""What a job leaves besides its results: the catalogue it saw, and its own row in `runs`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from jobs import provenance, rows
+from warehouse import parts
+from warehouse.schema import PARTS
+from zoo.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run that has begun."""
+
+    run_id: str
+    """Time of its start and six random hex digits."""
+    verb: str
+    """'scan', 'catalog', ..."""
+    started: datetime.datetime
+    """UTC."""
+    zoo: str
+    """Name of the zoo."""
+    snapshot: str
+    """Digest of the catalogue it works on."""
+
+
+def begin(verb: str, models: Sequence[Model], warehouse: Path) -> Entry:
+    """Keep the catalogue and open a run on it."""
+    started = datetime.datetime.now(datetime.UTC)
+    digest = rows.snapshot(models)
+    parts.write(warehouse, "models", digest, rows.models(models, digest))
+    parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
+    run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return Entry(run_id, verb, started, models[0].zoo, digest)
+
+
+def end(entry: Entry, warehouse: Path, *, config: str, exit_status: int, counts: Mapping[str, int]) -> None:
+    """Write the run's row; counts are columns of `runs` such as models, layers, skipped, failed."""
+    row = {
+        "run_id": entry.run_id,
+        "started": entry.started,
+        "finished": datetime.datetime.now(datetime.UTC),
+        "verb": entry.verb,
+        "zoo": entry.zoo,
+        "snapshot": entry.snapshot,
+        "config": config,
+        "versions": json.dumps(provenance.versions()),
+        "git_commit": provenance.git_commit(),
+        "machine": json.dumps(provenance.machine()),
+        "exit_status": exit_status,
+        **counts,
+    }
+    parts.write(warehouse, "runs", entry.run_id, pa.Table.from_pylist([row], schema=PARTS["runs"]))

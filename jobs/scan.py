@@ -1,0 +1,139 @@
+"""`zoospectra scan`: crawl a zoo, analyse what is new, load the warehouse, summarise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.profile import Profile
+from jobs import crawl as crawling
+from jobs import ledger
+from jobs.campaign import Campaign, Counts
+from jobs.command import compose, misuse, named, show
+from jobs.executors import open_executor
+from jobs.progress import ProgressLine
+from jobs.schedule import run
+from jobs.settings import ScanSettings
+from jobs.summary import print_summary
+from warehouse import build, parts
+from zoo.model import Model
+
+HELP = """usage: zoospectra scan [zoo=digits|local] [zoo.path=DIR] [models=GLOB,...] [limit=N] [profiles=NAME,...]
+                       [cluster=inline|local|ray] [warehouse.dir=DIR]
+
+Crawls a zoo, analyses the tensors that the warehouse does not know yet, builds a new generation of the warehouse and prints
+what it found. Without arguments: the embedded digits zoo, offline. Interrupted scans go on where they were.
+
+exit status: 0 all done; 3 some models or layers failed, listed with reasons; 2 wrong usage; 1 the job itself broke"""
+
+MEMORY_SHARE = 0.7
+"""Share of the machine's memory that one matrix may be predicted to need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan did."""
+
+    run_id: str
+    """Its row in `runs`."""
+    counts: Counts
+    """Models, layers, skips, failures."""
+    exit_status: int
+    """0, or 3 when something failed."""
+    warehouse: Path
+    """The generation it published."""
+
+
+def scan(
+    models: Sequence[Model],
+    profiles: Sequence[Profile],
+    warehouse: Path,
+    *,
+    executor: str = "ray",
+    address: str | None = None,
+    cpus: int | None = None,
+    shard_seconds: float = 1.0,
+    attempts: int = 2,
+    keep: int = 3,
+    config: str = "{}",
+    quiet: bool = False,
+) -> Scan:
+    """Analyse what is missing of these models and publish a new generation of the warehouse.
+
+    Every finished shard is kept at once, so that an interrupted scan loses seconds of work. Equivalent, for one model and the
+    profile `weightwatcher`, to `WeightWatcher(model).analyze()`, with the layers it drops.
+    """
+    parts.sweep(warehouse)
+    entry = ledger.begin("scan", models, warehouse)
+    with ProgressLine("scan", quiet=quiet) as progress:
+        memory = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        campaign = Campaign(warehouse, models, profiles, shard_seconds=shard_seconds, memory=memory, progress=progress)
+        tasks = campaign.start()
+        if tasks:
+            workers = open_executor(executor, address, cpus)
+            finished = False
+            try:
+                run(tasks, workers, campaign.handle, attempts=attempts)
+                finished = True
+            finally:
+                workers.close(cancel=not finished)
+    counts = campaign.finish()
+    exit_status = 3 if counts.failed else 0
+    tally = {"models": counts.models, "layers": counts.layers, "skipped": counts.skipped, "failed": counts.failed}
+    ledger.end(entry, warehouse, config=config, exit_status=exit_status, counts=tally)
+    return Scan(entry.run_id, counts, exit_status, build.build(warehouse, keep=keep).path)
+
+
+def load_profiles(names: Sequence[str], words: Sequence[str] = ()) -> tuple[Profile, ...]:
+    """Profiles by name from conf/profile (and --config-dir); ValueError when there is none, or a value does not fit."""
+    if not names:
+        msg = "profiles=[]: expected at least one name, such as weightwatcher"
+        raise ValueError(msg)
+    return tuple(Profile.from_mapping(named("profile", name, words)) for name in dict.fromkeys(names))
+
+
+def command(words: Sequence[str]) -> int:
+    """Entry of the verb."""
+    if "--help" in words:
+        print(HELP)
+        return 0
+    if "--cfg" in words:
+        print(show("scan", [word for word in words if word != "--cfg"], ScanSettings))
+        return 0
+    settings = compose("scan", words, ScanSettings)
+    warehouse = Path(settings.warehouse.dir)
+    with misuse():
+        profiles = load_profiles(settings.profiles, [word for word in words if word.startswith("--config-dir")])
+        zoo = settings.zoo
+        found = crawling.crawl(zoo.source, zoo.name, zoo.path, cache=warehouse / "cache", workers=zoo.workers, say=_say)
+        models = crawling.choose(found, settings.models, settings.limit)
+    cluster = settings.cluster
+    result = scan(
+        models,
+        profiles,
+        warehouse,
+        executor=cluster.executor,
+        address=cluster.address,
+        cpus=cluster.cpus,
+        shard_seconds=settings.shard_seconds,
+        attempts=settings.attempts,
+        keep=settings.warehouse.keep,
+        config=json.dumps(dataclasses.asdict(settings)),
+    )
+    print_summary(result.run_id, result.counts, models, profiles, warehouse)
+    return result.exit_status
+
+
+def _say(text: str) -> None:
+    print(f"scan: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    from jobs.main import run_verb
+
+    run_verb("scan")

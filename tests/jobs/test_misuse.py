@@ -1,0 +1,95 @@
+"""Wrong usage: one clear line on stderr, exit status 2, never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.main import main
+from tests.jobs.zoos import make_zoo
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("misuse")
+    zoo = make_zoo(folder / "zoo", models=1)
+    assert main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={folder / 'data'}", "cluster=inline"]) == 0
+    return folder / "data"
+
+
+def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"zoospectra {words[0]}: ")
+    assert captured.err.count("\n") == 1, captured.err
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["scn"], "expected one of scan"),
+        (["scan", "zoo=digit"], "did you mean 'digits'"),
+        (["scan", "zoo.pth=/x"], "did you mean 'zoo.path'"),
+        (["scan", "profiles=weightwacher"], "did you mean 'weightwatcher'"),
+        (["scan", "profiles=[]"], "at least one name"),
+        (["scan", "zoo=local"], "zoo.path=DIR"),
+        (["scan", "zoo=local", "zoo.path=/no/such/folder"], "/no/such/folder"),
+        (["scan", "limit=abc"], "Integer"),
+        (["catalog", "zoo=lokal"], "did you mean 'local'"),
+        (["describe"], "expected one PATH"),
+        (["describe", "/no/such/file"], "no such file"),
+        (["sql", "SELECT 1", "format=xml"], "expected one of table, csv, json, parquet"),
+        (["sql", "SELECT", "1"], "one query in quotes"),
+        (["sql", "SELECT 1", "warehouse.dir=/no/such/folder"], "run 'zoospectra scan"),
+    ],
+)
+def test_one_line(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert expected in said(words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELEKT 1", "syntax error"),
+        ("SELECT alhpa FROM layer_metrics", "alpha"),
+        ("SELECT * FROM layer_metric", "layer_metrics"),
+        ("DROP TABLE models", "read-only"),
+        ("INSERT INTO runs SELECT * FROM runs", "read-only"),
+        ("COPY models TO '/tmp/x.csv'", "read-only"),
+        ("SELECT 1; SELECT 2", "one SQL statement"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "external access"),
+    ],
+)
+def test_sql(data: Path, query: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert expected.lower() in said(["sql", query, f"warehouse.dir={data}"], capsys).lower()
+
+
+def test_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = said(["scan", "zoo=local", f"zoo.path={tmp_path}", f"warehouse.dir={tmp_path / 'data'}"], capsys)
+    assert str(tmp_path) in line
+
+
+def test_globs_that_match_nothing_name_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    line = said(["scan", "zoo=local", f"zoo.path={zoo}", "models=vgg*", f"warehouse.dir={tmp_path / 'data'}"], capsys)
+    assert "net0" in line
+
+
+def test_a_malformed_catalogue_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    with (zoo / "catalog.csv").open("a") as file:
+        file.write("net0.safetensors,even,toy,top1_error,twelve,false,test,MIT,\n")
+    line = said(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={tmp_path / 'data'}"], capsys)
+    assert "catalog.csv" in line
+    assert "3" in line
+    assert "twelve" in line
+
+
+def test_describe_of_what_is_not_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "notes.safetensors"
+    file.write_text("hello")
+    assert "notes.safetensors" in said(["describe", str(file)], capsys)

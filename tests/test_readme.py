@@ -1,0 +1,46 @@
+"""The README's words are true: its commands run, its Python runs, its two first commands are what CI runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from jobs.main import main
+from tests.jobs.zoos import make_zoo
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+
+def test_ci_runs_the_two_commands_word_for_word() -> None:
+    setup = [command for command in COMMANDS if command.startswith("python -m pip")]
+    assert len(setup) == 2
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert all(command in script for command in setup)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    make_zoo(folder / "my_models", models=4)
+    return folder
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("zoospectra")])
+def test_every_command_runs(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("text", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_the_python_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(text, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 1
