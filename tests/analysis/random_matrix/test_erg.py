@@ -80,3 +80,7 @@ def test_a_failed_fit_leaves_only_the_gap_out():
     row = METHOD.run(esd(noise(50)), NO_FIT, {})
     assert row["ERG_gap"] is None
     assert [name for name, value in row.items() if value is None] == ["ERG_gap"]
+
+
+def test_a_product_of_exactly_one_is_still_in_the_tail():
+    assert k_erg(np.array([0.5, 0.5, 2.0])) == 3

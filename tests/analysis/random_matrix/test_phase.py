@@ -136,3 +136,9 @@ def test_the_bound_on_alpha_is_an_option(esd_of, fit_of):
     fit = fit_of(esd.evals)
     assert METHOD.run(esd, fit, {})["phase"] == "heavy-tailed"
     assert METHOD.run(esd, fit, {"heavy_alpha": fit.alpha - 0.01})["phase"] == "bulk-decay"
+
+
+@pytest.mark.parametrize(("rank", "collapsed"), [(72, True), (73, False)])
+def test_a_tenth_of_the_rank_is_the_bound(rank, collapsed, esd_of):
+    W = np.random.default_rng(1).standard_normal((200, rank)) @ np.random.default_rng(2).standard_normal((rank, 80))
+    assert (METHOD.run(esd_of(W), Fit(Status.TOO_FEW), {})["phase"] == "rank-collapse") == collapsed

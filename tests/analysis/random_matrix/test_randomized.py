@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,3 +151,16 @@ def test_without_copies_there_is_nothing_to_say(esd_of):
     row = METHOD.run(esd, NO_FIT, {})
     assert row["rand_replicas"] == 0
     assert {value for name, value in row.items() if name != "rand_replicas"} == {None}
+
+
+def test_the_number_of_traps_is_the_median_of_the_copies(esd_of):
+    esd = esd_of(np.random.default_rng(0).standard_normal((60, 40)), replicas=4)
+    counts = (0, 1, 2, 2)
+    copies = tuple(
+        np.sort(np.concatenate([copy[:-count], np.full(count, 1e4)])) if count else copy
+        for copy, count in zip(esd.shuffled, counts, strict=True)
+    )
+    row = METHOD.run(replace(esd, shuffled=copies), NO_FIT, {})
+    assert row["num_traps"] == 1
+    assert row["rand_num_spikes"] == pytest.approx(np.mean(counts))
+    assert row["num_traps_std"] == pytest.approx(np.std(counts, ddof=1))
