@@ -42,7 +42,7 @@ def _mlp(recipe: Recipe) -> Network:
 
 
 def _conv(recipe: Recipe) -> Network:
-    """A strided 3x3 stem from one channel (its slices are vectors: no spectrum), 3x3 convolutions on 4x4, a 2x2 pool.
+    """A strided 3x3 stem from one channel (nine vectors: nine eigenvalues in all), 3x3 convolutions on 4x4, pooling.
 
     Dropout is before the head only, as in VGG.
     """
