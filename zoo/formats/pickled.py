@@ -175,6 +175,8 @@ def _view(storage: Storage, dtype: str | None, start: object, shape: object, str
     if len(shape) != len(stride):
         raise CheckpointError("unreadable", f"a tensor of shape {shape} has strides {stride}")
     room = storage.numel if storage.dtype is not None else storage.numel // types.itemsize(dtype)
+    if 0 in shape:
+        return Tensor(storage, dtype, 0, shape, None)
     if math.prod(shape) > room:
         # Only expand() makes a tensor larger than its storage: a few bytes could ask for any amount of memory.
         return Refused("unsafe", f"shape {shape} is {math.prod(shape)} elements, its storage holds {room}")

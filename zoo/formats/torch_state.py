@@ -39,7 +39,7 @@ WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")
 
 MAX_DEPTH = 64
 """Deepest nesting of modules that is walked."""
-MAX_VISITS = 5_000_000
+MAX_VISITS = 1_000_000
 """Most values visited: shared containers nested in shared containers could multiply without end."""
 
 
@@ -115,13 +115,19 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
 
 def _walk(value: object, name: str, depth: int, budget: _Budget) -> Iterator[tuple[str, Found]]:
     """Every tensor below a value, depth first, with its dotted name."""
-    budget.spend(depth)
-    if isinstance(value, (Tensor, Refused)):
-        yield name, value
-        return
-    for key, item in _children(value):
-        if isinstance(item, (Tensor, Refused, dict, list, tuple, Inert)):
-            yield from _walk(item, f"{name}.{key}" if name else key, depth + 1, budget)
+    waiting = [(name, value, depth)]
+    while waiting:
+        name, value, depth = waiting.pop()
+        budget.spend(depth)
+        if isinstance(value, (Tensor, Refused)):
+            yield name, value
+            continue
+        below = [
+            (f"{name}.{key}" if name else key, item, depth + 1)
+            for key, item in _children(value)
+            if isinstance(item, (Tensor, Refused, dict, list, tuple, Inert))
+        ]
+        waiting.extend(reversed(below))
 
 
 def _has_tensors(value: object, budget: _Budget) -> bool:

@@ -27,6 +27,8 @@ MAX_INSTRUCTIONS = 3_000_000
 """Most instructions: about 40 a tensor, so 75 000 tensors; at most some 100 bytes of memory each."""
 LONG_BYTES = 4096
 """Byte strings above this stay where they are."""
+MAX_LINE = 1 << 20
+"""Most bytes of a line of text."""
 MAX_INTEGER = 1024
 """Most bytes of one integer."""
 SCALARS = (str, int, float, bool, bytes, type(None))
@@ -96,12 +98,12 @@ class _Machine:
         """The next little-endian unsigned integer."""
         return int.from_bytes(self.take(size), "little")
 
-    def line(self) -> str:
+    def line(self, encoding: str = "utf-8") -> str:
         """The next line of text, as protocol 0 writes its arguments."""
-        end = self.buffer.find(b"\n", self.position, min(self.stop, self.position + LONG_BYTES))
+        end = self.buffer.find(b"\n", self.position, min(self.stop, self.position + MAX_LINE))
         if end < 0:
             raise CheckpointError("unreadable", f"a line of text at byte {self.position} has no end")
-        return self.take(end + 1 - self.position)[:-1].decode("utf-8", "backslashreplace")
+        return self.take(end + 1 - self.position)[:-1].decode(encoding, "backslashreplace")
 
     def push(self, value: object) -> None:
         """Put a value on the stack."""
@@ -271,7 +273,7 @@ INSTRUCTIONS: dict[int, Callable[[_Machine], object]] = {
         pickle.STRING: _quoted,
         pickle.BINSTRING: lambda m: _ascii(m, m.unsigned(4)),
         pickle.SHORT_BINSTRING: lambda m: _ascii(m, m.unsigned(1)),
-        pickle.UNICODE: lambda m: m.push(m.line()),
+        pickle.UNICODE: lambda m: m.push(m.line("raw-unicode-escape")),
         pickle.SHORT_BINUNICODE: lambda m: _text(m, m.unsigned(1)),
         pickle.BINUNICODE: lambda m: _text(m, m.unsigned(4)),
         pickle.BINUNICODE8: lambda m: _text(m, m.unsigned(8)),

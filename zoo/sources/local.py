@@ -111,13 +111,13 @@ def _ignored(name: str) -> bool:
 
 def _inside(path: Path, base: Path) -> bool:
     """Whether a file lies below base once links are followed."""
-    return not path.is_symlink() or path.resolve().is_relative_to(base)
+    return Path(os.path.realpath(path)).is_relative_to(base)
 
 
 def _listed(root: Path, entry: Entry, zoo: str, cache: FingerprintCache) -> Model:
-    """A model that is in the catalogue and was not found: missing, or in a file that only the catalogue calls weights."""
+    """A model that only the catalogue knows: its file is missing, or of a suffix that is never looked into."""
     path = root / entry.file
-    if not path.resolve().is_relative_to(root.resolve()):
+    if not _inside(path, root.resolve()):
         msg = f"{root / CATALOGUE}: {entry.file!r} is a link that leaves the folder; copy the file into it"
         raise ValueError(msg)
     return _model(path, entry.file, zoo, entry, cache)

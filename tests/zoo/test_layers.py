@@ -1,0 +1,89 @@
+"""Which tensors are layers: real networks with known layers, and a table of shapes and names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from zoo.formats import open_checkpoint
+from zoo.layers import layers
+from zoo.skip import REASONS
+from zoo.tensor import TensorRef
+
+
+def tensor(name: str, *shape: int, dtype: str = "float32") -> TensorRef:
+    return TensorRef(name, "/x", dtype, shape, None, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "kind"),
+    [
+        ("fc.weight", (10, 64), "float32", "dense"),
+        ("fc.weight", (10, 64), "bfloat16", "dense"),
+        ("fc.weight", (10, 64), "float8_e4m3fn", "dense"),
+        ("conv1.weight", (16, 3, 3, 3), "float32", "conv2d"),
+        ("voice.weight", (100, 128, 3), "float32", "conv1d"),
+        ("model.embed_tokens.weight", (100, 8), "float16", "embedding"),
+        ("transformer.wte.weight", (100, 8), "float32", "embedding"),
+        ("wpe.weight", (100, 8), "float32", "embedding"),
+        ("bert.embeddings.word_embeddings.weight", (100, 8), "float32", "embedding"),
+        ("embeddings.position_embeddings.weight", (100, 8), "float32", "embedding"),
+        ("embeddings.token_type_embeddings.weight", (2, 8), "float32", "embedding"),
+        ("lm_head.weight", (100, 8), "float32", "embedding"),
+        ("fc.bias", (10,), "float32", "vector"),
+        ("bn.num_batches_tracked", (), "int64", "buffer"),
+        ("bn.running_mean", (16,), "float32", "buffer"),
+        ("scale", (), "float32", "scalar"),
+        ("fc.weight", (10, 64), "int8", "not_floating"),
+        ("mask_table", (10, 64), "bool", "not_floating"),
+        ("fc.weight", (0, 64), "float32", "empty"),
+        ("conv3d.weight", (8, 4, 3, 3, 3), "float32", "unsupported_shape"),
+        ("experts.down", (8, 64, 128), "float32", "unsupported_shape"),
+        ("z", (8, 64), "complex64", "not_floating"),
+    ],
+)
+def test_kind_or_reason(name: str, shape: tuple[int, ...], dtype: str, kind: str) -> None:
+    found, skips = layers([tensor(name, *shape, dtype=dtype)])
+    assert [layer.layer_type for layer in found] + [skip.reason for skip in skips] == [kind]
+    assert all(skip.reason in REASONS and skip.detail for skip in skips)
+
+
+def test_ids_are_positions_among_all_tensors_and_names_lose_their_suffix() -> None:
+    refs = [tensor("a.bias", 3), tensor("a.weight", 3, 4), tensor("b.num", dtype="int64"), tensor("weight", 4, 4)]
+    found, skips = layers(refs)
+    assert [(layer.layer_id, layer.longname) for layer in found] == [(1, "a"), (3, "weight")]
+    assert len(found) + len(skips) == len(refs)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("model.layers.3.self_attn.q_proj.weight", "q"),
+        ("encoder.layer.0.attention.self.key.weight", "k"),
+        ("blk.attn.wv.weight", "v"),
+        ("encoder.layer.0.attention.output.dense.weight", "o"),
+        ("encoder.layer.0.output.dense.weight", None),
+        ("attn.to_out.0.weight", "o"),
+        ("model.layers.3.mlp.gate_proj.weight", "gate"),
+        ("model.layers.3.mlp.up_proj.weight", "up"),
+        ("model.layers.3.mlp.down_proj.weight", "down"),
+        ("block.experts.7.w1.weight", "expert 7"),
+        ("features.0.weight", None),
+        ("monkey.weight", None),
+    ],
+)
+def test_role_inside_the_block(name: str, role: str | None) -> None:
+    (layer,), _ = layers([tensor(name, 8, 8)])
+    assert layer.group == role
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56])
+def test_a_cifar_resnet_has_its_depth_in_layers(shared: Path, depth: int) -> None:
+    (path,) = (shared / "zoo" / "cifar10-resnet").glob(f"resnet{depth}-*.th")
+    tensors = open_checkpoint(str(path)).tensors
+    found, skips = layers(tensors)
+    assert Counter(layer.layer_type for layer in found) == {"conv2d": depth - 1, "dense": 1}
+    assert len(found) + len(skips) == len(tensors)
+    assert {skip.reason for skip in skips} == {"vector", "buffer"}
