@@ -13,6 +13,9 @@ fits singular values to a quarter circle whose support does not move with sigma,
 root of the Tracy-Widom scale, several times too wide. Here the fit has no bandwidth, one rule for every Q and an exact
 Tracy-Widom quantile, so num_spikes is mostly larger and tells weak spikes from noise at a stated rate.
 
+Where mp_D is large (0.05 and more) the bulk is not noise, and num_spikes says only how much of the spectrum is beyond
+what its own core explains.
+
 Not covered: complex slices (unfold rule 'fft'), whose edge follows another Tracy-Widom law.
 """
 
