@@ -73,7 +73,7 @@ def write(snapshot: Snapshot, folder: Path = FOLDER) -> Path:
         metrics = [
             [one.dataset, one.metric, one.text, one.value, one.higher_is_better, one.source] for one in model.metrics
         ]
-        table.writerow([*cells, json.dumps(metrics), json.dumps(dict(model.extra), sort_keys=True)])
+        table.writerow([*cells, _json(metrics), _json(dict(model.extra))])
     path = folder / f"{snapshot.zoo}-{snapshot.version}{SUFFIX}"
     path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
     return path
@@ -141,6 +141,11 @@ def merge(catalogues: Sequence[Sequence[Model]]) -> tuple[Model, ...]:
             numbers = tuple(dict.fromkeys([*older.metrics, *model.metrics]))
             merged[model.model_id] = replace(model, metrics=numbers, extra={**older.extra, **model.extra})
     return tuple(merged.values())
+
+
+def _json(value: object) -> str:
+    """JSON text; ValueError when a number in it is NaN or infinite."""
+    return json.dumps(value, sort_keys=True, allow_nan=False)
 
 
 def _order(version: str) -> list[tuple[int, int, str]]:

@@ -10,6 +10,7 @@ Run as `python -m zoo.snapshot.make torchvision`, never by a scan: it imports th
 
 from __future__ import annotations
 
+import math
 import re
 from importlib import metadata
 from typing import Any, Protocol
@@ -112,7 +113,7 @@ def of_weight(name: str, weight: Weight, said: str, default: bool) -> Model:
         ReportedMetric(measured.lower(), METRICS[word][0], float(value), METRICS[word][1], said, None, str(value))
         for measured, numbers in meta.get("_metrics", {}).items()
         for word, value in numbers.items()
-        if word in METRICS
+        if word in METRICS and math.isfinite(value)  # weights without a classifier report NaN
     )
     module = type(weight).__module__.removeprefix("torchvision.models.")
     note = re.sub(r"\s+", " ", meta.get("_docs", "")).strip() or None

@@ -2,7 +2,7 @@
 
 URL: https://storage.googleapis.com/gresearch/pgdl/{public_data,phase_one_data,phase_two_data}.zip (8.8, 2.5, 9.0 GB)
 Licence: Apache-2.0 (google-research/google-research, pgdl/)
-Sample row: task1_v4/model_<id>, cifar-10, train_accuracy, test_accuracy, generalisation_gap, one column a hyperparameter
+Sample row: task1_v4/model_<id>, cifar-10, train_accuracy, test_accuracy, generalisation_gap, hyperparameters
 
 Layout: <task>/model_<id>/{config.json, weights.hdf5, weights_init.hdf5}, and for every task a model_configs.json, a map
 of id (with or without 'model_') to {hparams: {name: {current_value, possible_values}}, metrics: {train_acc, test_acc}},
@@ -14,6 +14,7 @@ the few megabytes of weights are found through the directory at its end. Not cov
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -23,7 +24,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo.checkpoint import file_sha256
 from zoo.model import Model, ReportedMetric
 
 ARCHIVES = ("public_data.zip", "phase_one_data.zip", "phase_two_data.zip")
@@ -84,7 +84,7 @@ def crawl(path: str) -> tuple[Model, ...]:
     configs = {name: _bounded(where) for name, where in inside.items() if CONFIGS.fullmatch(name)}
     models = []
     for model, weights, initial in _models(inside, configs, str(root)):
-        digest = file_sha256(str(inside[weights]))
+        digest = _sha256(inside[weights])
         extra = {**model.extra} | ({"initial_weights": str(inside[initial])} if initial else {})
         models.append(replace(model, path=str(inside[weights]), revision=digest, weights_sha256=digest, extra=extra))
     return tuple(models)
@@ -224,6 +224,12 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], b
             return _within(file.read(MOST_BYTES + 1), member.filename)
 
     return content
+
+
+def _sha256(where: Path) -> str:
+    """sha256 (hex) of a file."""
+    with where.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _within(content: bytes, where: str) -> bytes:
