@@ -12,8 +12,14 @@ from collections.abc import Sequence
 from zoo import dtype as types
 from zoo.tensor import Layer, Skip, TensorRef
 
-EMBEDDING_WORDS = frozenset({"wte", "wpe", "lm_head", "embed", "embedding", "embeddings", "embeds"})
-"""Parts of a dotted name that make a 2-D tensor an embedding; so does any part with 'embed' as one of its words."""
+EMBEDDING_NAMES = frozenset({"wte", "wpe", "lm_head"})
+"""Parts of a dotted name that make a 2-D tensor an embedding."""
+
+EMBEDDING_WORDS = frozenset({"embed", "embedding", "embeddings", "embeds"})
+"""So does a part with one of these words, such as 'word_embeddings' or 'embed_tokens'..."""
+
+PROJECTION_WORDS = frozenset({"proj", "projection", "mapping", "linear", "dense", "fc", "mlp"})
+"""...unless one of these says that it is a dense layer at an embedding, such as 'embedding_hidden_mapping_in'."""
 
 BUFFER_WORDS = frozenset(
     {"running_mean", "running_var", "num_batches_tracked", "inv_freq", "relative_position_index", "attn_mask", "mask"}
@@ -77,8 +83,9 @@ def layer_type(name: str, shape: tuple[int, ...]) -> str:
         return "conv2d"
     if len(shape) == 3:
         return "conv1d"
-    parts = name.lower().split(".")
-    if any(part in EMBEDDING_WORDS or EMBEDDING_WORDS & set(part.split("_")) for part in parts[-3:]):
+    parts = name.lower().removesuffix(".weight").split(".")[-2:]
+    words = {word for part in parts for word in part.split("_")}
+    if EMBEDDING_NAMES & set(parts) or (EMBEDDING_WORDS & words and not PROJECTION_WORDS & words):
         return "embedding"
     return "dense"
 

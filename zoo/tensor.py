@@ -69,3 +69,7 @@ class CheckpointError(ValueError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type[CheckpointError], tuple[str, str]]:
+        """Both arguments, so that the error survives the way back from a worker process."""
+        return type(self), (self.reason, self.detail)

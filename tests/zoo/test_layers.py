@@ -32,6 +32,8 @@ def tensor(name: str, *shape: int, dtype: str = "float32") -> TensorRef:
         ("embeddings.position_embeddings.weight", (100, 8), "float32", "embedding"),
         ("embeddings.token_type_embeddings.weight", (2, 8), "float32", "embedding"),
         ("lm_head.weight", (100, 8), "float32", "embedding"),
+        ("albert.encoder.embedding_hidden_mapping_in.weight", (100, 8), "float32", "dense"),
+        ("time_embedding.linear_1.weight", (100, 8), "float32", "dense"),
         ("fc.bias", (10,), "float32", "vector"),
         ("bn.num_batches_tracked", (), "int64", "buffer"),
         ("bn.running_mean", (16,), "float32", "buffer"),

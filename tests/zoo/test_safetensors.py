@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import struct
 from pathlib import Path
@@ -149,6 +150,24 @@ def test_a_huge_header_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"at most {MAX_HEADER}") as caught:
         open_checkpoint(str(path))
     assert caught.value.reason == "unsafe"
+
+
+def test_a_header_of_brackets_is_not_parsed(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes(raw(b'{"a":[' + b"{}," * (1 << 20) + b"{}]}"))
+    with pytest.raises(CheckpointError, match="mostly brackets") as caught:
+        open_checkpoint(str(tmp_path / "x.safetensors"))
+    assert caught.value.reason == "unsafe"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="no plain file"):
+        open_checkpoint(str(tmp_path / "x.pth"))
+
+
+def test_an_error_survives_the_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(CheckpointError("unsafe", "why")))
+    assert (error.reason, error.detail, str(error)) == ("unsafe", "why", "unsafe: why")
 
 
 def test_content_decides_and_not_the_name(tmp_path: Path) -> None:

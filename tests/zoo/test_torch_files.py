@@ -196,18 +196,24 @@ def test_compressed_members_are_inflated(tmp_path: Path) -> None:
     assert list(map(content_hash, before.tensors)) == list(map(content_hash, after.tensors))
 
 
-def test_quantised_and_sparse_tensors_are_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_quantised_and_sparse_tensors_are_refused_by_name(tmp_path: Path, legacy: bool) -> None:
     state = {
         "w": torch.randn(3, 3),
         "sparse": torch.eye(4).to_sparse(),
         "meta": torch.empty(3, device="meta"),
+        "quantised": torch.quantize_per_tensor(torch.randn(5, 5), 0.1, 0, torch.qint8),
+        "last": torch.randn(2, 2),
     }
-    torch.save(state, tmp_path / "x.pt")
+    torch.save(state, tmp_path / "x.pt", _use_new_zipfile_serialization=not legacy)
     checkpoint = open_checkpoint(str(tmp_path / "x.pt"))
-    assert [ref.name for ref in checkpoint.tensors] == ["w"]
+    assert [ref.name for ref in checkpoint.tensors] == ["w", "last"]
+    same(checkpoint.tensors[1], state["last"])
     assert {s.tensor: (s.reason, s.failed) for s in checkpoint.skips} == {
         "sparse": ("unsupported_dtype", True),
         "meta": ("unsupported_dtype", True),
+        "quantised": ("unsupported_dtype", True),
     }
 
 

@@ -106,8 +106,12 @@ STORAGES: dict[str, str] = {
     "BoolStorage": "bool",
     "ComplexFloatStorage": "complex64",
     "ComplexDoubleStorage": "complex128",
+    "QInt8Storage": "qint8",
+    "QUInt8Storage": "quint8",
+    "QInt32Storage": "qint32",
 }
-"""torch's storage classes -> element type; their CUDA twins have the same names in torch.cuda."""
+"""torch's storage classes -> element type; their CUDA twins have the same names in torch.cuda.
+Quantised types are named so that their tensors can be refused one by one."""
 
 ALIASES: dict[str, str] = {
     "float": "float32",

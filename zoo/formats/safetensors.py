@@ -102,6 +102,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _entries(text: bytes) -> dict[str, Any]:
     """The header as a dict."""
+    if len(text) > 1 << 20 and text.count(b"[") + text.count(b"{") > len(text) // 10:
+        # A tensor takes three brackets and at least fifty bytes; a header of brackets would take 30 times its size.
+        raise CheckpointError("unsafe", "the header is mostly brackets: no list of tensors")
     try:
         entries = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except CheckpointError:

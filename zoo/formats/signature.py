@@ -75,6 +75,8 @@ def format_of(path: str) -> str:
     Raises CheckpointError: 'unreadable' for a file that is missing, empty, or not what its suffix says, and
     'unsupported_format' when neither content nor name says anything.
     """
+    if not Path(path).is_file():  # a pipe or device would block or never end
+        raise CheckpointError("unreadable", f"{path}: No such file, or no plain file")
     try:
         with Path(path).open("rb") as file:
             head = file.read(HEAD)
@@ -121,7 +123,7 @@ def _zip_kind(path: str) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+    except (OSError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile):
         return None
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         return "torch_zip"

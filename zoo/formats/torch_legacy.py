@@ -24,6 +24,17 @@ PROTOCOL = 1001
 """Second object: the only version there ever was."""
 
 
+QUANTISED = {"qint8": 1, "quint8": 1, "qint32": 4}
+"""Bytes of an element that is stored, but not read."""
+
+
+def _itemsize(dtype: str | None) -> int:
+    """Bytes of one element of a storage; one for a storage without a type."""
+    if dtype is None:
+        return 1
+    return QUANTISED[dtype] if dtype in QUANTISED else types.itemsize(dtype)
+
+
 def looks_like(head: bytes) -> bool:
     """Whether a file starts with the magic number, pickled in whatever protocol."""
     return MAGIC.to_bytes(10, "little") in head[:32] or str(MAGIC).encode() in head[:64]
@@ -90,7 +101,7 @@ def _persistent(reference: object, storages: dict[str, Storage]) -> object:
     _, first, count = view
     if first + count > numel:
         raise CheckpointError("unsafe", f"a view of storage {key} ends behind its {numel} elements")
-    return Storage(key, dtype, count, first * types.itemsize(dtype or "uint8"))
+    return Storage(key, dtype, count, first * _itemsize(dtype))
 
 
 def _storage_offsets(
@@ -108,7 +119,7 @@ def _storage_offsets(
         if numel != storage.numel:
             raise CheckpointError("unreadable", f"storage {key} has {numel} elements, its pickle says {storage.numel}")
         offsets[key] = position + 8
-        position += 8 + numel * types.itemsize(storage.dtype or "uint8")
+        position += 8 + numel * _itemsize(storage.dtype)
         if position > len(buffer):
             raise CheckpointError("unreadable", f"storage {key} ends behind the file's {len(buffer)} bytes: cut short")
     return offsets

@@ -33,7 +33,17 @@ def open_torch_zip(path: str) -> Checkpoint:
             return _read(path, archive)
     except CheckpointError:
         raise
-    except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        OverflowError,
+        struct.error,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise CheckpointError("unreadable", f"{path}: damaged zip archive: {error}") from error
 
 
