@@ -39,17 +39,22 @@ def tails():
 
 
 @pytest.fixture(scope="session")
-def real_tails(shared):
-    """Upper third of the spectra of trained convolution layers, pooled over their slices."""
+def real_spectra(shared):
+    """Spectra of every third trained convolution layer of a ResNet-20, pooled over their slices."""
     path = shared / "zoo" / "cifar10-resnet" / "resnet20-12fca82f.th"
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    tails = {}
+    spectra = {}
     for name, weight in state.items():
         if weight.ndim == 4 and min(weight.shape[:2]) >= 16:
             slices = weight.double().numpy().transpose(2, 3, 0, 1).reshape(-1, *weight.shape[:2])
-            evals = np.sort(np.linalg.svd(slices, compute_uv=False).ravel() ** 2)
-            tails[name] = evals[len(evals) * 2 // 3 :]
-    return dict(list(tails.items())[::3])
+            spectra[name] = np.sort(np.linalg.svd(slices, compute_uv=False).ravel() ** 2)
+    return dict(list(spectra.items())[::3])
+
+
+@pytest.fixture(scope="session")
+def real_tails(real_spectra):
+    """Their upper thirds."""
+    return {name: evals[len(evals) * 2 // 3 :] for name, evals in real_spectra.items()}
 
 
 @pytest.fixture(scope="session")

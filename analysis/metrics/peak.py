@@ -1,0 +1,24 @@
+"""The peak of the log-ESD: where WeightWatcher's E_TPL and 'xmin_peak' start the tail. Not covered: smoothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.records import FloatArray
+
+BINS = 100
+"""Bins of log10 lam, WeightWatcher's number."""
+
+
+def peak(x: FloatArray) -> float | None:
+    """Left edge of the fullest of `BINS` equal bins of log10 x, the first of equals; x (K,) ascending, positive.
+
+    None for fewer than two distinct values. Equivalent to numpy.histogram(log10(x), bins=100).
+    """
+    if len(x) < 2 or not x[-1] > x[0]:
+        return None
+    logs = np.log10(x)
+    if logs[-1] - logs[0] <= BINS * np.spacing(max(abs(logs[0]), abs(logs[-1]), 1.0)):
+        return None
+    counts, edges = np.histogram(logs, bins=BINS)
+    return float(10.0 ** edges[counts.argmax()])
