@@ -105,14 +105,14 @@ def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
     """One row: shape, fit, metrics, status."""
     row: dict[str, Value] = {column.name: None for column in columns(profile)}
     row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": len(esd.evals)}
-    too_few = profile.min_evals > len(esd.evals)
-    if too_few:
+    if profile.min_evals > len(esd.evals):
         return row | {"status": TOO_FEW_EVALS}
-    small = esd.M < profile.min_M
+    small = profile.min_M > esd.M
     fit = Fit(status=Status.TOO_FEW) if small else fit_esd(esd.evals, profile)
     metrics: dict[str, Value] = {}
-    for name in profile.methods:
-        metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes None below
+        for name in profile.methods:
+            metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
     row |= {name: _finite(value) for name, value in metrics.items() if not small or name in SPECTRAL}
     if fit.xmin is not None:
         row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}

@@ -65,8 +65,11 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
         return Regression(n=n, reason="x is constant")
     if _constant(data[:, 1]):
         return Regression(n=n, slope=0.0, intercept=float(centre[1]), rmse=0.0, reason="y is constant")
-    slope = float(dx @ dy / (dx @ dx))
-    residual = dy - slope * dx
+    unit_x, unit_y = float(np.abs(dx).max()), float(np.abs(dy).max())
+    dx, dy = dx / unit_x, dy / unit_y  # squares of very large or small numbers leave float64
+    gradient = float(dx @ dy / (dx @ dx))
+    residual = dy - gradient * dx
+    slope = gradient / unit_x * unit_y
     r2 = float(min(1.0, max(0.0, 1.0 - residual @ residual / (dy @ dy))))
     tau = stats.kendalltau(data[:, 0], data[:, 1])
     return Regression(
@@ -74,7 +77,7 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
         slope=slope,
         intercept=float(centre[1] - slope * centre[0]),
         r2=r2,
-        rmse=float(np.sqrt(residual @ residual / n)),
+        rmse=unit_y * float(np.sqrt(residual @ residual / n)),
         slope_p=_slope_p(r2, n),
         kendall_tau=float(tau.statistic),
         kendall_p=float(tau.pvalue),

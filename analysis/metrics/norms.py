@@ -1,7 +1,8 @@
 """Norms, ranks and entropy of a spectrum, as WeightWatcher 0.7.7 names and computes them.
 
-Of the K pooled eigenvalues, except sv_min and rank_loss, which are by slice. Two differences: everything is None for a
-layer of zeros, and entropy for rank 1, where WeightWatcher divides by ln(1 + 1e-10). Not covered: what needs a fit.
+Of the K pooled eigenvalues, except sv_min and rank_loss, which are by slice. Two differences: logarithms and ratios
+of a layer of zeros are None, and so is the entropy for rank 1, where WeightWatcher divides by ln(1 + 1e-10). Not
+covered: what needs a fit.
 """
 
 from __future__ import annotations
@@ -41,14 +42,12 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     row["matrix_rank"] = rank(np.sqrt(lam), esd.N)
     row["rank_loss"] = sum(esd.M - rank(np.sqrt(one), esd.N) for one in esd.slices)
     row["weak_rank_loss"] = int(np.count_nonzero(lam < float(options.get("tolerance", WEAK))))
-    top = float(lam[-1])
+    top, total = float(lam[-1]), float(lam.sum())
+    row["norm"], row["spectral_norm"], row["lambda_max"] = total, top, top
+    row["sv_max"], row["sv_min"] = float(np.sqrt(top)), float(np.sqrt(esd.slices[:, 0].max()))
     if top <= 0:
         return row
-    total = float(lam.sum())
-    row["norm"], row["log_norm"] = total, float(np.log10(total))
-    row["spectral_norm"] = row["lambda_max"] = top
-    row["log_spectral_norm"] = float(np.log10(top))
-    row["sv_max"], row["sv_min"] = float(np.sqrt(top)), float(np.sqrt(esd.slices[:, 0].max()))
+    row["log_norm"], row["log_spectral_norm"] = float(np.log10(total)), float(np.log10(top))
     row["stable_rank"] = total / top
     row["entropy"] = entropy(lam, esd.N)
     return row

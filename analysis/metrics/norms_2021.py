@@ -25,10 +25,11 @@ COLUMNS = (
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Columns of `METHOD`; None for a matrix of zeros. No options."""
+    """Columns of `METHOD`; logarithms and ratios of a matrix of zeros are None. No options."""
     top = float(esd.evals[-1])
     if top <= 0:
-        return {column.name: None for column in COLUMNS}
+        nothing: dict[str, Value] = {column.name: None for column in COLUMNS}
+        return nothing | {"norm": 0.0, "normX": 0.0, "spectral_norm": 0.0}
     ratios = esd.evals / top
     share, square = float(ratios.sum()), float(np.sqrt((ratios**2).sum()))
     log_top = float(np.log10(top))
