@@ -49,6 +49,10 @@ class Candidates:
     """(C,), finite and positive: alpha - 1."""
     scale: FloatArray | None = None
     """(C,): factor on the model's distribution function (1 / F(xmax)); None for no factor."""
+    lost: float = 0.0
+    """Values taken off the tail's size in the exponent that is reported, alpha - 1 times (n - lost) / n; no part
+    of D.
+    """
 
 
 def nearest(tails: Candidates) -> tuple[int, float]:

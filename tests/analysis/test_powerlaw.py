@@ -56,7 +56,7 @@ def brute(x: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
         short = (small and n < 8 and i > 0) or (rule == "corrected" and n < 8)
         if (1e-12 if small else 0) >= S or tied or short:
             continue
-        alphas[i] = 1 + (n - {"corrected": 2, "weightwatcher": int(small), "natcomm2021": 0}[rule]) / S
+        alphas[i] = 1 + (n - int(small)) / S
         cdf = (
             1 - ratio ** (1 - alphas[i])
             if alphas[i] < 1e6
@@ -65,6 +65,8 @@ def brute(x: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
         if rule == "natcomm2021":
             cdf = cdf / cdf[-1]
         D[i] = np.max(np.abs(cdf - np.arange(n) / n))
+        if rule == "corrected":
+            alphas[i] = 1 + (n - 2) / S
     return alphas, D
 
 
@@ -206,6 +208,20 @@ def test_the_corrected_rule_has_no_jump_at_twenty() -> None:
     x = np.sort(1.5 ** np.arange(20.0))
     whole, less = (curve(part, "corrected").alpha[0] for part in (x, x[:19]))
     assert abs(whole - less) / whole < 0.05
+
+
+def test_the_corrected_rule_is_better_on_a_bulk_with_a_known_tail() -> None:
+    """A uniform bulk below 1 and a Pareto tail with alpha 3.5 above: smaller bias and smaller error, same data."""
+    rng = np.random.default_rng(0)
+    found = {"weightwatcher": [], "corrected": []}
+    for _ in range(300):
+        x = np.sort(np.concatenate([rng.uniform(0.05, 1, 116), (1 - rng.random(28)) ** (-1 / 2.5)]))
+        for rule, values in found.items():
+            values.append(fit_powerlaw(x, rule).alpha - 3.5)
+    bias = {rule: np.mean(values) for rule, values in found.items()}
+    error = {rule: np.sqrt(np.mean(np.square(values))) for rule, values in found.items()}
+    assert abs(bias["corrected"]) < 0.6 * abs(bias["weightwatcher"])
+    assert error["corrected"] < 0.95 * error["weightwatcher"]
 
 
 def test_alpha_does_not_depend_on_the_unit() -> None:

@@ -131,6 +131,25 @@ def test_small_and_awkward_shapes(weyl, analyse, profile) -> None:
     assert compare(found, analyse, profile("weightwatcher")) == len(shapes)
 
 
+def test_the_corrected_profile_chooses_the_same_tails(shared, analyse, profile) -> None:
+    """Real layers: the same xmin in nearly all, and alpha lower by its bias, 2 / n of alpha - 1."""
+    same, total = 0, 0
+    for file in RESNETS:
+        state = torch.load(shared / "zoo" / "cifar10-resnet" / file, map_location="cpu", weights_only=True)[
+            "state_dict"
+        ]
+        for layer_type, array in weights(state).values():
+            default, ours = (analyse(array, layer_type, profile(name)).layer for name in ("weightwatcher", "corrected"))
+            total += 1
+            if default["num_evals"] < 20 or default["xmin"] != ours["xmin"]:
+                continue
+            same += 1
+            n = default["num_pl_spikes"]
+            assert ours["alpha"] - 1 == pytest.approx((default["alpha"] - 1) * (n - 2) / n, rel=1e-9)
+    assert total == 152
+    assert same >= 0.95 * total
+
+
 def test_below_eight_values_only_sigma_differs(analyse, profile) -> None:
     """WeightWatcher computes sigma before it sets alpha there, so that it is -1 / sqrt(K)."""
     W = np.random.default_rng(0).normal(size=(40, 9)).astype(np.float32)
