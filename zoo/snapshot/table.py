@@ -149,11 +149,9 @@ def _json(value: object) -> str:
 
 
 def _order(version: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts 0.9 before 0.28 and 0.28rc1 before 0.28.0."""
-    return [
-        (0, 0, part) if not part.isdigit() else (1, int(part), "")
-        for part in re.split(r"[.+-]|(?<=\d)(?=[a-z])", version)
-    ]
+    """Sort key that puts 0.9 before 0.28 and 0.28rc1 before 0.28: words come before the end, the end before numbers."""
+    parts = re.findall(r"\d+|[a-z]+", version.lower())
+    return [(2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts] + [(1, 0, "")]
 
 
 def _head(path: Path, line: str) -> tuple[str, str]:
