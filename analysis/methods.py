@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from analysis.metrics import alpha_norms, erg, hill, marchenko_pastur, norms, norms_2021, phase, randomized
+from analysis.metrics import (
+    alpha_norms,
+    bootstrap,
+    e_tpl,
+    erg,
+    fingers,
+    gof,
+    hill,
+    marchenko_pastur,
+    norms,
+    norms_2021,
+    phase,
+    randomized,
+    robust_alpha,
+    tails,
+)
 from analysis.records import Method
 
 METHODS: dict[str, Method] = {
@@ -10,6 +25,12 @@ METHODS: dict[str, Method] = {
     "norms_2021": norms_2021.METHOD,
     "alpha_norms": alpha_norms.METHOD,
     "hill": hill.METHOD,
+    "robust_alpha": robust_alpha.METHOD,
+    "bootstrap": bootstrap.METHOD,
+    "gof": gof.METHOD,
+    "tails": tails.METHOD,
+    "e_tpl": e_tpl.METHOD,
+    "fingers": fingers.METHOD,
     "erg": erg.METHOD,
     "marchenko_pastur": marchenko_pastur.METHOD,
     "phase": phase.METHOD,

@@ -1,0 +1,72 @@
+"""The table of methods: named as they are registered, no column twice, and every one survives every hostile layer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.layer import analyse_layer
+from analysis.methods import METHODS, method
+from analysis.profile import Profile
+from analysis.spectrum import spectrum
+from analysis.unfold import unfold
+
+# norms_2021 redefines columns of norms: no profile has both.
+TOGETHER = [name for name in METHODS if name != "norms_2021"]
+FEW = {"gof": {"replicates": 3}, "bootstrap": {"replicates": 3}}
+
+LAYERS = {
+    "zero": np.zeros((60, 50)),
+    "rank_one": np.outer(np.arange(1, 61), np.arange(1, 51)) * 0.01,
+    "identity": np.eye(64),
+    "orthogonal": np.linalg.qr(np.random.default_rng(0).normal(size=(80, 60)))[0],
+    "one_row": np.arange(1.0, 90.0)[None],
+    "two_columns": np.random.default_rng(1).normal(size=(70, 2)),
+    "tiny": np.random.default_rng(2).normal(size=(70, 60)) * 1e-30,
+    "huge": np.random.default_rng(3).normal(size=(70, 60)) * 1e30,
+    "enormous": np.random.default_rng(4).normal(size=(70, 60)) * 1e148,
+    "mixed": np.diag(10.0 ** np.linspace(-150, 150, 60)),
+    "tied": np.kron(np.eye(10), np.random.default_rng(5).normal(size=(8, 6))),
+    "dead_columns": np.where(np.arange(60) < 30, 0, np.random.default_rng(6).normal(size=(70, 60))),
+    "conv": np.random.default_rng(7).standard_t(3, size=(40, 30, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_says_what_it_is(name) -> None:
+    found = method(name)
+    assert found.name == name
+    assert found.citation
+    assert found.cost
+    assert set(found.needs) <= {"spectrum", "fit", "shuffled"}
+    for column in found.columns:
+        assert column.type in ("double", "bigint", "varchar", "boolean")
+        assert column.unit
+        assert column.doc
+
+
+def test_no_column_has_two_owners() -> None:
+    Profile(name="all", methods=tuple(TOGETHER))
+
+
+def test_an_unknown_method_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="alpha_norms"):
+        method("nonsense")
+
+
+@pytest.mark.parametrize("pool", [True, False])
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_method_survives_every_layer(kind, name, pool) -> None:
+    layer_type = "conv2d" if LAYERS[kind].ndim == 4 else "dense"
+    slices = unfold(LAYERS[kind], layer_type)
+    shuffled = np.random.default_rng(0).permuted(slices.reshape(len(slices), -1), axis=1).reshape(slices.shape)
+    profile = Profile(
+        name="x", min_evals=1, pool=pool, methods=(name,), options={name: FEW[name]} if name in FEW else {}
+    )
+    analysis = analyse_layer(spectrum(slices), layer_type, profile, shuffled=[spectrum(shuffled)], seed=1)
+    for row in (analysis.layer, *analysis.slices):
+        values = [row[column.name] for column in method(name).columns]
+        assert not any(isinstance(value, float) and not math.isfinite(value) for value in values)
