@@ -35,8 +35,8 @@ Headers = Callable[[], Mapping[str, str]]
 """Headers of the next try: a range that shrinks as bytes arrive."""
 
 
-class _TryAgainError(Exception):
-    """A try that failed in a way that another may not."""
+class TryAgainError(Exception):
+    """A try that failed in a way that another may not; an answer's user may raise it too."""
 
     def __init__(self, why: str, wait: float | None = None, *, status: int = 0, slow: bool = False) -> None:
         super().__init__(why)
@@ -128,7 +128,7 @@ class Client:
             before = dict(headers())
             try:
                 return self._once(url, before, take, steady=steady)
-            except _TryAgainError as error:
+            except TryAgainError as error:
                 failures = 1 if dict(headers()) != before and not error.slow else failures + 1
                 why = str(error)
                 if failures >= self.settings.attempts:
@@ -144,7 +144,7 @@ class Client:
         self._http.close()
 
     def _once(self, url: str, headers: Mapping[str, str], take: Take[T], *, steady: bool) -> T:
-        """One request under the limiter; _TryAgainError when it failed for now."""
+        """One request under the limiter; TryAgainError when it failed for now."""
         target = self._location(url) if steady else url
         token = hub_token() if origin(target) == origin(self.settings.hub) else None
         sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
@@ -158,7 +158,7 @@ class Client:
                     return take(response, self._blocks(response))
             except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
                 self._locations.pop(url, None)
-                raise _TryAgainError(f"{type(error).__name__}: {error}") from error
+                raise TryAgainError(f"{type(error).__name__}: {error}") from error
             except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
                 raise FetchError("unreachable", f"{url}: {type(error).__name__}: {error}") from error
 
@@ -171,12 +171,12 @@ class Client:
         if status != 429:
             self.limiter.fine(host)
         if status in PASSING:
-            raise _TryAgainError(f"status {status}", wait, status=status)
+            raise TryAgainError(f"status {status}", wait, status=status)
         final = refusal(status, headers, url, token=token)
         if final is not None and target != url:
             # The remembered target has expired: ask the address itself again.
             del self._locations[url]
-            raise _TryAgainError(f"status {status} of a remembered redirect", 0.0)
+            raise TryAgainError(f"status {status} of a remembered redirect", 0.0)
         if final is not None:
             raise final
         if headers.get("content-encoding", "identity").lower() != "identity":
@@ -203,7 +203,7 @@ class Client:
                 yield block
                 taken = time.monotonic() - started
                 if taken > self.settings.patience and came < self.settings.min_rate * taken:
-                    raise _TryAgainError(f"{came} bytes in {taken:.0f} s: slower than fetch.min_rate", slow=True)
+                    raise TryAgainError(f"{came} bytes in {taken:.0f} s: slower than fetch.min_rate", slow=True)
         finally:
             self.limiter.refund(booked - came)
 

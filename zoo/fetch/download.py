@@ -42,6 +42,8 @@ class _Part:
     """sha256 that the hub names."""
     size: int | None = None
     """Bytes of the whole file, as far as the server says."""
+    broken: bool = False
+    """Whether the server's answers to a resumption made no sense."""
 
 
 def download(
@@ -87,11 +89,15 @@ def _fetch(locator: Locator, path: Path, here: Session) -> Path:
         with part.open("ab+") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             state = _resumable(file, notes, locator)
-            wrong = _attempt(locator, file, state, notes, here) if state.have else "nothing to resume"
-            if wrong:
-                # A kept beginning may be of another version: one try from the start, then the checksum decides.
+            resumed = state.have > 0
+            wrong = _attempt(locator, file, state, notes, here)
+            if wrong and (resumed or state.broken):
+                # What was kept may be of another version: one try from the start, then the checksum decides.
                 file.truncate(0)
-                wrong = _attempt(locator, file, _Part(), notes, here)
+                state = _Part()
+                wrong = _attempt(locator, file, state, notes, here)
+        if wrong and state.broken:
+            raise FetchError("unreadable", wrong)
         notes.unlink(missing_ok=True)
         if wrong:
             part.unlink(missing_ok=True)
@@ -105,14 +111,14 @@ def _fetch(locator: Locator, path: Path, here: Session) -> Path:
 
 def _attempt(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, here: Session) -> str | None:
     """Receive what is missing and verify; what is wrong with the bytes, None when nothing is."""
-    resumed = state.have > 0
     try:
         if state.size is None or state.have != state.size:
             _receive(locator, file, state, notes, here)
     except FetchError as error:
-        if resumed and error.reason == "unreadable":
-            return str(error)
-        raise
+        if error.reason != "unreadable":
+            raise
+        state.broken = True
+        return error.detail
     return _unlike(file, locator, state)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from zoo.fetch.client import announced
+from zoo.fetch.client import TryAgainError, announced
 from zoo.fetch.errors import FetchError, RangeIgnoredError
 from zoo.fetch.session import Session, session
 
@@ -60,7 +60,8 @@ def stream_range(
     """Write bytes start to stop of a remote file in order; the size of the whole file in bytes.
 
     `clip`: a file that ends before `stop` is no error. RangeIgnoredError when the server sends the whole file instead
-    (nothing of it is read); FetchError 'unreadable' for another range than asked for, or a file that changes.
+    (nothing of it is read); FetchError 'unreadable' for a file that is too short or changes, 'unreachable' when the
+    server goes on sending another range than asked for.
     """
     if not 0 <= start < stop:
         msg = f"range {start} to {stop} of {url}: expected 0 <= start < stop"
@@ -78,7 +79,7 @@ def stream_range(
                 raise FetchError("unreadable", f"{url}: more bytes than the range holds")
             write(block)
         if reading.at != reading.stop:
-            raise FetchError("unreadable", f"{url}: the range ended at byte {reading.at} of {reading.stop}")
+            raise TryAgainError(f"the range ended at byte {reading.at} of {reading.stop}")
 
     (within or session()).client.get(url, take, headers, steady=True)
     assert reading.total is not None
@@ -92,13 +93,15 @@ def _check(response: httpx2.Response, reading: _Reading, url: str, *, clip: bool
     said = response.headers.get("content-range", "")
     span = CONTENT_RANGE.fullmatch(said)
     if span is None:
-        raise FetchError("unreadable", f"{url}: status 206 with Content-Range {said[:80]!r}")
+        raise TryAgainError(f"status 206 with Content-Range {said[:80]!r}")
     first, last, total = int(span[1]), int(span[2]), int(span[3])
     wanted = min(reading.stop, total) if clip else reading.stop
     length = announced(response)
+    detail = f"asked for bytes {reading.at} to {wanted}, got {said[:80]!r} with {length} bytes"
+    if last + 1 == total < wanted:
+        raise FetchError("unreadable", f"{url}: {detail}: the file is shorter than it was said to be")
     if first != reading.at or last + 1 != wanted or (length is not None and length != wanted - first):
-        detail = f"{url}: asked for bytes {reading.at} to {reading.stop}, got {said[:80]!r} with {length} bytes"
-        raise FetchError("unreadable", detail)
+        raise TryAgainError(detail)
     if reading.total is not None and total != reading.total:
         raise FetchError("unreadable", f"{url}: the file had {reading.total} bytes and now has {total}")
     reading.stop, reading.total = wanted, total

@@ -88,7 +88,7 @@ def _object(here: Session, url: str) -> Item:
     return found
 
 
-def _json(body: bytes, url: str) -> Any:
+def _json(body: bytes, url: str) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -14,18 +14,21 @@ from typing import Any
 from zoo.hub.value import number, words
 from zoo.model import ReportedMetric
 
-LOWER_IS_BETTER = frozenset(
-    "loss perplexity ppl wer cer ter per eer error err mae mse rmse fid fvd kid lpips bpb bpc brier ece hter der frechet "
-    "mase smape mape latency params emissions toxicity".split()
-)
+LESS = """
+loss perplexity ppl wer cer ter eer error err mae mse rmse mape smape mase fid fvd kid lpips bpb bpc brier ece hter der
+frechet latency toxicity
+"""
 """Words of metric names for which less is better, as the evaluate library and the hub's leaderboards use them."""
 
-HIGHER_IS_BETTER = frozenset(
-    "accuracy acc f1 precision recall bleu rouge rouge1 rouge2 rougel rougelsum meteor chrf sacrebleu bertscore auc "
-    "auroc map ap ndcg mrr em exact exactmatch match pass score spearman pearson matthews mcc iou miou dice psnr ssim r2 "
-    "top1 top5 reward bleurt comet squad hit hits similarity spearmanr pearsonr kappa".split()
-)
+MORE = """
+accuracy acc f1 precision recall auc auroc map ap ndcg mrr mcc matthews kappa bleu sacrebleu rouge rouge1 rouge2 rougel
+rougelsum meteor chrf bertscore bleurt em exact match pass score reward comet hit hits similarity top1 top5 r2 spearman
+spearmanr pearson pearsonr iou miou dice psnr ssim
+"""
 """Words of metric names for which more is better."""
+
+LOWER_IS_BETTER = frozenset(LESS.split())
+HIGHER_IS_BETTER = frozenset(MORE.split())
 
 MAX_RESULTS = 5000
 """Most numbers of one model that are kept: some embedding models report thousands."""

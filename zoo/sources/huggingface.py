@@ -1,8 +1,9 @@
 """Models of the Hugging Face Hub: by search or by name, pinned to commits, weights read by range where they can be.
 
 URL: https://huggingface.co/api/models . Licence: each model's own, in its `licence` column.
-Sample row: huggingface/openai-community/gpt2@607a30d783dfa663caf39e06633721c8d4cfcd7e, series gpt2, task text-generation,
-licence mit, https://huggingface.co/openai-community/gpt2/resolve/607a30d.../model.safetensors
+Sample row: huggingface/openai-community/gpt2@607a30d783dfa663caf39e06633721c8d4cfcd7e, series gpt2, task
+text-generation, licence mit,
+https://huggingface.co/openai-community/gpt2/resolve/607a30d.../model.safetensors
 
 A model that cannot be had is a row too: its path is a locator that gives the reason. Not covered: data sets, spaces,
 several models in one repository.
@@ -148,7 +149,8 @@ def _checked(model: Model, siblings: list[Mapping[str, Any]], weight: str) -> Mo
     if not found:
         return model
     if weight.endswith(".index.json"):
-        digest = sha256("\n".join(sorted(digest for _, digest in found)).encode()).hexdigest()
+        # The rule of zoo.sources.local for folders, so that a local copy is known as the same weights.
+        digest = sha256("".join(f"{name}:{digest}\n" for name, digest in found).encode()).hexdigest()
         return replace(model, weights_sha256=digest)
     return replace(model, weights_sha256=found[0][1], path=_with_hash(model.path, found[0][1]))
 
