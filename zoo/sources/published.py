@@ -61,6 +61,11 @@ def read(
     if not found:
         msg = f"zoo.path={path} holds no table; expected files that end in {', '.join(table.READERS)}"
         raise ValueError(msg)
+    names = [one.model.name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"zoo.path={path}: two tables for {', '.join(twice[:5])}; keep one table a model"
+        raise ValueError(msg)
     return found
 
 

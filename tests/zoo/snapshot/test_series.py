@@ -37,11 +37,13 @@ def test_every_torchvision_model_has_a_family_and_the_papers_groups_are_whole():
 @pytest.mark.parametrize(
     ("architecture", "family"),
     [
-        ("resnet50", "resnet"), ("resnet50d", "resnet"), ("resnetv2_50x1_bit", "resnetv2"), ("wide_resnet50_2", "wide_resnet"),
+        ("resnet50", "resnet"), ("resnet50d", "resnet"), ("resnetv2_50x1_bit", "resnetv2"),
+        ("wide_resnet50_2", "wide_resnet"),
         ("tf_efficientnetv2_s", "efficientnetv2"), ("tf_efficientnet_b0", "efficientnet"), ("dm_nfnet_f0", "nfnet"),
         ("legacy_seresnet18", "seresnet"), ("swinv2_base_window12_192", "swinv2"), ("vit_base_patch16_224", "vit"),
         ("vit_large_patch14_clip_224", "vit_clip"), ("vit_so400m_patch14_siglip_384", "vit_siglip"),
-        ("vit_base_patch16_dinov3", "vit_dinov3"), ("eva02_base_patch14_clip_224", "eva02"), ("deit3_small_patch16_224", "deit3"),
+        ("vit_base_patch16_dinov3", "vit_dinov3"), ("eva02_base_patch14_clip_224", "eva02"),
+        ("deit3_small_patch16_224", "deit3"),
         ("regnety_160", "regnety"), ("cs3se_edgenet_x", "cs3se_edgenet"), ("inception_next_tiny", "inception_next"),
     ],
 )  # fmt: skip
@@ -50,7 +52,8 @@ def test_timm_architectures(architecture, family):
 
 
 def test_the_list_of_a_readme_is_read_in_order_and_gets_its_aliases():
-    readme = "x\n## List of implemented models\n\n- VGG/BN-VGG (['a'](u))\n- SqueezeNext (['b'](u))\n- WRN (['c'](u))\n\n## More\n- no\n"
+    readme = "x\n## List of implemented models\n\n"
+    readme += "- VGG/BN-VGG (['a'](u))\n- SqueezeNext (['b'](u))\n- WRN (['c'](u))\n\n## More\n- no\n"
     entries = series.listed(readme)
     assert entries == ("VGG/BN-VGG", "SqueezeNext/SqNxt", "WRN")
     assert series.of_pytorchcv("BN-VGG-11b", entries) == "VGG/BN-VGG"
@@ -68,7 +71,10 @@ def test_the_published_families_and_errors_of_522_models(shared):
     folder = reference / "raw" / "imgclsmob"
     readmes = {"2021_01_08": "9c3f7bd7", "2020_02_03": "9cd28477"}
     found = {
-        date: {model.name: model for model in pytorchcv.of_readme((folder / f"pytorch-README.{commit}.md").read_text(), "x")}
+        date: {
+            model.name: model
+            for model in pytorchcv.of_readme((folder / f"pytorch-README.{commit}.md").read_text(), "x")
+        }
         for date, commit in readmes.items()
     }
     rows = list(csv.DictReader((reference / "osmr_reported_errors.csv").open()))

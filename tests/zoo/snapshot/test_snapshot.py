@@ -105,7 +105,7 @@ def test_a_wheel_that_breaks_on_import_ends_as_one_line(tmp_path, monkeypatch):
     (tmp_path / "timm-9.9.dist-info").mkdir()
     (tmp_path / "timm-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 9.9\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(ValueError, match="timm cannot be imported .*torchvision::nms does not exist"):
+    with pytest.raises(ValueError, match=r"timm cannot be imported .*torchvision::nms does not exist"):
         make.make("timm", folder=tmp_path)
     (tmp_path / "timm" / "__init__.py").write_text("import os\nos.abort()\n")
     with pytest.raises(ValueError, match="catalogue of timm could not be read"):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the rows copied from the packages stand one a line
 """pytorchcv, torchvision and timm offline: how many, and twenty rows of each copied by hand from the packages."""
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ def reported(model):
     return {(one.dataset, one.metric): (one.value, one.higher_is_better) for one in model.metrics}
 
 
-@pytest.mark.parametrize(("zoo", "least", "exactly"), [("pytorchcv", 590, 594), ("torchvision", 160, 166), ("timm", 1800, 1826)])
+@pytest.mark.parametrize(
+    ("zoo", "least", "exactly"), [("pytorchcv", 590, 594), ("torchvision", 160, 166), ("timm", 1800, 1826)]
+)
 def test_counts(zoo, least, exactly):
     models = CRAWLS[zoo]()
     assert len(models) == exactly >= least
     assert len({model.model_id for model in models}) == exactly
     for model in models:
-        assert model.zoo == zoo and model.path == "" and model.series and model.revision
+        assert model.zoo == zoo
+        assert model.path == ""
+        assert model.series
+        assert model.revision
         assert model.model_id.startswith(f"{zoo}/{model.name}")
-        assert model.weights_url and model.weights_url.startswith("https://")
+        assert model.weights_url
+        assert model.weights_url.startswith("https://")
         assert all(math.isfinite(one.value) and one.source and one.text for one in model.metrics)
         assert len(reported(model)) == len(model.metrics)
 
@@ -77,14 +84,20 @@ def test_pytorchcv_rows(row):
     (model,) = (model for model in pytorchcv.crawl() if model.name == name)
     assert (model.revision, model.series, model.dataset, model.licence) == (sha, family, dataset, "MIT")
     assert model.model_id == f"pytorchcv/{name}/{sha}"
-    assert model.weights_url == f"https://github.com/osmr/imgclsmob/releases/download/{tag}/{name}-{error}-{sha}.pth.zip"
+    assert (
+        model.weights_url == f"https://github.com/osmr/imgclsmob/releases/download/{tag}/{name}-{error}-{sha}.pth.zip"
+    )
     assert re.fullmatch(f"sha1:{sha}[0-9a-f]{{32}}", model.extra["checksum"])
     assert {one.metric: one.value for one in model.metrics} == numbers
-    assert all(one.dataset == dataset and one.higher_is_better == (not one.metric.endswith("error")) for one in model.metrics)
+    assert all(
+        one.dataset == dataset and one.higher_is_better == (not one.metric.endswith("error")) for one in model.metrics
+    )
 
 
 def test_pytorchcv_word_error_rates_know_their_language():
-    speech = {model.name: reported(model) for model in pytorchcv.crawl() if model.task == "automatic-speech-recognition"}
+    speech = {
+        model.name: reported(model) for model in pytorchcv.crawl() if model.task == "automatic-speech-recognition"
+    }
     assert len(speech) == 13
     assert speech["quartznet5x5_en_ls"] == {("mozilla-common-voice-6.1/en", "wer"): (44.69, False)}
     assert speech["jasperdr10x5_en_nr"] == {("mozilla-common-voice-6.1/en", "wer"): (17.92, False)}
@@ -114,7 +127,9 @@ def test_pytorchcv_number_and_readme_agree_wherever_both_speak():
         body = metadata.metadata("pytorchcv").get_payload()
     except metadata.PackageNotFoundError:
         pytest.skip("pytorchcv is not installed")
-    shown = {model.name: {one.metric: one.value for one in model.metrics} for model in package.of_readme(body, "README")}
+    shown = {
+        model.name: {one.metric: one.value for one in model.metrics} for model in package.of_readme(body, "README")
+    }
     compared = 0
     for model in pytorchcv.crawl():
         if model.metrics and model.name in shown:
