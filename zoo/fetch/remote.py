@@ -10,12 +10,13 @@ what was evicted is simply fetched again. Nothing here decides what a file means
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
 MAX_HEADER = 25_000_000
 """Largest safetensors header in bytes, as huggingface_hub.constants.SAFETENSORS_MAX_HEADER_LENGTH."""
 
-__all__ = ["is_remote", "local", "open_remote", "prefetch"]
+__all__ = ["is_remote", "local", "open_remote", "prefetched"]
 
 
 def open_remote(text: str, open_local: Callable[[str], Checkpoint]) -> Checkpoint:
@@ -77,20 +78,39 @@ def local(ref: TensorRef, within: Session | None = None) -> TensorRef:
     return replace(ref, path=str(download(ref.path, within=here)))
 
 
-def prefetch(refs: Iterable[TensorRef], within: Session | None = None) -> None:
-    """Fetch the bytes of several tensors, neighbours in one request; what is here or local already is passed over.
+def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iterator[TensorRef]:
+    """The same refs in the same order, with the bytes of neighbours fetched in one request when the first comes up.
 
-    FetchError for the first that cannot be had. Small refs gain most; one by one `local` does the same.
+    Never far ahead: a group has at most coalesce_span bytes, so that a checkpoint larger than the cache passes
+    through it. Trouble is left for `local` to raise, where it concerns one tensor.
     """
+    remote = [ref for ref in refs if is_remote(ref.path) and ref.member is None and ref.nbytes]
+    if not remote:
+        yield from refs
+        return
     here = within or session()
-    wanted: dict[str, list[TensorRef]] = {}
+    groups: dict[TensorRef, list[TensorRef]] = {}
+    for group in _groups(remote, here):
+        groups.update(dict.fromkeys(group, group))
     for ref in refs:
-        if is_remote(ref.path) and ref.member is None and ref.nbytes:
-            wanted.setdefault(ref.path, []).append(ref)
-    for text, group in wanted.items():
-        locator = locate(text)
-        if locator.ranged:
-            _fetch_ranges(locator, [ref for ref in group if not _range_path(locator, ref, here).exists()], here)
+        group = groups.get(ref, [])
+        if len(group) > 1:
+            for member in group:
+                del groups[member]
+            with contextlib.suppress(FetchError):
+                _fetch_group(group, here)
+        yield ref
+
+
+def _groups(refs: Sequence[TensorRef], here: Session) -> Iterator[list[TensorRef]]:
+    """Neighbours in one file that share a request."""
+    files: dict[str, dict[Span, TensorRef]] = {}
+    for ref in refs:
+        files.setdefault(ref.path, {})[Span(ref.offset, ref.offset + ref.nbytes)] = ref
+    for text, by_span in files.items():
+        if locate(text).ranged:
+            for group in coalesce(list(by_span), here.settings.coalesce_gap, here.settings.coalesce_span):
+                yield [by_span[span] for span in group]
 
 
 def _range_path(locator: Locator, ref: TensorRef, here: Session) -> Path:
@@ -122,23 +142,19 @@ def _range_file(locator: Locator, ref: TensorRef, here: Session) -> Path | None:
             return None
 
 
-def _fetch_ranges(locator: Locator, refs: Sequence[TensorRef], here: Session) -> None:
-    """One request a group of neighbours; each tensor becomes a file of its own."""
-    by_span: dict[Span, TensorRef] = {Span(ref.offset, ref.offset + ref.nbytes): ref for ref in refs}
-    settings = here.settings
-    for group in coalesce(list(by_span), settings.coalesce_gap, settings.coalesce_span):
-        if len(group) == 1:
-            _range_file(locator, by_span[group[0]], here)
-            continue
-        start = group[0].start
-        try:
-            data = read_range(locator.url, start, max(span.stop for span in group), within=here)
-        except RangeIgnoredError:
-            download(text_of(locator), within=here)
-            return
-        for span in group:
-            piece = memoryview(data)[span.start - start : span.stop - start]
-            here.cache.put(_range_path(locator, by_span[span], here), partial(_write, data=piece))
+def _fetch_group(group: Sequence[TensorRef], here: Session) -> None:
+    """One request for neighbours that are not here yet; each tensor becomes a file of its own."""
+    locator = locate(group[0].path)
+    if here.cache.get(here.cache.path("files", locator.key, locator.suffix)) is not None:
+        return
+    refs = [ref for ref in group if not _range_path(locator, ref, here).exists()]
+    if not refs:
+        return
+    start = min(ref.offset for ref in refs)
+    data = memoryview(read_range(locator.url, start, max(ref.offset + ref.nbytes for ref in refs), within=here))
+    for ref in refs:
+        piece = data[ref.offset - start : ref.offset - start + ref.nbytes]
+        here.cache.put(_range_path(locator, ref, here), partial(_write, data=piece))
 
 
 def _write(path: Path, data: memoryview) -> None:

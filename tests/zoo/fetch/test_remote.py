@@ -17,7 +17,7 @@ from zoo import dtype as types
 from zoo.checkpoint import Checkpoint
 from zoo.fetch.errors import FetchError
 from zoo.fetch.locator import refused
-from zoo.fetch.remote import is_remote, local, open_remote, prefetch
+from zoo.fetch.remote import is_remote, local, open_remote, prefetched
 from zoo.fetch.session import Session
 from zoo.formats import open_checkpoint
 from zoo.read import content_hash, read
@@ -95,15 +95,39 @@ def test_neighbours_share_a_request_and_stay_ranges(server: Loopback, fetching: 
     checkpoint = opened(base + "model.safetensors")
     wanted = [ref for ref in checkpoint.tensors if ref.name.startswith("h.") and len(ref.shape) == 2]
     before = len(server.requests(".safetensors"))
-    prefetch(wanted)
-    assert len(server.requests(".safetensors")) == before + 1
-    prefetch(wanted)
-    for ref in wanted:
-        np.testing.assert_array_equal(read(local(ref)), tensors[ref.name])
-    assert len(server.requests(".safetensors")) == before + 1
+    for _ in range(2):
+        assert list(prefetched(wanted)) == wanted
+        for ref in wanted:
+            np.testing.assert_array_equal(read(local(ref)), tensors[ref.name])
+        assert len(server.requests(".safetensors")) == before + 1
     # Between the first and the last wanted matrix lie a few hundred bytes of biases and norms.
     waste = server.log[-1].sent - sum(ref.nbytes for ref in wanted)
     assert 0 < waste < 4096
+
+
+def test_groups_are_fetched_one_at_a_time(server: Loopback, fetching: Fetching) -> None:
+    fetching(header_guess=HEADER, coalesce_span=40_000)
+    base = hub(server, models.sharded(models.llama(), 2))
+    checkpoint = opened(base + "model.safetensors.index.json")
+    before = len(server.log)
+    coming = prefetched(checkpoint.tensors)
+    assert len(server.log) == before
+    next(coming)
+    assert len(server.log) <= before + 1
+    for ref in coming:
+        read(local(ref))
+    ranges = server.log[before:]
+    assert 4 < len(ranges) < len(checkpoint.tensors)
+    assert max(seen.sent for seen in ranges) <= 40_000
+
+
+def test_trouble_of_a_group_is_left_to_its_tensors(server: Loopback, fetching: Fetching) -> None:
+    fetching(header_guess=HEADER, attempts=1)
+    tensors = models.gpt2()
+    checkpoint = opened(hub(server, {"model.safetensors": models.safetensors(tensors)}) + "model.safetensors")
+    server.script.add("*.safetensors", "status", 1, status=503)
+    for ref in prefetched(checkpoint.tensors):
+        np.testing.assert_array_equal(read(local(ref)), tensors[ref.name])
 
 
 def test_the_same_tensor_has_the_same_hash_near_and_far(
@@ -295,4 +319,4 @@ def test_messages_name_the_address_and_not_a_temporary_folder(server: Loopback, 
 def test_local_references_pass_through() -> None:
     ref = TensorRef("w", "/somewhere/w.safetensors", "float32", (2, 2), None, 0, 16)
     assert local(ref) is ref
-    prefetch([ref])
+    assert list(prefetched([ref])) == [ref]

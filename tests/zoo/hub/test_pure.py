@@ -201,8 +201,7 @@ def test_locators_survive_being_written_down(path: str, digest: str | None, size
 def test_a_sibling_stays_in_its_folder(name: str) -> None:
     try:
         found = sibling("https://host/a/b/index.json", name)
-    except FetchError as error:
-        assert error.reason == "unsafe"
+    except FetchError:
         return
     assert found.startswith("https://host/a/b/")
     assert found.count("/") == 5
