@@ -20,7 +20,7 @@ from analysis.records import Column, Esd, Fit, FloatArray, Spectrum, Status, Val
 Row = Mapping[str, Value]
 
 # Statuses of layers that a profile's filters leave out.
-TOO_FEW_EVALS = "skipped: fewer eigenvalues than the profile's min_evals"
+TOO_FEW_EVALS = "skipped: fewer eigenvalues than the profile's min_evals, no fit"
 TOO_SMALL = "skipped: smaller side below the profile's min_M, spectral norm only"
 # All that is kept of a matrix below min_M.
 SPECTRAL = ("spectral_norm", "log_spectral_norm")
@@ -80,11 +80,10 @@ def analyse_layer(
     scaled = spectrum.evals * factor
     copies = [copy.evals * factor for copy in shuffled]
     if profile.pool:
-        pooled = tuple(np.sort(copy, axis=None) for copy in copies)
-        esd = Esd(np.sort(scaled, axis=None), scaled, spectrum.N, M, S, pooled, seed)
+        esd = Esd(np.sort(scaled, axis=None), scaled, spectrum.N, M, S, tuple(copies), seed)
         return LayerAnalysis(_row(esd, profile), (), columns(profile))
     rows = [
-        _row(Esd(one, one[None], spectrum.N, M, S, tuple(copy[index] for copy in copies), seed), profile)
+        _row(Esd(one, one[None], spectrum.N, M, S, tuple(copy[index : index + 1] for copy in copies), seed), profile)
         for index, one in enumerate(scaled)
     ]
     slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
@@ -105,10 +104,8 @@ def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
     """One row: shape, fit, metrics, status."""
     row: dict[str, Value] = {column.name: None for column in columns(profile)}
     row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": len(esd.evals)}
-    if profile.min_evals > len(esd.evals):
-        return row | {"status": TOO_FEW_EVALS}
-    small = profile.min_M > esd.M
-    fit = Fit(status=Status.TOO_FEW) if small else fit_esd(esd.evals, profile)
+    too_few, small = profile.min_evals > len(esd.evals), profile.min_M > esd.M
+    fit = Fit(status=Status.TOO_FEW) if too_few or small else fit_esd(esd.evals, profile)
     metrics: dict[str, Value] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes None below
         for name in profile.methods:
@@ -117,7 +114,8 @@ def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
     if fit.xmin is not None:
         row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}
         row["num_pl_spikes"] = int(np.count_nonzero(esd.evals >= fit.xmin))
-    return row | {"status": TOO_SMALL if small else str(fit.status), "warning": _warning(fit.alpha)}
+    status = TOO_FEW_EVALS if too_few else TOO_SMALL if small else str(fit.status)
+    return row | {"status": status, "warning": _warning(fit.alpha)}
 
 
 def _finite(value: Value) -> Value:

@@ -22,7 +22,7 @@ class Status(StrEnum):
     """Outcome of the analysis of one layer under one profile; numerical failure is data, never an exception."""
 
     SUCCESS = "success"
-    TOO_FEW = "failed: fewer than two eigenvalues above the threshold"
+    TOO_FEW = "failed: too few eigenvalues above the threshold"
     ZERO = "failed: every eigenvalue is zero"
     DEGENERATE = "failed: the eigenvalues are (nearly) all equal, no tail to fit"
 
@@ -38,7 +38,7 @@ class Spectrum:
     M: int
     """Smaller side of every slice."""
     method: str
-    """How the eigenvalues were computed: 'gram' (float64 Gram matrix + eigenvalues) or 'svd' (float64 singular values)."""
+    """'gram' (float64 Gram matrix, eigenvalues), 'svd' (float64 singular values), 'gram+svd' (some slices each)."""
     device: str
     """Where: 'cpu' or a torch device name."""
 
@@ -58,7 +58,7 @@ class Esd:
     rf: int
     """Receptive field: number of slices of the layer (1 for dense layers)."""
     shuffled: tuple[FloatArray, ...] = ()
-    """Scaled pooled eigenvalues (K,) of element-wise shuffled copies of the layer, one array a replica; may be empty."""
+    """Scaled eigenvalues (S, M) of element-wise shuffled copies of the layer, one array a replica; may be empty."""
     seed: int = 0
     """Seed derived from the layer's content hash: everything random about this layer starts from it."""
 

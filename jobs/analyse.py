@@ -69,7 +69,7 @@ def _spectra(
     missing = [rule for rule in dict.fromkeys(profile.unfold for profile in profiles) if rule not in known]
     if missing:
         if item.ref is None:
-            msg = f"no weights and no stored spectrum under {', '.join(missing)} for {item.content_hash}: scan its zoo again"
+            msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
             raise ValueError(msg)
         array = read(item.ref)
         for rule in missing:

@@ -1,7 +1,7 @@
 """What a scan still has to do, model by model: index, plan, keep results, account for failures.
 
-The driver's state machine: `start` gives the first tasks, `handle` turns an outcome into kept parts and further tasks. Every
-finished piece is a part on disk before more is asked for, so that a kill at any moment loses only what was under way.
+The driver's state machine: `start` gives the first tasks, `handle` turns an outcome into kept parts and further tasks.
+Every finished piece is a part on disk before more is asked for: a kill at any moment loses only what was under way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`zoospectra catalog`: crawl only. Models, where their weights are, what was reported about them; kept in the warehouse."""
+"""`zoospectra catalog`: crawl only. Models, their weights, what was reported about them; kept in the warehouse."""
 
 from __future__ import annotations
 

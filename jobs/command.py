@@ -1,7 +1,8 @@
 """From command-line words to checked values: Hydra composes, mistakes become one line.
 
-Words are Hydra's `key=value`; values of text keys are taken as they stand (a path with '=' or spaces, a revision made of
-digits), and lists may be written plainly (`models=resnet*,vgg*`). `--config-dir DIR` adds a folder of configurations.
+Words are Hydra's `key=value`; values of text keys are taken as they stand (a path with '=' or spaces, a revision made
+of digits), and lists may be written plainly (`models=resnet*,vgg*`). `--config-dir DIR` adds a folder of
+configurations.
 """
 
 from __future__ import annotations

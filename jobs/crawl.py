@@ -46,7 +46,7 @@ CRAWLERS: dict[str, Callable[[str, str | None, Path, int | None, Say], tuple[Mod
 
 
 def choose(models: Sequence[Model], globs: Sequence[str], limit: int | None) -> tuple[Model, ...]:
-    """The models that any glob matches by name or id, at most `limit`, in the zoo's order; ValueError when none does."""
+    """Models that any glob matches by name or id, at most `limit`, in the zoo's order; ValueError when none does."""
     if limit is not None and limit < 1:
         msg = f"limit={limit}: expected at least 1, or null for all"
         raise ValueError(msg)

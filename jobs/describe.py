@@ -1,4 +1,4 @@
-"""`zoospectra describe PATH`: a dry run. Which tensors, which matrices, what they cost, what is skipped and why; headers only."""
+"""`zoospectra describe PATH`: a dry run. Tensors, matrices, their cost, what is skipped and why; headers only."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from zoo.tensor import CheckpointError
 
 HELP = """usage: zoospectra describe PATH [profiles=NAME,...]
 
-Lists what a scan would do with one checkpoint (a file, or a folder of shards): its layers, their matrices and cost, and what it
-would skip, with reasons. Reads headers only."""
+Lists what a scan would do with one checkpoint (a file, or a folder of shards): its layers, their matrices and cost, and
+what it would skip, with reasons. Reads headers only."""
 
 
 def describe(path: str | Path, profiles: Sequence[Profile]) -> tuple[pa.Table, pa.Table]:
-    """Layers and skips of one checkpoint, one row a tensor; raises zoo.tensor.CheckpointError when it cannot be read."""
+    """Layers and skips of one checkpoint, one row a tensor; raises zoo.tensor.CheckpointError when it is unreadable."""
     checkpoint = open_checkpoint(str(path))
     found, skips = layers(checkpoint.tensors)
     kept, left = [], [*checkpoint.skips, *skips]

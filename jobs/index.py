@@ -1,4 +1,4 @@
-"""Worker side, first stage: open a checkpoint, name its layers, hash their bytes. Nothing is executed, nothing written."""
+"""Worker side, first stage: open a checkpoint, name its layers, hash their bytes. Nothing is executed or written."""
 
 from __future__ import annotations
 

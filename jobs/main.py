@@ -1,4 +1,7 @@
-"""The console command: `zoospectra VERB key=value ...`. Exit status: 0 done, 2 wrong usage, 3 some models or layers failed, 1 broken."""
+"""The console command: `zoospectra VERB key=value ...`.
+
+Exit status: 0 done, 2 wrong usage, 3 some models or layers failed, 1 the job itself broke, 130 interrupted.
+"""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class Item:
 def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
     """Shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
 
-    Items that need different numbers of threads never share a shard. The order is the checkpoint's, so that neighbouring
-    bytes are read together and the same work gives the same shards on every run.
+    Items that need different numbers of threads never share a shard. The order is the checkpoint's, so that
+    neighbouring bytes are read together and the same work gives the same shards on every run.
     """
     shards: list[tuple[Item, ...]] = []
     open_shards: dict[int, list[Item]] = {}
@@ -75,14 +75,15 @@ def fits(items: Iterable[Item], memory: int) -> tuple[list[Item], list[Item]]:
 def select(
     names: Sequence[tuple[str, str]], globs: Sequence[str], limit: int | None, match: Callable[[str, str], bool]
 ) -> list[int]:
-    """Positions of the (model_id, name) pairs that any glob matches, in order, at most `limit`; ValueError when none does."""
+    """Positions of (model_id, name) pairs that any glob matches, in order, at most `limit`; ValueError if none."""
     chosen = [
         position
         for position, (model_id, name) in enumerate(names)
         if not globs or any(match(name, glob) or match(model_id, glob) for glob in globs)
     ]
     if not chosen:
-        msg = f"no model matches {', '.join(globs)}: expected globs on names such as {', '.join(name for _, name in names[:3])}"
+        some = ", ".join(name for _, name in names[:3])
+        msg = f"no model matches {', '.join(globs)}: expected globs on names such as {some}"
         raise ValueError(msg)
     return chosen if limit is None else chosen[:limit]
 

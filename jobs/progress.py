@@ -1,4 +1,4 @@
-"""How far a scan is: a live line on a terminal, plain lines otherwise. Measured in predicted seconds of work, not in tasks."""
+"""How far a scan is: a live line on a terminal, plain lines otherwise; in predicted seconds of work, not in tasks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
+
+TELLING = 0.05
+"""Share of the work after which the rate says something about the time left."""
 
 
 class ProgressLine:
@@ -70,10 +73,13 @@ class ProgressLine:
     def _state(self) -> str:
         elapsed = time.monotonic() - self._start
         rate = self._done / elapsed if elapsed > 0 else 0.0
-        left = (self._total - self._done) / rate if rate > 0 else 0.0
         share = self._done / self._total if self._total > 0 else 1.0
-        failed = f", {self._failures} failed" if self._failures else ""
-        return f"{share:4.0%} of {self._total:.1f} s of work, {self._tasks} tasks, {rate:.1f} s/s, {left:.0f} s left{failed}"
+        words = [f"{share:4.0%} of {self._total:.1f} s of work", f"{self._tasks} tasks", f"{rate:.1f} s/s"]
+        if share > TELLING:
+            words.append(f"{(self._total - self._done) / rate:.0f} s left")
+        if self._failures:
+            words.append(f"{self._failures} failed")
+        return ", ".join(words)
 
     def _show(self) -> None:
         if self._live:

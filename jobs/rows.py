@@ -1,4 +1,4 @@
-"""Records of the zoo and the analysis as Arrow tables of the warehouse's contract: the only place where the rooms' words meet."""
+"""Records of the zoo and the analysis as Arrow tables of the warehouse: the only place where the rooms' words meet."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def kept_layers(table: pa.Table) -> list[KnownLayer]:
 
 def skipped(model: Model, skips: Iterable[Skip]) -> pa.Table:
     """One row a tensor (or model) that is not analysed."""
-    data = [
+    data: list[dict[str, Any]] = [
         {"model_id": model.model_id, "revision": model.revision}
         | {"tensor": skip.tensor, "reason": skip.reason, "detail": skip.detail, "failed": skip.failed}
         for skip in skips

@@ -15,7 +15,7 @@ from jobs import crawl as crawling
 from jobs import ledger
 from jobs.campaign import Campaign, Counts
 from jobs.command import compose, misuse, named, show
-from jobs.executors import open_executor
+from jobs.executors import Cluster, open_executor
 from jobs.progress import ProgressLine
 from jobs.schedule import run
 from jobs.settings import ScanSettings
@@ -26,8 +26,8 @@ from zoo.model import Model
 HELP = """usage: zoospectra scan [zoo=digits|local] [zoo.path=DIR] [models=GLOB,...] [limit=N] [profiles=NAME,...]
                        [cluster=inline|local|ray] [warehouse.dir=DIR]
 
-Crawls a zoo, analyses the tensors that the warehouse does not know yet, builds a new generation of the warehouse and prints
-what it found. Without arguments: the embedded digits zoo, offline. Interrupted scans go on where they were.
+Crawls a zoo, analyses the tensors that the warehouse does not know yet, builds a new generation of the warehouse and
+prints what it found. Without arguments: the embedded digits zoo, offline. Interrupted scans go on where they were.
 
 exit status: 0 all done; 3 some models or layers failed, listed with reasons; 2 wrong usage; 1 the job itself broke"""
 
@@ -54,28 +54,25 @@ def scan(
     profiles: Sequence[Profile],
     warehouse: Path,
     *,
-    executor: str = "ray",
-    address: str | None = None,
-    cpus: int | None = None,
+    cluster: Cluster,
     shard_seconds: float = 1.0,
     attempts: int = 2,
     keep: int = 3,
     config: str = "{}",
-    quiet: bool = False,
 ) -> Scan:
     """Analyse what is missing of these models and publish a new generation of the warehouse.
 
-    Every finished shard is kept at once, so that an interrupted scan loses seconds of work. Equivalent, for one model and the
-    profile `weightwatcher`, to `WeightWatcher(model).analyze()`, with the layers it drops.
+    Every finished shard is kept at once, so that an interrupted scan loses seconds of work. Equivalent, for one model
+    and the profile `weightwatcher`, to `WeightWatcher(model).analyze()`, with the layers it drops.
     """
     parts.sweep(warehouse)
     entry = ledger.begin("scan", models, warehouse)
-    with ProgressLine("scan", quiet=quiet) as progress:
+    with ProgressLine("scan") as progress:
         memory = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
         campaign = Campaign(warehouse, models, profiles, shard_seconds=shard_seconds, memory=memory, progress=progress)
         tasks = campaign.start()
         if tasks:
-            workers = open_executor(executor, address, cpus)
+            workers = open_executor(cluster)
             finished = False
             try:
                 run(tasks, workers, campaign.handle, attempts=attempts)
@@ -112,14 +109,12 @@ def command(words: Sequence[str]) -> int:
         zoo = settings.zoo
         found = crawling.crawl(zoo.source, zoo.name, zoo.path, cache=warehouse / "cache", workers=zoo.workers, say=_say)
         models = crawling.choose(found, settings.models, settings.limit)
-    cluster = settings.cluster
+    cluster = Cluster(settings.cluster.executor, settings.cluster.address, settings.cluster.cpus)
     result = scan(
         models,
         profiles,
         warehouse,
-        executor=cluster.executor,
-        address=cluster.address,
-        cpus=cluster.cpus,
+        cluster=cluster,
         shard_seconds=settings.shard_seconds,
         attempts=settings.attempts,
         keep=settings.warehouse.keep,

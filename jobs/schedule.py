@@ -1,7 +1,7 @@
 """The loop that keeps an executor busy: a bounded window, the longest first, crashes retried with a cap.
 
-A raise inside a task is deterministic and is reported at once. A crash (worker killed, out of memory, node lost) may be a
-neighbour's fault: the task is retried alone; a task that crashes again is handed back to its owner, who may split it.
+A raise inside a task is deterministic and is reported at once. A crash (worker killed, out of memory, node lost) may be
+a neighbour's fault: the task is retried alone; one that crashes again is handed back to its owner, who may split it.
 """
 
 from __future__ import annotations

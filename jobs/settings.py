@@ -1,4 +1,4 @@
-"""Types of every job's configuration: Hydra composes the values, these refuse what does not fit. They stop at `main`."""
+"""Types of every job's configuration: Hydra composes values, these refuse what does not fit. They stop at `command`."""
 
 from __future__ import annotations
 

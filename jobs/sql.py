@@ -1,4 +1,4 @@
-"""`zoospectra sql "SELECT ..."`: a read-only query on the warehouse, as a table, CSV, JSON or Parquet; a prompt without one.
+"""`zoospectra sql "SELECT ..."`: a read-only query, as a table, CSV, JSON or Parquet; a prompt without one.
 
 The query is a plain argument, never parsed as an override.
 """

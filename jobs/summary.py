@@ -1,9 +1,10 @@
-"""What a scan tells a person: counts, what was left out and why, averages beside the reported metric, regressions by group."""
+"""What a scan tells a person: what was left out and why, averages beside the reported metric, regressions by group."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,19 @@ SHOWN_FAILURES = 20
 
 SMALLEST_GROUP = 4
 """Models that a regression needs at least, as in the papers."""
+
+POOLED = "(all series)"
+"""Name of the group of all models of a data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The reported metric that averages are set beside."""
+
+    metric: str
+    """Its name."""
+    values: Mapping[str, tuple[str, float]]
+    """model_id -> (data set, value)."""
 
 
 def print_summary(
@@ -58,22 +72,18 @@ def _scoped(warehouse: Path, sql: str, scope: set[str]) -> list[dict[str, Any]]:
 
 
 def _print_skipped(rows: Sequence[dict[str, Any]]) -> None:
-    counted = Counter(row["reason"] for row in rows)
+    counted = Counter(row["reason"] for row in rows).most_common()
     if counted:
-        table = [
-            {"skipped by rule": reason, "tensors": n, "meaning": REASONS.get(reason, "")}
-            for reason, n in counted.most_common()
-        ]
-        print_table(pa.Table.from_pylist(table))
+        meanings = [REASONS.get(reason, "") for reason, _ in counted]
+        table = {"skipped by rule": [r for r, _ in counted], "tensors": [n for _, n in counted], "meaning": meanings}
+        print_table(pa.table(table))
 
 
 def _print_failed(rows: Sequence[dict[str, Any]]) -> None:
     if rows:
-        table = [
-            {"failed": row["model_id"], "tensor": row["tensor"], "reason": row["reason"], "detail": row["detail"]}
-            for row in rows
-        ]
-        print_table(pa.Table.from_pylist(table[:SHOWN_FAILURES]))
+        names = {"failed": "model_id", "tensor": "tensor", "reason": "reason", "detail": "detail"}
+        table = [{shown: row[name] for shown, name in names.items()} for row in rows[:SHOWN_FAILURES]]
+        print_table(pa.Table.from_pylist(table))
         if len(rows) > SHOWN_FAILURES:
             print(f"... and {len(rows) - SHOWN_FAILURES} more: SELECT * FROM skipped WHERE failed")
 
@@ -84,32 +94,23 @@ def _averages(warehouse: Path, profile: str, scope: set[str]) -> list[dict[str, 
     return _scoped(warehouse, f"SELECT {columns} FROM model_metrics WHERE profile = '{name}' ORDER BY model_id", scope)
 
 
-def _target(models: Sequence[Model]) -> dict[str, tuple[str, str, float]] | None:
-    """The reported metric that most models share (a test score before a training score): model_id -> (dataset, metric, value)."""
+def _target(models: Sequence[Model]) -> Target | None:
+    """The reported metric that most models share, an accuracy before any other and a training score last."""
     counted = Counter(metric.metric for model in models for metric in model.metrics)
     if not counted:
         return None
-    chosen = min(
-        counted, key=lambda name: (name.startswith("train"), -counted[name], not name.startswith("test"), name)
-    )
-    return {
-        model.model_id: (metric.dataset, chosen, metric.value)
-        for model in models
-        for metric in model.metrics
-        if metric.metric == chosen
-    }
+    chosen = min(counted, key=lambda name: (name.startswith("train"), -counted[name], "acc" not in name, name))
+    reported = ((model.model_id, metric) for model in models for metric in model.metrics if metric.metric == chosen)
+    return Target(chosen, {model_id: (metric.dataset, metric.value) for model_id, metric in reported})
 
 
-def _print_averages(
-    rows: Sequence[dict[str, Any]], profile: str, target: dict[str, tuple[str, str, float]] | None
-) -> None:
+def _print_averages(rows: Sequence[dict[str, Any]], profile: str, target: Target | None) -> None:
     table = []
     for row in rows[:SHOWN_MODELS]:
         shown = {"model": row["model_id"], "series": row["series"], "layers": row["num_layers"]}
         shown |= {metric: row[metric] for metric in METRICS}
         if target:
-            _, name, value = target.get(row["model_id"], (None, None, None))
-            shown[next(iter(target.values()))[1]] = value
+            shown[target.metric] = target.values.get(row["model_id"], (None, None))[1]
         table.append(shown)
     if table:
         print_table(pa.Table.from_pylist(table), title=f"averages over layers, profile {profile}")
@@ -117,28 +118,29 @@ def _print_averages(
         print(f"... and {len(rows) - SHOWN_MODELS} more: SELECT * FROM model_metrics")
 
 
-def _print_regressions(rows: Sequence[dict[str, Any]], target: dict[str, tuple[str, str, float]]) -> None:
+def _print_regressions(rows: Sequence[dict[str, Any]], target: Target) -> None:
     """Ordinary least squares of the reported metric on each average, by series and pooled over a data set."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        if row["model_id"] in target:
-            dataset = target[row["model_id"]][0]
+        if row["model_id"] in target.values:
+            dataset = target.values[row["model_id"]][0]
             groups.setdefault((dataset, row["series"] or "(no series)"), []).append(row)
-            groups.setdefault((dataset, "(all series)"), []).append(row)
-    reported = next(iter(target.values()))[1]
+            groups.setdefault((dataset, POOLED), []).append(row)
     table, small = [], []
     for (dataset, series), members in sorted(groups.items()):
+        alone = sum(one == dataset for one, _ in groups) == 2
+        if series == POOLED and alone:
+            continue
         if len(members) < SMALLEST_GROUP:
             small.append(f"{series} on {dataset} ({len(members)})")
             continue
         for metric in METRICS:
-            fitted = [row for row in members if row[metric] is not None]
-            found = regression([row[metric] for row in fitted], [target[row["model_id"]][2] for row in fitted])
+            found = regression([row[metric] for row in members], [target.values[row["model_id"]][1] for row in members])
             table.append(
                 {"dataset": dataset, "series": series, "metric": metric, "models": found.n, "slope": found.slope}
                 | {"R2": found.r2, "RMSE": found.rmse, "Kendall tau": found.kendall_tau}
             )
     if table:
-        print_table(pa.Table.from_pylist(table), title=f"{reported} = intercept + slope * metric")
+        print_table(pa.Table.from_pylist(table), title=f"{target.metric} = intercept + slope * metric")
     if small:
         print(f"no regression for fewer than {SMALLEST_GROUP} models: {', '.join(small)}")

@@ -7,7 +7,7 @@ REASONS: dict[str, str] = {
     "empty": "a tensor without elements",
     "buffer": "running statistics or a fixed table, not a trained weight",
     "optimizer_state": "optimizer state, not the model",
-    "too_few_eigenvalues": "fewer eigenvalues than the profile's min_evals",
+    "too_few_eigenvalues": "fewer eigenvalues than the profile's min_evals: norms, but no fit",
     "non_finite": "holds NaN or infinity: the checkpoint is damaged or training diverged",
     "too_large": "needs more memory than any worker has; raise the limit or use a larger machine",
     "unsupported_shape": "no unfold rule for this tensor's shape yet",

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from jobs.executors.task import Executor, Outcome, Task
 
-__all__ = ["EXECUTORS", "Executor", "Outcome", "Task", "open_executor"]
+__all__ = ["EXECUTORS", "Cluster", "Executor", "Outcome", "Task", "open_executor"]
 
 
-def _inline(address: str | None, cpus: int | None) -> Executor:
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where a job's tasks shall run."""
+
+    executor: str = "ray"
+    """One of EXECUTORS."""
+    address: str | None = None
+    """Ray's address; None starts Ray on this machine."""
+    cpus: int | None = None
+    """CPUs of a Ray started here; None for every core."""
+
+
+def _inline(cluster: Cluster) -> Executor:
     from jobs.executors.inline import InlineExecutor
 
     return InlineExecutor()
 
 
-def _ray(address: str | None, cpus: int | None) -> Executor:
+def _ray(cluster: Cluster) -> Executor:
     from jobs.executors.ray import RayExecutor
 
-    return RayExecutor(address, cpus)
+    return RayExecutor(cluster.address, cluster.cpus)
 
 
-EXECUTORS: dict[str, Callable[[str | None, int | None], Executor]] = {"inline": _inline, "ray": _ray}
+EXECUTORS: dict[str, Callable[[Cluster], Executor]] = {"inline": _inline, "ray": _ray}
 
 
-def open_executor(name: str, address: str | None = None, cpus: int | None = None) -> Executor:
+def open_executor(cluster: Cluster) -> Executor:
     """Start the executor of that name; ValueError names the known ones."""
-    if name not in EXECUTORS:
-        msg = f"unknown executor {name!r}: expected one of {', '.join(EXECUTORS)}"
+    if cluster.executor not in EXECUTORS:
+        msg = f"unknown executor {cluster.executor!r}: expected one of {', '.join(EXECUTORS)}"
         raise ValueError(msg)
-    return EXECUTORS[name](address, cpus)
+    return EXECUTORS[cluster.executor](cluster)

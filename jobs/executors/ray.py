@@ -1,14 +1,16 @@
 """Runs tasks on Ray, on this machine or on a cluster: the only file that knows ray.
 
-Ray schedules and isolates; deciding what to retry is jobs.schedule's work, so max_retries is 0 (Ray's own out-of-memory
-retries are endless by default). Not covered: shipping the code to a cluster, whose image must have zoospectra installed.
+Ray schedules and isolates; what to retry is decided in jobs.schedule, so max_retries is 0 (Ray's own out-of-memory
+retries are endless by default). Not covered: shipping the code to a cluster, whose image must have it installed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 # Read when ray is imported: no copy of the working tree to workers, no GPU for tasks that ask for none, no telemetry.
@@ -24,6 +26,8 @@ import ray.exceptions
 from jobs.executors.call import call
 from jobs.executors.task import Outcome, Task
 
+_nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+
 OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory: results are small Arrow tables, weights never pass through it."""
 
@@ -31,8 +35,8 @@ OBJECT_STORE = 256 * 2**20
 class RayExecutor:
     """Ray tasks, one a shard, with CPUs and memory declared.
 
-    address None starts Ray on this machine with `cpus` CPUs (all by default) and stops it in close; otherwise it joins the
-    cluster at that address ('auto' for the one of the environment).
+    address None starts Ray on this machine with `cpus` CPUs (all by default) and stops it in close; otherwise it joins
+    the cluster at that address ('auto' for the one of the environment).
     """
 
     def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
@@ -43,10 +47,10 @@ class RayExecutor:
                 address=address or "local",
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 **local,
             )
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        alive = [node["Resources"] for node in _nodes() if node["Alive"]]
         self.slots = max(1, int(sum(node.get("CPU", 0) for node in alive)))
         self._node_cpus = max(1, int(max(node.get("CPU", 0) for node in alive)))
         self._node_memory = int(max(node.get("memory", 0) for node in alive))

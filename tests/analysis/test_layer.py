@@ -131,7 +131,7 @@ def test_failures_say_why(analyse, profile) -> None:
         .layer["status"]
         .startswith("failed: the eigenvalues are (nearly)")
     )
-    assert analyse(HOSTILE["constant"], "dense", default).layer["status"].startswith("failed: fewer than two")
+    assert analyse(HOSTILE["constant"], "dense", default).layer["status"].startswith("failed: too few")
     few = analyse(HOSTILE["seven"], "dense", default).layer
     assert (few["status"], few["num_evals"], few["log_norm"]) == (TOO_FEW_EVALS, 7, None)
     small = analyse(HOSTILE["seven"], "dense", profile("natcomm2021")).slices[0]

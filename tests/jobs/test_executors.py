@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from jobs.executors import EXECUTORS, Executor, Outcome, Task, open_executor
+from jobs.executors import EXECUTORS, Cluster, Executor, Outcome, Task, open_executor
 from jobs.schedule import run
 
 
 @pytest.fixture(scope="module", params=["inline", pytest.param("ray", marks=pytest.mark.ray)])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    opened = open_executor(request.param, cpus=2 if request.param == "ray" else None)
+    opened = open_executor(Cluster(request.param, cpus=2))
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="module")
 def ray_executor() -> Iterator[Executor]:
-    opened = open_executor("ray", cpus=2)
+    opened = open_executor(Cluster("ray", cpus=2))
     yield opened
     opened.close()
 
@@ -125,4 +125,4 @@ def test_more_than_the_machine_has_is_clamped_not_awaited_forever(ray_executor: 
 
 def test_unknown_executor_names_the_known() -> None:
     with pytest.raises(ValueError, match=", ".join(EXECUTORS)):
-        open_executor("slurm")
+        open_executor(Cluster("slurm"))

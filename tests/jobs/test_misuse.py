@@ -61,7 +61,7 @@ def test_one_line(words: list[str], expected: str, capsys: pytest.CaptureFixture
         ("INSERT INTO runs SELECT * FROM runs", "read-only"),
         ("COPY models TO '/tmp/x.csv'", "read-only"),
         ("SELECT 1; SELECT 2", "one SQL statement"),
-        ("SELECT * FROM read_csv('/etc/passwd')", "external access"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "cannot access file"),
     ],
 )
 def test_sql(data: Path, query: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
