@@ -39,12 +39,24 @@ TABLES = (
     "skipped_history",
     "layer_metrics_history",
     "slice_metrics_history",
+    "model_averages",
     "spectra_index",
     "study_results",
 )
-VIEWS = ("reported_metrics", "layers", "skipped", "layer_metrics", "slice_metrics", "spectra", "model_metrics")
+VIEWS = (
+    "reported_metrics",
+    "layers",
+    "skipped",
+    "layer_metrics",
+    "slice_metrics",
+    "spectra",
+    "model_metrics",
+    "model_slice_metrics",
+)
 MACROS = ("kendall_tau_b", "spearman")
-COUNTED = "coalesce(l.status = 'success' AND l.layer_type IS DISTINCT FROM 'embedding', false)"
+AVERAGED = ("model_metrics", "model_slice_metrics")
+NO_EMBEDDING = "l.layer_type IS DISTINCT FROM 'embedding'"
+COUNTED = f"coalesce(l.status = 'success' AND {NO_EMBEDDING}, false)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +134,14 @@ def _fill(directory: Path, file: Path, memory_limit: str) -> list[Path]:
     settings = {"memory_limit": memory_limit, "temp_directory": f"{file}.spill"}
     with connect(file, settings=settings) as connection:
         extra, broken = _load(connection, directory)
-        blanks = {"counted": COUNTED, "spectra_parts": _spectra_parts(directory)}
+        blanks = {"counted": COUNTED, "no_embedding": NO_EMBEDDING, "spectra_parts": _spectra_parts(directory)}
         for name in TABLES:
             _run(connection, f'CREATE TABLE "{name}" AS\n{_sql("tables", name)}')
         for name in MACROS:
             text = _sql("macros", name)
             _run(connection, f'CREATE MACRO "{name}"{text[text.index("(xs") :]}')
         for name in VIEWS:
-            blanks["means"] = _means(connection) if name == "model_metrics" else ""
+            blanks |= _averages(connection) if name in AVERAGED else {}
             text = _sql("views", name)
             for blank, value in blanks.items():
                 text = text.replace("{" + blank + "}", value)
@@ -183,12 +195,22 @@ def _spectra_parts(directory: Path) -> str:
     return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
 
 
-def _means(connection: duckdb.DuckDBPyConnection) -> str:
-    """An average for every DOUBLE column of layer_metrics, under the column's own name."""
-    sql = """SELECT column_name FROM duckdb_columns()
-             WHERE table_name = 'layer_metrics_history' AND data_type = 'DOUBLE' ORDER BY column_index"""
-    names = ['"' + name.replace('"', '""') + '"' for (name,) in connection.execute(sql).fetchall()]
-    return ",\n    ".join(f"avg(l.{name}) FILTER (WHERE {COUNTED}) AS {name}" for name in names)
+def _averages(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Blanks of the views of averages: a mean for every DOUBLE column, under the column's own name."""
+    sql = """SELECT table_name, column_name FROM duckdb_columns()
+             WHERE data_type = 'DOUBLE' AND database_name = current_database() ORDER BY table_name, column_index"""
+    columns: dict[str, list[str]] = {}
+    for table, name in connection.execute(sql).fetchall():
+        columns.setdefault(table, []).append('"' + name.replace('"', '""') + '"')
+    means = {
+        table: ",\n    ".join(f"avg(l.{name}) FILTER (WHERE {rule}) AS {name}" for name in columns[table])
+        for table, rule in (("layer_metrics_history", COUNTED), ("slice_metrics_history", NO_EMBEDDING))
+    }
+    return {
+        "means": means["layer_metrics_history"],
+        "slice_means": means["slice_metrics_history"],
+        "published": ", ".join(f"a.{name}" for name in columns["model_averages"]),
+    }
 
 
 def _verify(file: Path) -> dict[str, int]:

@@ -33,6 +33,8 @@ TABLES: dict[str, str] = {
     "slice_metrics": "One row per slice and profile, for the latest revision of a model",
     "slice_metrics_history": "One row per slice and profile, for every revision of a model",
     "model_metrics": "One row per model and profile: means over the layers of the latest revision, see rule",
+    "model_averages": "One row per model and profile whose averages somebody published, and per rule of averaging",
+    "model_slice_metrics": "One row per model and profile that works per slice: means over slices, see rule",
     "skipped": "One row per tensor or model not analysed, for the latest revision of a model",
     "skipped_history": "One row per tensor or model not analysed, for every revision of a model",
     "study_results": "One row per cell of a study's table",
@@ -51,6 +53,7 @@ BUILT: dict[str, Words] = {
     "file": ("path", "Part that holds the eigenvalues"),
     "num_layers": ("count", "Layers behind the means"),
     "num_embeddings": ("count", "Embeddings, left out of the means"),
+    "num_fits": ("count", "Slices with a fit behind the means"),
     "num_failed": ("count", "Layers without a fit, left out of the means"),
     "rule": ("text", "Which layers the means are over"),
 }
@@ -59,7 +62,8 @@ BASES: dict[str, tuple[str, ...]] = {  # which kinds of part explain a table's c
     "models": ("models",),
     "snapshots": ("models", "runs"),
     "spectra_index": ("spectra",),
-    "model_metrics": ("models", "layer_metrics"),
+    "model_metrics": ("models", "layer_metrics", "model_averages"),
+    "model_slice_metrics": ("models", "slice_metrics"),
     "layer_metrics": ("layer_metrics", "layers"),
     "slice_metrics": ("slice_metrics", "layers"),
 }
@@ -127,8 +131,8 @@ def explain(table: str, column: str, extra: dict[str, dict[str, Words]]) -> Word
         words["models"] = ("count", "Models it lists")
     lower = {name.lower(): value for name, value in words.items()}
     unit, comment = words.get(column) or lower.get(column.lower()) or UNKNOWN
-    averaged = table == "model_metrics" and column not in PARTS["models"].names and column not in BUILT
-    return (unit, f"Mean over layers: {comment}") if averaged and column != "profile" else (unit, comment)
+    averaged = table in ("model_metrics", "model_slice_metrics") and column not in PARTS["models"].names and column not in BUILT
+    return (unit, f"Mean, see rule: {comment}") if averaged and column != "profile" else (unit, comment)
 
 
 def _quoted(name: str) -> str:

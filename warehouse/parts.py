@@ -2,6 +2,7 @@
 
 DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   layers, skipped, spectra, layer_metrics, slice_metrics
 DIR/parts/catalog/<kind>-<key>.parquet                     models, reported_metrics
+DIR/parts/published/<kind>-<key>.parquet                   model_averages
 DIR/parts/runs/<run_id>.parquet, DIR/parts/studies/<kind>-<key>.parquet
 
 The key is what determines the content; writing the same key again replaces the part atomically. All layers of a model
@@ -29,7 +30,13 @@ import pyarrow.parquet as pq
 from warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
 
 PER_MODEL = frozenset({"layers", "skipped", "spectra", "layer_metrics", "slice_metrics"})
-FOLDERS = {"models": "catalog", "reported_metrics": "catalog", "runs": "runs", "study_results": "studies"}
+FOLDERS = {
+    "models": "catalog",
+    "reported_metrics": "catalog",
+    "model_averages": "published",
+    "runs": "runs",
+    "study_results": "studies",
+}
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost its writer
 
@@ -162,7 +169,7 @@ def list_parts(directory: Path) -> list[Part]:
     """Every finished part, sorted by kind and path; empty when there is no such folder."""
     root = directory.resolve() / "parts"
     found = [Part("runs", path) for path in _parquet_files(root / "runs")]
-    folders = [root / "catalog", root / "studies", *_folders(root / "models")]
+    folders = [root / "catalog", root / "published", root / "studies", *_folders(root / "models")]
     for folder in folders:
         for path in _parquet_files(folder):
             kind = path.name.split("-", 1)[0]

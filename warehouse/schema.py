@@ -71,6 +71,10 @@ _METRIC_COLUMNS = (
     field("warning", TEXT, "text", "Advice on alpha: over-trained, under-trained, or NULL"),
 )
 
+_AVERAGED = frozenset(
+    ["alpha", "D", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm", "stable_rank", "entropy"]
+)
+
 PARTS: dict[str, pa.Schema] = {
     "models": pa.schema(
         [
@@ -136,6 +140,16 @@ PARTS: dict[str, pa.Schema] = {
     ),
     "layer_metrics": pa.schema([_HASH, _UNFOLD, *_METRIC_COLUMNS]),
     "slice_metrics": pa.schema([_HASH, _UNFOLD, _SLICE, *_METRIC_COLUMNS]),
+    "model_averages": pa.schema(
+        [
+            _MODEL,
+            _REVISION,
+            field("profile", TEXT, "text", "Name of the definitions that the table's author used", nullable=False),
+            field("origin", TEXT, "text", "Who published the averages, and in which file"),
+            field("rule", TEXT, "text", "What the averages are over, in the author's sense"),
+            *(column for column in _METRIC_COLUMNS if column.name in _AVERAGED),
+        ]
+    ),
     "skipped": pa.schema(
         [
             _MODEL,
@@ -174,6 +188,8 @@ PARTS: dict[str, pa.Schema] = {
             field("value", REAL, "as labelled", "The computed number; NULL when undefined"),
             field("n", INT, "count", "Models behind the number"),
             field("published", REAL, "as labelled", "The published number it should be, when there is one"),
+            field("verdict", TEXT, "text", "What the study says about the number: reproduces, differs, reversal, ..."),
+            field("reason", TEXT, "text", "Why the number is missing, or what explains a difference"),
             _RUN,
         ]
     ),
@@ -185,6 +201,7 @@ RESERVED: dict[str, frozenset[str]] = {
     "reported_metrics": frozenset({"latest"}),
     "layers": frozenset({"latest"}),
     "skipped": frozenset({"latest"}),
+    "model_averages": frozenset({"latest"}),
     "layer_metrics": frozenset({"model_id", "revision", "layer_id", "longname", "layer_type", "group", "latest"}),
     "slice_metrics": frozenset({"model_id", "revision", "layer_id", "longname", "layer_type", "group", "latest"}),
 }

@@ -1,11 +1,24 @@
--- Plain means over layers, as the papers average; embeddings and failed fits do not count.
-SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
-    count(*) FILTER (WHERE {counted}) AS num_layers,
-    count(*) FILTER (WHERE l.layer_type = 'embedding') AS num_embeddings,
-    count(*) FILTER (WHERE l.layer_type <> 'embedding' AND NOT {counted}) AS num_failed,
-    {means},
-    'mean over layers with status success and a layer_type other than embedding, each layer once' AS rule
-FROM layer_metrics AS l
+-- Plain means over layers, as the papers average; embeddings and failed fits do not count. A model of which only
+-- published averages are known has those, and its rule says so.
+WITH computed AS (
+    SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
+        count(*) FILTER (WHERE {counted}) AS num_layers,
+        count(*) FILTER (WHERE l.layer_type = 'embedding') AS num_embeddings,
+        count(*) FILTER (WHERE {no_embedding} AND NOT {counted}) AS num_failed,
+        {means},
+        'mean over layers with status success and a layer_type other than embedding, each layer once' AS rule
+    FROM layer_metrics AS l
+    JOIN models AS m USING (model_id, revision)
+    GROUP BY ALL
+),
+known AS (
+    SELECT DISTINCT model_id, revision, profile FROM layer_metrics
+)
+SELECT * FROM computed
+UNION ALL BY NAME
+SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, a.profile, {published},
+    a.rule || ', as published: ' || coalesce(a.origin, 'origin unknown') AS rule
+FROM model_averages AS a
 JOIN models AS m USING (model_id, revision)
-GROUP BY ALL
-ORDER BY m.model_id, l.profile
+ANTI JOIN known AS k USING (model_id, revision, profile)
+WHERE a.latest AND a.rule LIKE 'mean over slices%'
