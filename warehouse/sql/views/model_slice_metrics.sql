@@ -1,0 +1,10 @@
+-- Plain means over slices, as WeightWatcher 0.2 and the 2021 paper average: a 3x3 convolution counts nine times. Every
+-- column is the mean over the slices that have it, so norms of small slices count where the profile computes them.
+SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
+    count(*) FILTER (WHERE {no_embedding}) AS num_slices,
+    count(l.alpha) FILTER (WHERE {no_embedding}) AS num_fits,
+    {slice_means},
+    'mean over slices of layers whose layer_type is not embedding' AS rule
+FROM slice_metrics AS l
+JOIN models AS m USING (model_id, revision)
+GROUP BY ALL
