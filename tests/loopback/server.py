@@ -132,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
             status = 206 if start < stop else 416
             if kind == "shift_range":
                 start, stop = start + 1, min(stop + 1, size)
+            if kind == "late_range":
+                start += 1
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}" if start < stop else f"bytes */{size}"
         length = max(stop - start, 0)
         if fault is not None and kind in ("length", "cut_length"):

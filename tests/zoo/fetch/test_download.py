@@ -165,6 +165,7 @@ def test_a_slow_drip_is_broken_off_and_given_up(server: Loopback, url: str, fetc
         download(url, within=here)
     assert caught.value.reason == "unreachable"
     assert "slower" in caught.value.detail
+    assert len(server.log) == 2
     server.script.clear()
     assert download(url, within=here).read_bytes() == DATA
 

@@ -43,7 +43,7 @@ def test_a_server_without_ranges_is_noticed_before_its_body_is_read(server: Loop
         read_range(url, 0, 100)
 
 
-@pytest.mark.parametrize("kind", ["shift_range", "cut_length", "encoding"])
+@pytest.mark.parametrize("kind", ["shift_range", "late_range", "cut_length", "encoding"])
 def test_other_bytes_than_asked_for_are_an_error(server: Loopback, url: str, kind: str) -> None:
     server.script.add("/net*", kind, after=9)
     with pytest.raises(FetchError) as caught:
@@ -51,7 +51,7 @@ def test_other_bytes_than_asked_for_are_an_error(server: Loopback, url: str, kin
     assert caught.value.reason == ("unsafe" if kind == "encoding" else "unreachable")
 
 
-@pytest.mark.parametrize(("kind", "after"), [("shift_range", 0), ("cut_length", 9), ("length", 9)])
+@pytest.mark.parametrize(("kind", "after"), [("shift_range", 0), ("late_range", 0), ("cut_length", 9), ("length", 9)])
 def test_one_wrong_answer_is_survived(server: Loopback, url: str, kind: str, after: int) -> None:
     server.script.add("/net*", kind, 1, after=after)
     assert read_range(url, 50, 5000) == DATA[50:5000]
