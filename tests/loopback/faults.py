@@ -17,9 +17,10 @@ class Fault:
     """Glob on the request's path, without its query."""
     kind: str
     """'status': answer with `status` and `headers`; 'cut': close the connection after `after` bytes of the body;
-    'wrong': flip the body's bytes; 'ignore_range': answer 200 with everything; 'shift_range': 206 for other bytes; 'late_range': 206 without the first byte;
-    'redirect': 302 to `to`; 'drip': send `after` bytes, then one byte every `seconds`; 'length': announce `after`
-    bytes more than are sent; 'cut_length': announce and send `after` bytes less; 'encoding': say gzip."""
+    'wrong': flip the body's bytes; 'ignore_range': answer 200 with everything; 'shift_range': 206 for other bytes;
+    'late_range': 206 without the first byte; 'redirect': 302 to `to`; 'drip': send `after` bytes, then one every
+    `seconds`; 'length': announce `after` bytes more than are sent; 'cut_length': announce and send `after` bytes less;
+    'encoding': say gzip."""
     on: frozenset[int] | None = None
     """Which matching GET requests, counted from 1; None means all."""
     status: int = 503
