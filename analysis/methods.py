@@ -16,6 +16,7 @@ from analysis.metrics import (
     phase,
     randomized,
     robust_alpha,
+    second_opinion,
     tails,
 )
 from analysis.records import Method
@@ -35,6 +36,7 @@ METHODS: dict[str, Method] = {
     "marchenko_pastur": marchenko_pastur.METHOD,
     "phase": phase.METHOD,
     "randomized": randomized.METHOD,
+    "second_opinion": second_opinion.METHOD,
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.methods import method
 from analysis.powerlaw import check_options
-from analysis.unfold import unfold_rule
+from analysis.unfold import SHUFFLED, unfold_rule
 
 # Part of every result's identity; raise it when a change of code changes a number beyond rounding.
 CODE_VERSION = "1"
@@ -60,6 +60,8 @@ class Profile:
     """Power-law rule, one of analysis.powerlaw.RULES."""
     methods: tuple[str, ...] = ("norms", "alpha_norms")
     """Metrics, names of analysis.methods.METHODS."""
+    replicas: int = 0
+    """Shuffled copies of every layer whose spectra the methods look at."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     """Options by method name, and of the fit rule under 'fit'."""
 
@@ -69,16 +71,20 @@ class Profile:
         if self.scale not in SCALES:
             msg = f"unknown scale {self.scale!r} of profile {self.name!r}; known scales: {', '.join(sorted(SCALES))}"
             raise ValueError(msg)
-        if not self.name or self.min_evals < 1 or self.min_M < 1 or self.threshold < 0 or self.drop_smallest < 0:
+        smallest = min(self.threshold, self.drop_smallest, self.replicas)
+        if not self.name or self.min_evals < 1 or self.min_M < 1 or smallest < 0:
             msg = (
-                f"profile {self.name!r}: expected a name, min_evals and min_M of at least 1, and neither threshold nor "
-                f"drop_smallest negative; got {asdict(self)}"
+                f"profile {self.name!r}: expected a name, min_evals and min_M of at least 1, no negative threshold, "
+                f"drop_smallest or replicas; got {asdict(self)}"
             )
             raise ValueError(msg)
         check_options(self.fit, self.options.get("fit", {}))
         names = [column.name for name in self.methods for column in method(name).columns]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             msg = f"methods {self.methods} of profile {self.name!r} share the columns {twice}; name one of them"
+            raise ValueError(msg)
+        if thirsty := [name for name in self.methods if "shuffled" in method(name).needs and self.replicas < 1]:
+            msg = f"methods {thirsty} of profile {self.name!r} need shuffled copies; set replicas to at least 1"
             raise ValueError(msg)
         if unknown := sorted(set(self.options) - {"fit", *self.methods}):
             msg = f"profile {self.name!r} has options for {unknown}; expected 'fit' or one of {self.methods}"
@@ -101,6 +107,11 @@ class Profile:
         """Name and a digest of all values: the same on every machine, another one when any value differs."""
         text = json.dumps(asdict(self), sort_keys=True, default=dict)
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    @property
+    def spectra(self) -> tuple[str, ...]:
+        """Names of the raw spectra it needs: its unfold rule's, then one a shuffled copy (analysis.unfold.matrices)."""
+        return (self.unfold, *(f"{self.unfold}{SHUFFLED}{replica}" for replica in range(self.replicas)))
 
     def factor(self, layer_type: str, N: int, rf: int) -> float:
         """Factor from raw to scaled eigenvalues of a layer with rf slices of larger side N."""

@@ -112,4 +112,4 @@ class Method:
     cost: str
     """Rough time for K = 768 on one core, e.g. '1 ms'."""
     run: Callable[[Esd, Fit, Mapping[str, Any]], dict[str, Value]]
-    """(esd, fit, options) -> a value or None for every column; never raises on numerical trouble, never returns NaN or inf."""
+    """(esd, fit, options) -> a value or None for every column; numerical trouble is None, never an exception or NaN."""

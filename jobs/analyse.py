@@ -11,9 +11,9 @@ from analysis.layer import LayerAnalysis, analyse_layer
 from analysis.profile import Profile
 from analysis.records import Spectrum
 from analysis.spectrum import spectrum
-from analysis.unfold import unfold_rule
+from analysis.unfold import matrices
 from jobs import rows
-from jobs.plan import Item
+from jobs.plan import Item, needed
 from warehouse.known import read_spectra
 from zoo.read import read
 
@@ -66,14 +66,15 @@ def _spectra(
     item: Item, profiles: tuple[Profile, ...], known: Mapping[str, Spectrum]
 ) -> Iterator[tuple[str, Spectrum]]:
     """The raw spectra that the profiles need and that are not kept yet; the weights are read at most once."""
-    missing = [rule for rule in dict.fromkeys(profile.unfold for profile in profiles) if rule not in known]
+    missing = [name for name in needed(profiles) if name not in known]
     if missing:
         if item.ref is None:
             msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
             raise ValueError(msg)
         array = read(item.ref)
-        for rule in missing:
-            yield rule, spectrum(unfold_rule(rule).unfold(array, item.layer_type))
+        seed = seed_of(item.content_hash)
+        for name in missing:
+            yield name, spectrum(matrices(array, item.layer_type, name, seed))
 
 
 def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:
@@ -85,7 +86,8 @@ def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:
 
 
 def _metrics(item: Item, profile: Profile, known: Mapping[str, Spectrum]) -> LayerAnalysis:
-    return analyse_layer(known[profile.unfold], item.layer_type, profile, seed=seed_of(item.content_hash))
+    own, *copies = (known[name] for name in profile.spectra)
+    return analyse_layer(own, item.layer_type, profile, shuffled=copies, seed=seed_of(item.content_hash))
 
 
 def seed_of(content_hash: str) -> int:

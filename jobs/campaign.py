@@ -13,14 +13,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from analysis.cost import Cost, cost
 from analysis.profile import CODE_VERSION, Profile
-from analysis.unfold import unfold_rule
 from jobs import rows
 from jobs.analyse import Analysed, Shard, analyse
 from jobs.executors import Outcome, Task
 from jobs.index import Candidate, Indexed, index
-from jobs.plan import Item, KnownLayer, digest, fits, pack
+from jobs.plan import REFIT_COST, Item, KnownLayer, digest, fits, needed, pack, spectra_cost
 from jobs.progress import ProgressLine
 from warehouse import parts
 from warehouse.known import known_results
@@ -35,9 +33,6 @@ INDEX_RATE = 3e8
 
 RETRIED = frozenset({"worker_crashed", "too_large", "error"})
 """Reasons that another run may overcome; the others are facts about the bytes."""
-
-REFIT_COST = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.005, threads=1)
-"""A fit from a stored spectrum: milliseconds whatever the matrix was."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -118,7 +113,8 @@ class Campaign:
             return [self._index_task(model)]
         hashes = self._known.layers.get(key, ())
         missing = [content_hash for content_hash in hashes if self._missing(content_hash)]
-        if not all(self._stored(content_hash) for content_hash in missing):
+        names = len(needed(self._profiles))
+        if any(len(self._stored(content_hash)) < names for content_hash in missing):
             return [self._index_task(model)]
         self._count_skips(skips)
         if missing:
@@ -132,11 +128,9 @@ class Campaign:
         return any((content_hash, profile.unfold, profile.key) not in self._done for profile in self._profiles)
 
     def _stored(self, content_hash: str) -> tuple[tuple[str, Path], ...]:
-        """Kept spectra of these bytes, () unless every unfold rule that the profiles need is there."""
-        rules = dict.fromkeys(profile.unfold for profile in self._profiles)
-        paths = [(rule, self._known.spectra.get((content_hash, rule, CODE_VERSION))) for rule in rules]
-        found = tuple((rule, path) for rule, path in paths if path is not None)
-        return found if len(found) == len(rules) else ()
+        """Kept spectra of these bytes that the profiles need, each with its part."""
+        paths = [(name, self._known.spectra.get((content_hash, name, CODE_VERSION))) for name in needed(self._profiles)]
+        return tuple((name, path) for name, path in paths if path is not None)
 
     def _layers_part(self, model: Model) -> Path:
         return parts.part_path(self._root, "layers", self._index_key(model), model.model_id)
@@ -188,12 +182,12 @@ class Campaign:
 
     def _item(self, layer: KnownLayer) -> Item:
         stored = self._stored(layer.content_hash)
-        if stored:
+        absent = [name for name in needed(self._profiles) if name not in dict(stored)]
+        if not absent:
             return Item(layer.content_hash, layer.layer_type, None, REFIT_COST, stored)
-        shapes = [unfold_rule(profile.unfold).shape_of(layer.shape, layer.layer_type) for profile in self._profiles]
-        largest = max(shapes, key=lambda shape: shape.N * shape.M * shape.rf)
         itemsize = -(-layer.ref.nbytes // prod(layer.shape)) if layer.ref else 4
-        return Item(layer.content_hash, layer.layer_type, layer.ref, cost(largest.N, largest.M, largest.rf, itemsize))
+        price = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
+        return Item(layer.content_hash, layer.layer_type, layer.ref, price, stored)
 
     def _shard_task(self, model_id: str, items: tuple[Item, ...]) -> Task:
         key = digest(

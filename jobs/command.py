@@ -68,8 +68,9 @@ def named(group: str, name: str, words: Sequence[str] = ()) -> dict[str, Any]:
 
 def _config(verb: str, words: Sequence[str], schema: type[Any]) -> DictConfig:
     leaves = dict(_leaves(schema))
-    groups = {field.name for field in dataclasses.fields(schema) if dataclasses.is_dataclass(_type(schema, field.name))}
     with _hydra(words):
+        available = set(GlobalHydra.instance().config_loader().list_groups(""))
+        groups = {field.name for field in dataclasses.fields(schema)} & available
         overrides = [_override(word, leaves, groups, words) for word in _split(words)[0]]
         return hydra_compose(config_name=verb, overrides=[*_search(words), *overrides])
 

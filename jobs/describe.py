@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from analysis.cost import cost
 from analysis.profile import Profile
 from analysis.unfold import unfold_rule
 from jobs.command import MisuseError, compose, show
-from jobs.scan import load_profiles
+from jobs.plan import needed, spectra_cost
+from jobs.profiles import load_profiles
 from jobs.settings import DescribeSettings
 from jobs.sql import print_table
+from zoo.dtype import itemsize
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
 from zoo.skip import REASONS
@@ -31,9 +32,8 @@ def describe(path: str | Path, profiles: Sequence[Profile]) -> tuple[pa.Table, p
     found, skips = layers(checkpoint.tensors)
     kept, left = [], [*checkpoint.skips, *skips]
     for layer in found:
-        shapes = [unfold_rule(profile.unfold).shape_of(layer.ref.shape, layer.layer_type) for profile in profiles]
-        shape = shapes[0]
-        price = cost(shape.N, shape.M, shape.rf, 4)
+        shape = unfold_rule("slices").shape_of(layer.ref.shape, layer.layer_type)
+        price = spectra_cost(layer.ref.shape, layer.layer_type, needed(profiles), itemsize(layer.ref.dtype))
         kept.append(
             {
                 "layer_id": layer.layer_id,

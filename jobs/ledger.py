@@ -39,19 +39,46 @@ def begin(verb: str, models: Sequence[Model], warehouse: Path) -> Entry:
     digest = rows.snapshot(models)
     parts.write(warehouse, "models", digest, rows.models(models, digest))
     parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
-    run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    return Entry(run_id, verb, started, models[0].zoo, digest)
+    return Entry(_run_id(started), verb, started, models[0].zoo, digest)
 
 
 def end(entry: Entry, warehouse: Path, *, config: str, exit_status: int, counts: Mapping[str, int]) -> None:
     """Write the run's row; counts are columns of `runs` such as models, layers, skipped, failed."""
+    about = {"run_id": entry.run_id, "verb": entry.verb, "zoo": entry.zoo, "snapshot": entry.snapshot}
+    _write(about, entry.started, warehouse, config, exit_status, counts)
+
+
+def record(
+    verb: str,
+    started: datetime.datetime,
+    warehouse: Path,
+    *,
+    config: str,
+    exit_status: int,
+    counts: Mapping[str, int],
+) -> str:
+    """Write the row of a run that worked on the warehouse itself, not on a zoo; returns its run_id."""
+    run_id = _run_id(started)
+    _write({"run_id": run_id, "verb": verb}, started, warehouse, config, exit_status, counts)
+    return run_id
+
+
+def _run_id(started: datetime.datetime) -> str:
+    return f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _write(
+    about: Mapping[str, str],
+    started: datetime.datetime,
+    warehouse: Path,
+    config: str,
+    exit_status: int,
+    counts: Mapping[str, int],
+) -> None:
     row = {
-        "run_id": entry.run_id,
-        "started": entry.started,
+        **about,
+        "started": started,
         "finished": datetime.datetime.now(datetime.UTC),
-        "verb": entry.verb,
-        "zoo": entry.zoo,
-        "snapshot": entry.snapshot,
         "config": config,
         "versions": json.dumps(provenance.versions()),
         "git_commit": provenance.git_commit(),
@@ -59,4 +86,4 @@ def end(entry: Entry, warehouse: Path, *, config: str, exit_status: int, counts:
         "exit_status": exit_status,
         **counts,
     }
-    parts.write(warehouse, "runs", entry.run_id, pa.Table.from_pylist([row], schema=PARTS["runs"]))
+    parts.write(warehouse, "runs", about["run_id"], pa.Table.from_pylist([row], schema=PARTS["runs"]))

@@ -16,6 +16,7 @@ VERBS = {
     "scan": "crawl a zoo, analyse what is new, load the warehouse, summarise",
     "catalog": "crawl only: models, weights, reported metrics",
     "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
+    "refit": "new fits from stored spectra, for the whole warehouse",
     "sql": "read-only query on the warehouse",
 }
 

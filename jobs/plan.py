@@ -7,8 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.cost import Cost
+from analysis.cost import Cost, cost
+from analysis.profile import Profile
+from analysis.unfold import SHUFFLED, unfold_rule
 from zoo.tensor import TensorRef
+
+REFIT_COST = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.005, threads=1)
+"""A fit from a stored spectrum: milliseconds whatever the matrix was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,24 @@ def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
             shard.clear()
         shard.append(item)
     return shards + [tuple(shard) for shard in open_shards.values() if shard]
+
+
+def needed(profiles: Iterable[Profile]) -> tuple[str, ...]:
+    """Names of the raw spectra that any of the profiles needs, each once."""
+    return tuple(dict.fromkeys(name for profile in profiles for name in profile.spectra))
+
+
+def spectra_cost(shape: tuple[int, ...], layer_type: str, names: Sequence[str], itemsize: int) -> Cost:
+    """Cost of the named spectra of one tensor together: times add up, the largest peak counts."""
+    rules = [unfold_rule(name.partition(SHUFFLED)[0]).shape_of(shape, layer_type) for name in names]
+    costs = [cost(rule.N, rule.M, rule.rf, itemsize) for rule in rules]
+    return Cost(
+        flops=sum(one.flops for one in costs),
+        bytes_read=max(one.bytes_read for one in costs),
+        peak_bytes=max(one.peak_bytes for one in costs),
+        seconds=sum(one.seconds for one in costs),
+        threads=max(one.threads for one in costs),
+    )
 
 
 def fits(items: Iterable[Item], memory: int) -> tuple[list[Item], list[Item]]:

@@ -14,8 +14,9 @@ from analysis.profile import Profile
 from jobs import crawl as crawling
 from jobs import ledger
 from jobs.campaign import Campaign, Counts
-from jobs.command import compose, misuse, named, show
+from jobs.command import compose, misuse, show
 from jobs.executors import Cluster, open_executor
+from jobs.profiles import load_profiles
 from jobs.progress import ProgressLine
 from jobs.schedule import run
 from jobs.settings import ScanSettings
@@ -86,14 +87,6 @@ def scan(
     return Scan(entry.run_id, counts, exit_status, build.build(warehouse, keep=keep).path)
 
 
-def load_profiles(names: Sequence[str], words: Sequence[str] = ()) -> tuple[Profile, ...]:
-    """Profiles by name from conf/profile (and --config-dir); ValueError when there is none, or a value does not fit."""
-    if not names:
-        msg = "profiles=[]: expected at least one name, such as weightwatcher"
-        raise ValueError(msg)
-    return tuple(Profile.from_mapping(named("profile", name, words)) for name in dict.fromkeys(names))
-
-
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
     if "--help" in words:
@@ -105,7 +98,7 @@ def command(words: Sequence[str]) -> int:
     settings = compose("scan", words, ScanSettings)
     warehouse = Path(settings.warehouse.dir)
     with misuse():
-        profiles = load_profiles(settings.profiles, [word for word in words if word.startswith("--config-dir")])
+        profiles = load_profiles(settings.profiles, words, engine=settings.fit.engine)
         zoo = settings.zoo
         found = crawling.crawl(zoo.source, zoo.name, zoo.path, cache=warehouse / "cache", workers=zoo.workers, say=_say)
         models = crawling.choose(found, settings.models, settings.limit)

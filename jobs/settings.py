@@ -33,6 +33,13 @@ class WarehouseSettings:
 
 
 @dataclass
+class FitSettings:
+    """How tails are fitted."""
+
+    engine: str = "own"
+
+
+@dataclass
 class ScanSettings:
     """Values of `scan`."""
 
@@ -42,6 +49,7 @@ class ScanSettings:
     profiles: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     limit: int | None = None
+    fit: FitSettings = field(default_factory=FitSettings)
     shard_seconds: float = 1.0
     attempts: int = 2
 
@@ -69,3 +77,14 @@ class SqlSettings:
 
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     format: str = "table"
+
+
+@dataclass
+class RefitSettings:
+    """Values of `refit`."""
+
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    profiles: list[str] = field(default_factory=list)
+    fit: FitSettings = field(default_factory=FitSettings)
+    attempts: int = 2

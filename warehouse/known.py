@@ -33,6 +33,8 @@ class Known:
     """(content_hash, profile_key) that the profile's filters left without a fit: too few eigenvalues, say."""
     layers: dict[tuple[str, str], tuple[str, ...]]
     """(model_id, revision) -> content hash of every listed layer, one a layer, sorted."""
+    kinds: dict[str, tuple[str, str]]
+    """content_hash -> (a model that holds it, layer_type)."""
     skipped: dict[tuple[str, str], frozenset[tuple[str | None, str, bool]]]
     """(model_id, revision) -> (tensor, reason, failed) of everything not analysed."""
     broken: tuple[Path, ...]
@@ -63,6 +65,7 @@ def known_results(directory: Path) -> Known:
     newest = "rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1"
     for model_id, revision, content_hash in rows("layers", "model_id, revision, content_hash", f"QUALIFY {newest}"):
         layers.setdefault((model_id, revision), []).append(content_hash)
+    kinds = "content_hash, min(model_id), min(layer_type)"
     skipped: dict[tuple[str, str], set[tuple[str | None, str, bool]]] = {}
     for model_id, revision, *rest in rows("skipped", "DISTINCT model_id, revision, tensor, reason, failed", f"QUALIFY {newest}"):
         skipped.setdefault((model_id, revision), set()).add((rest[0], rest[1], rest[2]))
@@ -75,6 +78,7 @@ def known_results(directory: Path) -> Known:
         slice_metrics=frozenset(rows("slice_metrics", f"DISTINCT {metrics}")),
         filtered=frozenset(rows("layer_metrics", "DISTINCT content_hash, profile_key", "WHERE status LIKE 'skipped:%'")),
         layers={key: tuple(sorted(value)) for key, value in layers.items()},
+        kinds={row[0]: (row[1], row[2]) for row in rows("layers", kinds, "GROUP BY content_hash")},
         skipped={key: frozenset(value) for key, value in skipped.items()},
         broken=tuple(broken),
     )

@@ -76,7 +76,7 @@ def _wrap(kernel: AnyArray, axis: int, n: int) -> AnyArray:
 def rule(n: int = GRID) -> Unfold:
     """The rule for n x n feature maps; its name holds n, so that results of two sizes never mix."""
     shape_of((1, 1, 1, 1), "conv2d", n)
-    return Unfold(name=f"fft{n}", shape_of=partial(shape_of, n=n), unfold=partial(unfold, n=n))
+    return Unfold(name=f"fft(n={n})", shape_of=partial(shape_of, n=n), unfold=partial(unfold, n=n))
 
 
 RULE = Unfold(name="fft", shape_of=shape_of, unfold=unfold)

@@ -48,7 +48,7 @@ def test_a_method_says_what_it_is(name) -> None:
 
 
 def test_no_column_has_two_owners() -> None:
-    Profile(name="all", methods=tuple(TOGETHER))
+    Profile(name="all", replicas=1, methods=tuple(TOGETHER))
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
@@ -64,7 +64,7 @@ def test_every_method_survives_every_layer(kind, name, pool) -> None:
     slices = unfold(LAYERS[kind], layer_type)
     shuffled = np.random.default_rng(0).permuted(slices.reshape(len(slices), -1), axis=1).reshape(slices.shape)
     profile = Profile(
-        name="x", min_evals=1, pool=pool, methods=(name,), options={name: FEW[name]} if name in FEW else {}
+        name="x", min_evals=1, pool=pool, replicas=1, methods=(name,), options={name: FEW[name]} if name in FEW else {}
     )
     analysis = analyse_layer(spectrum(slices), layer_type, profile, shuffled=[spectrum(shuffled)], seed=1)
     for row in (analysis.layer, *analysis.slices):

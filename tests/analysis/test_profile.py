@@ -41,6 +41,7 @@ CHANGES = [
     {"threshold": 0},
     {"threshold_relative": True},
     {"drop_smallest": 1},
+    {"replicas": 2},
     {"fit": "corrected"},
     {"methods": ["norms"]},
     {"options": {"norms": {"tolerance": 1e-3}}},

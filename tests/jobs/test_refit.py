@@ -1,0 +1,82 @@
+"""A refit uses what is stored and nothing else, and says what is lacking."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jobs.main import main
+from tests.jobs.zoos import make_zoo
+from warehouse.query import query
+
+
+def scan(zoo: Path, data: Path, *words: str) -> int:
+    return main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline", *words])
+
+
+@pytest.fixture
+def scanned(tmp_path: Path) -> tuple[Path, Path]:
+    zoo, data = make_zoo(tmp_path / "zoo", models=3), tmp_path / "data"
+    assert scan(zoo, data) == 0
+    return zoo, data
+
+
+def metrics(data: Path, profile: str) -> list[dict[str, object]]:
+    columns = "* EXCLUDE (written)"
+    return query(data, f"SELECT {columns} FROM layer_metrics WHERE profile = '{profile}' ORDER BY ALL").to_pylist()
+
+
+def test_a_refit_needs_no_weights_and_equals_a_scan(
+    scanned: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zoo, data = scanned
+    assert scan(zoo, tmp_path / "direct", "profiles=corrected,natcomm2021") == 0
+    shutil.rmtree(zoo)
+    capsys.readouterr()
+    words = ["refit", "profiles=corrected,natcomm2021", f"warehouse.dir={data}", "cluster=inline"]
+    assert main(words) == 0
+    assert "12 tensors fitted under corrected, natcomm2021, 0 known already" in capsys.readouterr().out
+    for profile in ("corrected", "natcomm2021"):
+        assert metrics(data, profile) == metrics(tmp_path / "direct", profile)
+    slices = "SELECT count(*) AS n FROM slice_metrics WHERE profile = 'natcomm2021'"
+    assert query(data, slices).to_pylist() == query(tmp_path / "direct", slices).to_pylist() != [{"n": 0}]
+    assert main(words) == 0
+    assert "0 tensors fitted under corrected, natcomm2021, 12 known already" in capsys.readouterr().out
+
+
+def test_what_lacks_a_spectrum_is_counted_and_a_scan_adds_it(
+    scanned: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    zoo, data = scanned
+    capsys.readouterr()
+    assert main(["refit", "profiles=thorough", f"warehouse.dir={data}", "cluster=inline"]) == 0
+    assert "12 tensors lack a spectrum that thorough needs: scan their zoo" in capsys.readouterr().out
+    assert scan(zoo, data, "profiles=thorough", "models=net1*") == 0
+    rows = metrics(data, "thorough")
+    assert len(rows) == 4
+    assert all(row["rand_replicas"] == 2 and row["gof_p"] is not None for row in rows if row["status"] == "success")
+    spectra = query(data, "SELECT unfold, count(*) AS n FROM spectra_index GROUP BY unfold ORDER BY unfold").to_pylist()
+    assert [row["n"] for row in spectra] == [12, 4, 4], "kept spectra are not computed again"
+
+
+def test_a_second_opinion_beside_ours(scanned: tuple[Path, Path]) -> None:
+    _, data = scanned
+    words = ["refit", "profiles=weightwatcher", "fit.engine=powerlaw", f"warehouse.dir={data}", "cluster=inline"]
+    assert main(words) == 0
+    rows = metrics(data, "weightwatcher+powerlaw")
+    assert [row["alpha"] for row in rows] == [row["alpha"] for row in metrics(data, "weightwatcher")]
+    fitted = [row for row in rows if row["num_evals"] >= 20]
+    assert fitted
+    for row in fitted:  # powerlaw leaves its last candidates out and measures D both ways: close, not equal
+        assert row["powerlaw_alpha"] == pytest.approx(row["alpha"], rel=0.5)
+        assert row["powerlaw_difference"] == row["powerlaw_alpha"] - row["alpha"]
+
+
+def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refit", f"warehouse.dir={tmp_path / 'nowhere'}"]) == 2
+    assert "run 'zoospectra scan" in capsys.readouterr().err
+    (tmp_path / "parts").mkdir()
+    assert main(["refit", f"warehouse.dir={tmp_path}", "fit.engine=plpva"]) == 2
+    assert "expected one of own, powerlaw" in capsys.readouterr().err
