@@ -179,9 +179,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(bytes([byte]), seen)
 
     def _write(self, data: bytes, seen: Seen) -> None:
+        # Counted first: the client may look at the log as soon as it has the bytes.
+        seen.sent += len(data)
         self.wfile.write(data)
         self.wfile.flush()
-        seen.sent += len(data)
 
 
 def _range(header: str, size: int) -> tuple[int, int]:
