@@ -27,7 +27,7 @@ from zoo.fetch.errors import FetchError, RangeIgnoredError
 from zoo.fetch.locator import Locator, is_remote, locate, sibling, text_of
 from zoo.fetch.ranges import Span, coalesce, read_range, stream_range
 from zoo.fetch.session import Session, session
-from zoo.fetch.shards import CONFIGS, MAX_INDEX, shard_names
+from zoo.fetch.shards import ADAPTER_CONFIG, CONFIGS, MAX_INDEX, shard_names
 from zoo.tensor import CheckpointError, TensorRef
 
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
@@ -45,12 +45,14 @@ def open_remote(text: str, open_local: Callable[[str], Checkpoint]) -> Checkpoin
     Headers of safetensors and small JSON files are put into a folder that looks like a download of the model; files
     of other formats are downloaded. CheckpointError as `open_local` says, FetchError for what could not be had.
     """
+    from zoo.formats.huggingface import is_model_folder  # the readers know this module: they open remote paths by it
+
     here = session()
     locator = locate(text)
     with tempfile.TemporaryDirectory(dir=here.cache.root, prefix="opening-") as folder:
         places = _skeleton(locator, Path(folder), here)
-        whole = len(places) > 1 or _is_index(locator)
-        start = folder if whole else str(next(iter(places)))
+        beside = any((Path(folder) / name).exists() for name in CONFIGS)
+        start = folder if (beside and is_model_folder(Path(folder))) or _is_index(locator) else str(next(iter(places)))
         try:
             opened = open_local(start)
         except CheckpointError as error:
@@ -180,9 +182,11 @@ def _skeleton(locator: Locator, folder: Path, here: Session) -> dict[Path, Locat
         (folder / f"{stem}.index.json").write_bytes(index)
         places = {folder / name: Locator(sibling(locator.url, name)) for name in names}
     for name in CONFIGS if at_hub else ():
-        _config(sibling(locator.url, name), folder / name, here)
+        if name != ADAPTER_CONFIG or locator.name.startswith("adapter_model."):
+            _config(sibling(locator.url, name), folder / name, here)
     for path, source in places.items():
-        path.symlink_to(_header(source, here) if source.ranged else download(text_of(source), within=here))
+        # A second name for the cached file, which outlives its eviction.
+        os.link(_header(source, here) if source.ranged else download(text_of(source), within=here), path)
     return places
 
 

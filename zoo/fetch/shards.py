@@ -10,7 +10,8 @@ MAX_INDEX = 64 << 20
 """Largest index or config.json in bytes that is read; the largest index known, of a model of 61 layers with 256 experts
 each, has 9 MB."""
 
-CONFIGS = ("config.json",)
+ADAPTER_CONFIG = "adapter_config.json"
+CONFIGS = ("config.json", ADAPTER_CONFIG)
 """Small files beside the weights that decide how they are read."""
 
 SUFFIXES = (".safetensors", ".bin")

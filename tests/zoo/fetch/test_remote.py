@@ -320,3 +320,13 @@ def test_local_references_pass_through() -> None:
     ref = TensorRef("w", "/somewhere/w.safetensors", "float32", (2, 2), None, 0, 16)
     assert local(ref) is ref
     assert list(prefetched([ref])) == [ref]
+
+
+def test_a_config_beside_one_file_makes_it_a_model_folder(server: Loopback, fetching: Fetching) -> None:
+    fetching()
+    data = models.safetensors(models.gpt2())
+    assert opened(hub(server, {"model.safetensors": data}) + "model.safetensors").format == "huggingface"
+    server.content.files["/release/model.safetensors"] = data
+    before = len(server.log)
+    assert opened(server.url + "/release/model.safetensors").format == "safetensors"
+    assert len(server.log) == before + 1
