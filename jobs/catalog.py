@@ -13,8 +13,8 @@ import pyarrow as pa
 from jobs import crawl as crawling
 from jobs import ledger
 from jobs.command import compose, misuse, show
+from jobs.display import print_table
 from jobs.settings import CatalogSettings
-from jobs.sql import print_table
 from warehouse import build
 from zoo.model import Model
 

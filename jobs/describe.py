@@ -10,10 +10,10 @@ import pyarrow as pa
 from analysis.profile import Profile
 from analysis.unfold import unfold_rule
 from jobs.command import MisuseError, compose, show
+from jobs.display import print_table
 from jobs.plan import needed, spectra_cost
 from jobs.profiles import load_profiles
 from jobs.settings import DescribeSettings
-from jobs.sql import print_table
 from zoo.dtype import itemsize
 from zoo.formats import open_checkpoint
 from zoo.layers import layers

@@ -9,15 +9,13 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from rich.console import Console
-from rich.table import Table
 
 from jobs.command import MisuseError, compose, misuse, show
+from jobs.display import print_table
 from jobs.settings import SqlSettings
 from warehouse.query import query
 
@@ -71,29 +69,6 @@ def _prompt(settings: SqlSettings) -> int:
                 WRITERS[settings.format](sql(line, settings.warehouse.dir))
             except ValueError as error:
                 print(f"zoospectra sql: {error}", file=sys.stderr)
-
-
-def cell(value: Any) -> str:  # noqa: ANN401 - any SQL value
-    """A value as a person reads it: numbers to six significant digits, NULL as nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list) and len(value) > 8:
-        return f"[{', '.join(cell(one) for one in value[:4])}, ... {len(value)} values]"
-    return str(value)
-
-
-def print_table(table: pa.Table, title: str | None = None) -> None:
-    """A table for people, numbers to the right; every row and column, however narrow the terminal."""
-    console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
-    grid = Table(title=title, title_justify="left")
-    for field in table.schema:
-        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-        grid.add_column(field.name, justify="right" if number else "left", overflow="fold")
-    for row in table.to_pylist():
-        grid.add_row(*(cell(value) for value in row.values()), style=None)
-    console.print(grid)
 
 
 def _print_table(table: pa.Table) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from analysis.profile import Profile
 from analysis.regression import regression
 from jobs.campaign import Counts
-from jobs.sql import print_table
+from jobs.display import print_table
 from warehouse.query import query
 from zoo.model import Model
 from zoo.skip import REASONS
@@ -76,14 +76,14 @@ def _print_skipped(rows: Sequence[dict[str, Any]]) -> None:
     if counted:
         meanings = [REASONS.get(reason, "") for reason, _ in counted]
         table = {"skipped by rule": [r for r, _ in counted], "tensors": [n for _, n in counted], "meaning": meanings}
-        print_table(pa.table(table))
+        print_table(pa.table(table), whole=False)
 
 
 def _print_failed(rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         names = {"failed": "model_id", "tensor": "tensor", "reason": "reason", "detail": "detail"}
         table = [{shown: row[name] for shown, name in names.items()} for row in rows[:SHOWN_FAILURES]]
-        print_table(pa.Table.from_pylist(table))
+        print_table(pa.Table.from_pylist(table), whole=False)
         if len(rows) > SHOWN_FAILURES:
             print(f"... and {len(rows) - SHOWN_FAILURES} more: SELECT * FROM skipped WHERE failed")
 
@@ -113,7 +113,7 @@ def _print_averages(rows: Sequence[dict[str, Any]], profile: str, target: Target
             shown[target.metric] = target.values.get(row["model_id"], (None, None))[1]
         table.append(shown)
     if table:
-        print_table(pa.Table.from_pylist(table), title=f"averages over layers, profile {profile}")
+        print_table(pa.Table.from_pylist(table), f"averages over layers, profile {profile}", digits=4, whole=False)
     if len(rows) > SHOWN_MODELS:
         print(f"... and {len(rows) - SHOWN_MODELS} more: SELECT * FROM model_metrics")
 
@@ -141,6 +141,6 @@ def _print_regressions(rows: Sequence[dict[str, Any]], target: Target) -> None:
                 | {"R2": found.r2, "RMSE": found.rmse, "Kendall tau": found.kendall_tau}
             )
     if table:
-        print_table(pa.Table.from_pylist(table), title=f"{target.metric} = intercept + slope * metric")
+        print_table(pa.Table.from_pylist(table), f"{target.metric} = intercept + slope * metric", digits=4, whole=False)
     if small:
         print(f"no regression for fewer than {SMALLEST_GROUP} models: {', '.join(small)}")

@@ -6,8 +6,13 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from analysis import methods
+from analysis.layer import analyse_layer
+from analysis.profile import Profile
+from analysis.records import Spectrum
 from jobs.main import main
 from tests.jobs.zoos import make_zoo
 
@@ -41,6 +46,15 @@ def test_every_command_runs(
 
 
 @pytest.mark.parametrize("text", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_python_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(text, "README.md", "exec"), {})
-    assert float(capsys.readouterr().out) > 1
+def test_the_python_runs(text: str, capsys: pytest.CaptureFixture[str] = dict(methods.METHODS)
+    try:
+        exec(compile(text, "README.md", "exec"), {})
+        new = {name: method for name, method in methods.METHODS.items() if name not in known}
+        for name, method in new.items():
+            spectrum = Spectrum(np.array([[1.0, 2.0, 6.0]]), 3, 3, "gram", "cpu")
+            row = analyse_layer(spectrum, "dense", Profile(name="x", methods=(name,))).layer
+            assert row[method.columns[0].name] == 3.0
+        assert new or float(capsys.readouterr().out) > 1
+    finally:
+        methods.METHODS.clear()
+        methods.METHODS.update(known)
