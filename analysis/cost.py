@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.spectrum import BLOCK_BYTES, SVD_M
+from analysis.kernels import KERNELS, kernel
+from analysis.kernels.cast import BLOCK_BYTES, block_rows
+from analysis.kernels.svd import rows_at_once
+from analysis.spectrum import SVD_M
 
 # Gflop/s of float64 work on one core by M, measured with spectrum() on a 2-core EPYC (AVX-512): small matrices are
 # bound by calls and memory, the tridiagonalisation of large ones by memory.
@@ -24,6 +27,8 @@ SVD_FACTOR = 2.0
 SQUARE = 1.2
 # Above this M a matrix takes seconds and threads help it (2.2 against 3.7 s at 4096); below, several at once is faster.
 ONE_THREAD_M = 3000
+# Workspaces of LAPACK (up to 64 columns) and the allocator's rounding.
+SLACK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,16 @@ def _rate(M: int) -> float:
 
 
 def _peak_bytes(N: int, M: int, S: int) -> int:
-    """Gram path: one block, the Gram matrix and the solver's copy; singular values: a block of 4 M rows, twice
-    copied.
+    """Gram path: one float64 block and the kernel's matrices (stacked calls: a chunk and its Gram matrices); singular
+    values: the matrix once (tall ones: one block of rows and the triangle) and workspace.
     """
     matrix = 8 * M * M
-    block = min(8 * N * M * S, max(BLOCK_BYTES, 8 * 256 * M))
-    gram = block + 3 * matrix
-    svd = 3 * min(8 * N * M, max(BLOCK_BYTES, 4 * matrix)) + 2 * matrix if M <= SVD_M else 0
-    return max(gram, svd) + 8 * S * M + (4 << 20)
+    chosen = kernel(M)
+    if chosen is KERNELS["stacked"]:
+        peak = 2 * min(8 * N * M * S, max(BLOCK_BYTES, 8 * N * M)) + chosen.matrices * matrix
+    else:
+        peak = 8 * M * min(N, block_rows(M)) + chosen.matrices * matrix
+    if M <= SVD_M:
+        rows = rows_at_once(M)
+        peak = max(peak, 8 * M * (N if rows >= N else rows + M) + 3 * matrix)
+    return peak + 8 * S * M + SLACK_BYTES

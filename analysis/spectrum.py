@@ -3,30 +3,21 @@
 A float64 Gram matrix of the smaller side and its eigenvalues only: what float32 and 16-bit weights contain, in a
 third of the time of singular values. Where the smallest eigenvalue is below what a Gram matrix resolves, singular
 values instead. The path depends on shape, type and values alone, never on the executor. Not covered: threads (the
-jobs set them), scaling and pooling (profiles), and how a tensor becomes slices (analysis.unfold).
+jobs set them), scaling and pooling (profiles), how a tensor becomes slices (analysis.unfold), and how eigenvalues are
+computed (analysis.kernels).
 
-Legend: slices (S, N, M) with N >= M; a block is some rows of one slice, a chunk some slices.
+Legend: slices (S, N, M) with N >= M; a chunk is some slices.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import dsyrk
 
+from analysis.kernels import KERNELS, cuda, kernel, svd
+from analysis.kernels.cast import AnyArray, chunk_size
 from analysis.records import FloatArray, Spectrum
 
-AnyArray = NDArray[Any]
-
-# Up to here slices go through numpy's stacked calls: 2000 matrices of 32 x 32 in 0.06 s, half the time of a loop.
-STACKED_M = 256
-# OpenBLAS (numpy) is the faster eigensolver up to here, MKL (torch) above: 1.25 against 1.55 times at 3072, measured
-# on one core.
-OPENBLAS_M = 1536
-# Bytes of one float64 block or chunk: small against a large matrix, large enough for full speed of the rank-k update.
-BLOCK_BYTES = 32 << 20
 # A Gram matrix knows its smallest eigenvalue to about eps * lam_max: at this ratio the smallest singular value is still
 # good to 1e-7 (measured on square Gaussian matrices), below it singular values are computed.
 RESOLVED = 1e-9
@@ -49,35 +40,50 @@ def is_finite(array: AnyArray) -> bool:
         return all(bool(np.isfinite(part.min()) and np.isfinite(part.max())) for part in parts)
 
 
-def spectrum(slices: AnyArray) -> Spectrum:
+def spectrum(slices: AnyArray, device: str = "cpu") -> Spectrum:
     """Eigenvalues (S, M), ascending, of the S slices (S, N, M), N >= M, real or complex, any floating type, finite.
 
     Equivalent to `np.linalg.svd(slices.astype(float), compute_uv=False)[:, ::-1] ** 2`, to 1e-14 of the largest. Peak
-    memory beyond the input is that of `analysis.cost.cost`. Raises ValueError for other shapes, for empty input, for
-    NaN or infinity, and for eigenvalues beyond the range of float64.
+    memory beyond the input is that of `analysis.cost.cost`. With device 'cuda' (or 'cuda:1'), matrices large enough
+    for it are computed there, still in float64. Raises ValueError for other shapes, for empty input, for NaN or
+    infinity, for a device that is not there, and for eigenvalues beyond the range of float64.
     """
     if slices.ndim != 3 or slices.size == 0 or slices.shape[1] < slices.shape[2]:
         msg = f"expected slices (S, N, M) with N >= M >= 1, got {slices.shape}; use an unfold rule"
         raise ValueError(msg)
+    where = None if device == "cpu" else cuda.device(device)
     if not is_finite(slices):
         msg = f"{slices.shape} slices hold NaN or infinity; check is_finite first and record the layer as damaged"
         raise ValueError(msg)
     exponent = _exponent(slices)
     S, N, M = slices.shape
-    evals = np.empty((S, M))
-    by_svd = np.zeros(S, dtype=bool)
-    step = max(1, BLOCK_BYTES // (8 * N * M)) if M <= STACKED_M else 1
-    for start in range(0, S, step):
-        chunk = slice(start, start + step)
-        evals[chunk], by_svd[chunk] = _chunk_evals(slices[chunk], exponent)
+    if where is not None and M >= cuda.SMALLEST_M:
+        evals = cuda.evals(slices, exponent, where, cuda.batch_size(S, N, M, cuda.free_bytes(where)))
+    else:
+        where = None
+        evals = _on_cpu(slices, exponent)
+    np.maximum(evals, 0.0, out=evals)
+    by_svd = (evals[:, 0] < RESOLVED * evals[:, -1]) & (M <= SVD_M)
+    for index in np.flatnonzero(by_svd):
+        evals[index] = svd.evals(slices[index : index + 1], exponent)[0]
     if exponent:
-        with np.errstate(over="ignore"):
-            evals = np.ldexp(evals, 2 * exponent)
-        if evals[:, -1].max() > LARGEST:
-            msg = f"eigenvalues of {slices.shape} slices exceed {LARGEST:g}; weights above 1e150 are not a network's"
-            raise ValueError(msg)
-    method = "svd" if by_svd.all() else "gram+svd" if by_svd.any() else "gram"
-    return Spectrum(evals=evals, N=N, M=M, method=method, device="cpu")
+        evals = _unscaled(evals, exponent)
+    return Spectrum(evals=evals, N=N, M=M, method=_method(by_svd), device="cpu" if where is None else str(where))
+
+
+def _on_cpu(slices: AnyArray, exponent: int) -> FloatArray:
+    """Eigenvalues (S, M) by the kernel for the size; small slices by chunks."""
+    S, N, M = slices.shape
+    chosen = kernel(M, is_complex=np.iscomplexobj(slices))
+    step = chunk_size(N, M) if chosen is KERNELS["stacked"] else 1
+    evals = np.empty((S, M))
+    for start in range(0, S, step):
+        evals[start : start + step] = chosen.evals(slices[start : start + step], exponent)
+    return evals
+
+
+def _method(by_svd: NDArray[np.bool_]) -> str:
+    return "svd" if by_svd.all() else "gram+svd" if by_svd.any() else "gram"
 
 
 def _exponent(slices: AnyArray) -> int:
@@ -89,72 +95,11 @@ def _exponent(slices: AnyArray) -> int:
     return int(np.frexp(largest)[1])
 
 
-def _chunk_evals(chunk: AnyArray, exponent: int) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Eigenvalues (s, M) of some slices, and which of them needed singular values."""
-    _, _, M = chunk.shape
-    if M <= STACKED_M or np.iscomplexobj(chunk):
-        evals = _stacked(_scaled(chunk, exponent))
-    else:
-        evals = np.stack([_eigenvalues(_gram(W, exponent)) for W in chunk])
-    np.maximum(evals, 0.0, out=evals)
-    unresolved = (evals[:, 0] < RESOLVED * evals[:, -1]) & (M <= SVD_M)
-    for index in np.flatnonzero(unresolved):
-        evals[index] = _squared_singular_values(chunk[index], exponent)
-    return evals, unresolved
-
-
-def _scaled(block: AnyArray, exponent: int) -> AnyArray:
-    """A C-contiguous float64 (complex128) copy, divided by 2^exponent, which is exact."""
-    wide: AnyArray = np.array(block, dtype=np.result_type(block.dtype, np.float64), order="C")
-    if exponent:
-        wide *= 2.0 ** (-exponent // 2)
-        wide *= 2.0 ** (-exponent - -exponent // 2)
-    return wide
-
-
-def _stacked(chunk: AnyArray) -> FloatArray:
-    """Eigenvalues (s, M) of a chunk (s, N, M) by stacked calls."""
-    adjoint = chunk.transpose(0, 2, 1)
-    gram = np.matmul(adjoint.conj() if np.iscomplexobj(chunk) else adjoint, chunk)
-    values: FloatArray = np.linalg.eigvalsh(gram)
-    return values
-
-
-def _gram(W: AnyArray, exponent: int) -> FloatArray:
-    """Lower triangle of W^T W, (M, M) in Fortran order, summed over row blocks: beyond it, one block of memory."""
-    N, M = W.shape
-    gram = np.zeros((M, M), order="F")
-    for rows in _row_blocks(N, M):
-        block = _scaled(W[rows], exponent)
-        gram = dsyrk(1.0, block.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
-    return gram
-
-
-def _row_blocks(N: int, M: int) -> list[slice]:
-    """Slices of rows, each BLOCK_BYTES of float64 or 256 rows, whichever is more."""
-    rows = max(256, BLOCK_BYTES // (8 * M))
-    return [slice(start, start + rows) for start in range(0, N, rows)]
-
-
-def _eigenvalues(gram: FloatArray) -> FloatArray:
-    """Eigenvalues (M,), ascending, from the lower triangle."""
-    if len(gram) <= OPENBLAS_M:
-        return np.linalg.eigvalsh(gram, UPLO="L").astype(np.float64, copy=False)
-    import torch  # takes a second to import, and most layers do without
-
-    values: FloatArray = torch.linalg.eigvalsh(torch.from_numpy(gram), UPLO="L").numpy()
-    return values
-
-
-def _squared_singular_values(W: AnyArray, exponent: int) -> FloatArray:
-    """Squares (M,), ascending, of the singular values of W (N, M); tall matrices are reduced to their R factor by
-    blocks.
-    """
-    N, M = W.shape
-    rows = max(4 * M, BLOCK_BYTES // (8 * M))
-    top = _scaled(W[:rows], exponent)
-    for start in range(rows, N, rows):
-        factor = np.linalg.qr(top, mode="r")
-        top = np.concatenate([factor, _scaled(W[start : start + rows], exponent)])
-    squares: FloatArray = np.linalg.svd(top, compute_uv=False)[::-1] ** 2
-    return squares
+def _unscaled(evals: FloatArray, exponent: int) -> FloatArray:
+    """Eigenvalues times 4^exponent; ValueError where they leave float64."""
+    with np.errstate(over="ignore"):
+        found: FloatArray = np.ldexp(evals, 2 * exponent)
+    if found[:, -1].max() > LARGEST:
+        msg = f"eigenvalues of {found.shape[0]} slices exceed {LARGEST:g}; weights above 1e150 are not a network's"
+        raise ValueError(msg)
+    return found

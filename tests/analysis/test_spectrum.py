@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.spectrum import OPENBLAS_M, STACKED_M, SVD_M, is_finite, spectrum
+from analysis.kernels import KERNELS
+from analysis.spectrum import SVD_M, is_finite, spectrum
 
+STACKED_M, OPENBLAS_M = int(KERNELS["stacked"].largest), int(KERNELS["openblas"].largest)
 EPS = np.finfo(np.float64).eps
 
 
@@ -56,7 +58,7 @@ def test_large_matrices_by_the_other_solver() -> None:
 def test_blocks_of_rows_give_the_same_as_one_block(monkeypatch) -> None:
     W = np.random.default_rng(5).normal(size=(1, 3000, 300)).astype(np.float32)
     expected = by_svd(W)
-    monkeypatch.setattr("analysis.spectrum.BLOCK_BYTES", 1)
+    monkeypatch.setattr("analysis.kernels.cast.BLOCK_BYTES", 1)
     assert np.allclose(spectrum(W).evals, expected, rtol=1e-12)
     W[:, :, 0] = 0
     found = spectrum(W)
@@ -134,8 +136,8 @@ rng = np.random.default_rng(0)
 W = rng.standard_normal((1, N, M), dtype=np.float32)
 if deficient:
     W[:, :, 0] = 0
-spectrum(W[:, : max(M, 64), :] if M > 1536 else W[:, :64, :64])  # libraries and their buffers
-if M <= 1536:
+spectrum(W[:, : max(M, 64), :] if M > 2048 else W[:, :64, :64])  # libraries and their buffers
+if M <= 2048:
     spectrum(np.ones((1, 300, 300), dtype=np.float32))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = spectrum(W)

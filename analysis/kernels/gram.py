@@ -1,0 +1,24 @@
+"""The Gram matrix of a tall matrix: a symmetric rank-k update (BLAS dsyrk), half the work of a product."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.blas import dsyrk
+
+from analysis.kernels.cast import AnyArray, block_rows, scaled
+from analysis.records import FloatArray
+
+
+def gram(W: AnyArray, exponent: int, width: int | None = None) -> FloatArray:
+    """Lower triangle of W^T W, (M, M) in Fortran order, summed over row blocks: beyond it, one block of memory.
+
+    W is (N, M), real; with a width, zero rows and columns are added up to it.
+    """
+    N, M = W.shape
+    side = width or M
+    found = np.zeros((side, side), order="F")
+    rows = block_rows(side)
+    for start in range(0, N, rows):
+        block = scaled(W[start : start + rows], exponent, width)
+        found = dsyrk(1.0, block.T, beta=1.0, c=found, lower=1, overwrite_c=1)
+    return found

@@ -1,0 +1,47 @@
+"""Singular values, where a Gram matrix does not resolve the smallest: rank, smallest singular value."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import get_lapack_funcs, svdvals
+
+from analysis.kernels.cast import BLOCK_BYTES, AnyArray, scaled, shrink
+from analysis.records import FloatArray
+
+
+def rows_at_once(M: int) -> int:
+    """Rows of a tall matrix that are reduced together."""
+    return max(4 * M, BLOCK_BYTES // (8 * M))
+
+
+def evals(slices: AnyArray, exponent: int) -> FloatArray:
+    """Squares (s, M), ascending, of the singular values of slices (s, N, M), real or complex.
+
+    Equivalent to `np.linalg.svd(slices, compute_uv=False)[:, ::-1] ** 2`, in place on one float64 copy.
+    """
+    return np.stack([_squares(W, exponent) for W in slices])
+
+
+def _squares(W: AnyArray, exponent: int) -> FloatArray:
+    """Squares (M,) of one slice; tall ones are first reduced to their R factor, which has the same singular values."""
+    N, M = W.shape
+    top = scaled(W, exponent) if rows_at_once(M) >= N else _reduced(W, exponent)
+    squares: FloatArray = svdvals(top.T, overwrite_a=True, check_finite=False)[::-1] ** 2
+    return squares
+
+
+def _reduced(W: AnyArray, exponent: int) -> AnyArray:
+    """An upper triangular (M, M) with the singular values of W: QR of blocks of rows below the triangle so far."""
+    N, M = W.shape
+    rows = rows_at_once(M)
+    triangle: AnyArray = np.zeros((0, M))
+    for start in range(0, N, rows):
+        block = W[start : start + rows]
+        kind = np.result_type(W.dtype, np.float64)
+        stack = np.empty((len(triangle) + len(block), M), dtype=kind, order="F")
+        stack[: len(triangle)], stack[len(triangle) :] = triangle, block
+        shrink(stack[len(triangle) :], exponent)
+        geqrf, geqrf_lwork = get_lapack_funcs(("geqrf", "geqrf_lwork"), (stack,))
+        work = int(geqrf_lwork(*stack.shape)[0].real)
+        triangle = np.triu(geqrf(stack, lwork=work, overwrite_a=True)[0][:M])
+    return triangle
