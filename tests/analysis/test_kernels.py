@@ -1,0 +1,128 @@
+"""Kernels against one another and against numpy: values, repeatable bits, chosen by size; the GPU's where there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
+
+from analysis.kernels import KERNELS, cuda, kernel, svd
+from analysis.kernels.cast import block_rows, scaled
+from analysis.kernels.gram import gram
+from analysis.spectrum import spectrum
+
+EPS = np.finfo(np.float64).eps
+CPU = torch.device("cpu")
+
+
+def on_torch(slices: np.ndarray, exponent: int) -> np.ndarray:
+    """The GPU kernel's code on torch's CPU device, in batches of two."""
+    return cuda.evals(slices, exponent, CPU, batch=2)
+
+
+EVERY = {name: one.evals for name, one in KERNELS.items()} | {"svd": svd.evals, "torch": on_torch}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("S", "N", "M"), [(1, 5, 2), (3, 40, 17), (2, 300, 264), (1, 700, 33)])
+def test_every_kernel_gives_the_same_values(name, dtype, S, N, M) -> None:
+    slices = np.random.default_rng(M).normal(size=(S, N, M)).astype(dtype)
+    slices.flags.writeable = False
+    expected = np.linalg.svd(slices.astype(float), compute_uv=False)[:, ::-1] ** 2
+    tolerance = 4 * N * EPS * expected[:, -1:]
+    assert np.all(np.abs(EVERY[name](slices, 0) - expected) <= tolerance)
+    assert np.all(np.abs(EVERY[name](slices, 9) * 4.0**9 - expected) <= tolerance)
+
+
+@pytest.mark.parametrize("name", ["stacked", "svd", "torch"])
+def test_complex_slices(name) -> None:
+    rng = np.random.default_rng(1)
+    slices = rng.normal(size=(3, 30, 12)) + 1j * rng.normal(size=(3, 30, 12))
+    expected = np.linalg.svd(slices, compute_uv=False)[:, ::-1] ** 2
+    assert np.allclose(EVERY[name](slices, 0), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_matrix_gives_the_same_bits_wherever_it_lies(name, threads) -> None:
+    M = 257
+    W = np.random.default_rng(2).normal(size=(1, 300, M)).astype(np.float32)
+    before = torch.get_num_threads()
+    held, seen = [], set()
+    with threadpool_limits(threads):
+        torch.set_num_threads(threads)
+        for shift in range(6):
+            held.append(np.ones(1000 * shift + 3))  # moves what is allocated next
+            seen.add(KERNELS[name].evals(W, 0).tobytes())
+    torch.set_num_threads(before)
+    assert len(seen) == 1
+
+
+def test_widening_for_alignment_leaves_no_trace() -> None:
+    for M in range(1, 20):
+        W = np.random.default_rng(M).normal(size=(1, 40, M))
+        expected = np.linalg.eigvalsh(W[0].T @ W[0])
+        assert np.allclose(KERNELS["mkl"].evals(W, 0)[0], expected, rtol=0, atol=1e-14 * 40 * expected[-1])
+    assert KERNELS["mkl"].evals(np.zeros((1, 9, 3)), 0).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_gram_sums_over_blocks_of_rows(monkeypatch) -> None:
+    W = np.random.default_rng(0).normal(size=(1000, 30)).astype(np.float32)
+    whole = gram(W, 0)
+    monkeypatch.setattr("analysis.kernels.cast.BLOCK_BYTES", 1)
+    assert block_rows(30) == 256
+    assert np.allclose(np.tril(gram(W, 0)), np.tril(whole), rtol=1e-12, atol=1e-10)
+    wide = gram(W, 3, 32)
+    assert wide.shape == (32, 32)
+    assert np.allclose(np.tril(wide)[:30, :30] * 64, np.tril(whole), rtol=1e-12, atol=1e-10)
+    assert not wide[30:].any()
+
+
+def test_scaling_is_exact_at_the_ends_of_float64() -> None:
+    tiny, huge = np.array([[5e-324]]), np.array([[1.7e308]])
+    assert scaled(tiny, -1073)[0, 0] == 0.5
+    assert 0.5 <= scaled(huge, 1024)[0, 0] < 1
+
+
+@given(st.integers(1, 30000))
+def test_one_kernel_for_every_size(M) -> None:
+    assert kernel(M).largest >= M
+    assert all(smaller.largest < M for smaller in list(KERNELS.values())[: list(KERNELS.values()).index(kernel(M))])
+    assert kernel(M, is_complex=True) is KERNELS["stacked"]
+
+
+@given(st.integers(1, 500), st.integers(1, 40000), st.integers(1, 20000), st.integers(0, 150 << 30))
+def test_a_gpu_batch_fits_the_free_memory(S, a, b, free) -> None:
+    N, M = max(a, b), min(a, b)
+    size = cuda.batch_size(S, N, M, free)
+    assert 1 <= size <= S
+    held = size * cuda.MATRICES * 8 * M * M + 16 * min(N, block_rows(M)) * M
+    assert size == 1 or held <= free
+    assert cuda.batch_size(S, N, M, 2 * free) >= size
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:x", "cpu:0", "", "cuda:4000"])
+def test_a_device_that_is_not_there_is_misuse(device) -> None:
+    with pytest.raises(ValueError, match="device"):
+        spectrum(np.ones((1, 3, 2)), device=device)
+
+
+@pytest.fixture
+def gpu() -> str:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    return "cuda:0"
+
+
+@pytest.mark.parametrize(("S", "N", "M"), [(1, 2000, 1000), (5, 1100, 1030), (1, 4096, 4096)])
+def test_gpu_agrees_with_cpu(gpu, S, N, M) -> None:
+    slices = np.random.default_rng(N).normal(size=(S, N, M)).astype(np.float32)
+    found, expected = spectrum(slices, device=gpu), spectrum(slices)
+    assert (found.device, expected.device) == (gpu, "cpu")
+    assert found.evals.dtype == np.float64
+    assert np.all(np.abs(found.evals - expected.evals) <= 1e-12 * expected.evals[:, -1:])
+    assert spectrum(slices[:, :, :20], device=gpu).device == "cpu"
