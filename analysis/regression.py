@@ -14,6 +14,8 @@ from scipy import stats
 
 # Below this share of a variable's size its variation is rounding, and a line through it means nothing.
 CONSTANT = 1e-13
+# Above it a square leaves float64.
+MOST = 1e154
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,14 @@ class Regression:
     """Share of y's variance that the line explains, 0 to 1."""
     rmse: float | None = None
     """Root mean squared residual, unit of y, divided by n (ddof 0) as the papers do."""
+    mse: float | None = None
+    """Mean squared residual, divided by n; None where it leaves float64."""
+    slope_se: float | None = None
+    """Standard error of the slope, with n - 2 degrees of freedom; None for n = 2."""
+    slope_low: float | None = None
+    """Lower end of the slope's 95 % confidence interval (Student's t); None for n = 2."""
+    slope_high: float | None = None
+    """Upper end."""
     slope_p: float | None = None
     """Two-sided p-value of slope = 0 (Student's t); None for n = 2."""
     kendall_tau: float | None = None
@@ -38,6 +48,8 @@ class Regression:
     """Its two-sided p-value."""
     spearman: float | None = None
     """Spearman's rank correlation, -1 to 1."""
+    spearman_p: float | None = None
+    """Its two-sided p-value; None for n = 2."""
     reason: str | None = None
     """Why numbers are missing: 'fewer than two points', 'x is constant', 'y is constant'."""
 
@@ -64,7 +76,7 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
     if _constant(data[:, 0]):
         return Regression(n=n, reason="x is constant")
     if _constant(data[:, 1]):
-        return Regression(n=n, slope=0.0, intercept=float(centre[1]), rmse=0.0, reason="y is constant")
+        return Regression(n=n, slope=0.0, intercept=float(centre[1]), rmse=0.0, mse=0.0, reason="y is constant")
     unit_x, unit_y = float(np.abs(dx).max()), float(np.abs(dy).max())
     dx, dy = dx / unit_x, dy / unit_y  # squares of very large or small numbers leave float64
     gradient = float(dx @ dy / (dx @ dx))
@@ -72,16 +84,24 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
     slope = gradient / unit_x * unit_y
     r2 = float(min(1.0, max(0.0, 1.0 - residual @ residual / (dy @ dy))))
     tau = stats.kendalltau(data[:, 0], data[:, 1])
+    rank = stats.spearmanr(data[:, 0], data[:, 1])
+    rmse = unit_y * float(np.sqrt(residual @ residual / n))
+    error, half = _slope_error(dx, residual, unit_y / unit_x)
     return Regression(
         n=n,
         slope=slope,
         intercept=float(centre[1] - slope * centre[0]),
         r2=r2,
-        rmse=unit_y * float(np.sqrt(residual @ residual / n)),
+        rmse=rmse,
+        mse=rmse * rmse if rmse < MOST else None,
+        slope_se=error,
+        slope_low=None if half is None else slope - half,
+        slope_high=None if half is None else slope + half,
         slope_p=_slope_p(r2, n),
         kendall_tau=float(tau.statistic),
         kendall_p=float(tau.pvalue),
-        spearman=float(stats.spearmanr(data[:, 0], data[:, 1]).statistic),
+        spearman=float(rank.statistic),
+        spearman_p=float(rank.pvalue) if n > 2 else None,
     )
 
 
@@ -96,3 +116,16 @@ def _slope_p(r2: float, n: int) -> float | None:
     if r2 >= 1.0:
         return 0.0
     return float(2 * stats.t.sf(np.sqrt(r2 * (n - 2) / (1 - r2)), n - 2))
+
+
+def _slope_error(
+    dx: np.ndarray[tuple[int], np.dtype[np.float64]],
+    residual: np.ndarray[tuple[int], np.dtype[np.float64]],
+    unit: float,
+) -> tuple[float | None, float | None]:
+    """Standard error of the slope, and half its 95 % interval; from centred x and residuals in units of their own."""
+    freedom = len(dx) - 2
+    if freedom < 1:
+        return None, None
+    error = unit * float(np.sqrt(residual @ residual / freedom / (dx @ dx)))
+    return error, error * float(stats.t.isf(0.025, freedom))

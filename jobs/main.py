@@ -17,6 +17,7 @@ VERBS = {
     "catalog": "crawl only: models, weights, reported metrics",
     "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
     "refit": "new fits from stored spectra, for the whole warehouse",
+    "study": "run a named study: its SQL, its statistics, its tables",
     "sql": "read-only query on the warehouse",
 }
 

@@ -1,0 +1,135 @@
+"""`zoospectra study study=NAME`: a study's SELECTs, statistics and tables; kept, and written as CSV, Parquet, LaTeX."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from analysis.studies import natcomm2021
+from analysis.studies.record import Designs, Findings
+from jobs import ledger, published, tables
+from jobs.command import MisuseError, compose, misuse, named, show
+from jobs.display import print_table
+from jobs.settings import StudySettings
+from warehouse import build, parts
+from warehouse.schema import PARTS
+from warehouse.studies import designs
+
+HELP = """usage: zoospectra study study=NAME [zoo=published [zoo.path=DIR]] [study.KEY=VALUE ...] [warehouse.dir=DIR]
+
+Runs a named study on the newest warehouse: design tables by SQL, statistics, tables. Results go to study_results
+and, as CSV, Parquet and LaTeX, to DIR/studies/NAME. zoo=published loads published layer data first: those in zoo.path,
+or the 2021 paper's, downloaded at pinned commits."""
+
+SHOWN = 40
+"""Rows of a table that are printed; all are in the files."""
+
+Run = Callable[[Designs, Mapping[str, Any]], Findings]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One study: its statistics, and the values it needs besides its options."""
+
+    run: Run
+    """Pure: design tables and options in, findings out."""
+    printed: str | None = None
+    """Name of conf/published/<name>.yaml with printed numbers, when there are any."""
+
+
+STUDIES: dict[str, Study] = {
+    "natcomm2021": Study(natcomm2021.run, printed="natcomm2021"),
+}
+"""Name -> study; its SELECTs are warehouse/sql/studies/<name>/*.sql."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a study left."""
+
+    run_id: str
+    """Its row in `runs`."""
+    findings: Findings
+    """Cells, rows, sentences."""
+    folder: Path
+    """Where its files are."""
+
+
+def study(name: str, warehouse: Path, options: Mapping[str, Any] | None = None, *, keep: int = 3) -> Done:
+    """Run one study on the newest generation, keep its results and publish them.
+
+    options: fields of jobs.settings.StudyOptions. Raises ValueError for an unknown study, a missing warehouse, or
+    options that name what is not there. The same warehouse and options replace the results of an earlier run.
+    """
+    if name not in STUDIES:
+        msg = f"unknown study {name!r}: expected one of {', '.join(STUDIES)}"
+        raise ValueError(msg)
+    started = datetime.datetime.now(datetime.UTC)
+    one = STUDIES[name]
+    values: dict[str, Any] = {"smallest": 4, "replicates": 1000, "seed": 0, **(options or {})}
+    found = {key: table.to_pylist() for key, table in designs(warehouse, name, _parameters(values)).items()}
+    extra = {"printed": named("published", one.printed)} if one.printed else {}
+    findings = one.run(found, {**values, **extra})
+    folder = tables.write(findings, warehouse / "studies" / name)
+    counts = {"models": len({row.get("model_id") for row in findings.design})}
+    config = json.dumps({"study": name, **values})
+    run_id = ledger.record("study", started, warehouse, config=config, exit_status=0, counts=counts)
+    key = hashlib.sha256(json.dumps([name, values], sort_keys=True, default=str).encode()).hexdigest()[:20]
+    parts.write(warehouse, "study_results", f"{name}-{key}", _results(name, run_id, findings))
+    build.build(warehouse, keep=keep)
+    return Done(run_id, findings, folder)
+
+
+def _parameters(values: Mapping[str, Any]) -> dict[str, str | int | float | None]:
+    """Options that a SELECT may name as $parameters."""
+    return {key: value for key, value in values.items() if value is None or isinstance(value, str | int | float)}
+
+
+def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
+    data = [
+        {"study": name, "run_id": run_id, **{one.name: getattr(cell, one.name) for one in dataclasses.fields(cell)}}
+        for cell in findings.cells
+    ]
+    return pa.Table.from_pylist(data, schema=PARTS["study_results"])
+
+
+def command(words: Sequence[str]) -> int:
+    """Entry of the verb."""
+    if "--help" in words:
+        print(HELP)
+        print(f"\nstudies: {', '.join(STUDIES)}")
+        return 0
+    if "--cfg" in words:
+        print(show("study", [word for word in words if word != "--cfg"], StudySettings))
+        return 0
+    settings = compose("study", words, StudySettings)
+    warehouse, keep = Path(settings.warehouse.dir), settings.warehouse.keep
+    with misuse():
+        if settings.zoo.source == "published":
+            found = published.read(settings.zoo.path, settings.zoo.name, warehouse / "cache")
+            published.load(found, warehouse, keep=keep, config=json.dumps(dataclasses.asdict(settings)))
+        elif settings.zoo.source:
+            raise MisuseError(f"a study reads the warehouse; zoo={settings.zoo.name} is for scan, or use zoo=published")
+        options = dataclasses.asdict(settings.study)
+        done = study(options.pop("name"), warehouse, options, keep=keep)
+    for title, table in tables.pivots(done.findings).items():
+        if table.num_rows <= SHOWN and table.num_columns <= 14:
+            print_table(table, title=title)
+    for note in done.findings.notes:
+        print(note)
+    print(f"run {done.run_id}: {len(done.findings.cells)} cells in {done.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    from jobs.main import run_verb
+
+    run_verb("study")

@@ -1,0 +1,208 @@
+"""The paper's tables from its public data: every printed number, the audit, and the same study on other zoos."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from jobs import published
+from jobs.main import main
+from jobs.published import load, read
+from jobs.study import Done, study
+from tests.jobs.zoos import make_zoo
+from warehouse.query import query
+
+TABLES = {"NC_T1": 48, "DRAFT_T1": 16, "NC_T1_CORRECTED": 3, "NC_T2": 25, "NC_TEXT_GPT2": 11, "NC_S_RMSE": 108}
+TABLES |= {
+    "NC_S_R2": 108,
+    "NC_S_KTAU": 108,
+    "NC_T3": 24,
+    "DRAFT_T3": 17,
+    "NC_S_ARCH": 90,
+    "DRAFT_T5": 5,
+    "DRAFT_T6": 17,
+}
+
+
+@pytest.fixture(scope="module")
+def warehouse(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("paper") / "data"
+    load(read(str(shared / "reference" / "raw"), "published", folder / "cache"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(warehouse: Path) -> Done:
+    return study("natcomm2021", warehouse)
+
+
+def expected(shared: Path) -> list[dict[str, str]]:
+    with (shared / "reference" / "expected.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def key(row: dict[str, str]) -> tuple[str, str, str]:
+    return row["table_id"], re.sub(r" \(n=\d+\)$", "", row["row"]), row["column"].strip("'")
+
+
+def test_every_cell_of_the_reference_is_recomputed(done: Done, shared: Path) -> None:
+    """662 cells, printed or not; the reference has six digits."""
+    cells = {(cell.table_id, cell.row, cell.column): cell for cell in done.findings.cells}
+    rows = expected(shared)
+    assert len(rows) == 662
+    for row in rows:
+        assert cells[key(row)].value == pytest.approx(float(row["recomputed"]), rel=1e-5, abs=1e-6), row
+        counted = re.search(r"\(n=(\d+)\)$", row["row"])
+        if counted:
+            assert cells[key(row)].n == int(counted[1])
+
+
+def test_577_of_580_printed_numbers_reproduce_and_three_are_shown_right(done: Done, shared: Path) -> None:
+    printed = [cell for cell in done.findings.cells if cell.published is not None and cell.table_id in TABLES]
+    assert {name: sum(cell.table_id == name for cell in printed) for name in TABLES} == TABLES
+    assert sum(cell.verdict == "reproduces" for cell in printed) == 577
+    wrong = {(cell.table_id, cell.row, cell.column): cell for cell in printed if cell.verdict != "reproduces"}
+    assert {place: (cell.published, round(cell.value or 0, 3)) for place, cell in wrong.items()} == {
+        ("NC_T1", "ResNet", "R2 log alpha-norm"): (0.9, 0.954),
+        ("DRAFT_T1", "VGG", "RMSE log_alpha_norm"): (0.42, 0.337),
+        ("NC_TEXT_GPT2", "GPT2-large", "log_alpha_norm"): (7.982, 7.923),
+    }
+    assert all("it should read" in (cell.reason or "") for cell in wrong.values())
+    judged = {key(row): row["reproduces"] for row in expected(shared) if row["published"]}
+    assert {place for place, said in judged.items() if said == "False"} == set(wrong)
+
+
+def test_printed_numbers_are_those_of_the_reference(done: Done, shared: Path) -> None:
+    cells = {(cell.table_id, cell.row, cell.column): cell.published for cell in done.findings.cells}
+    for row in expected(shared):
+        assert cells[key(row)] == (float(row["published"]) if row["published"] else None), row
+
+
+def test_the_audit_finds_the_mislabelled_densenets_from_their_shapes(done: Done) -> None:
+    said = {cell.row: cell.verdict for cell in done.findings.cells if cell.table_id == "GUARD_SHAPES"}
+    assert {name: verdict for name, verdict in said.items() if verdict != f"is {name}"} == {
+        "densenet161": "is densenet201",
+        "densenet169": "is densenet161",
+        "densenet201": "is densenet169",
+    }
+    assert len(said) == 17
+
+
+def test_the_audit_finds_the_mixed_normalisation_from_the_averages(done: Done) -> None:
+    cells = [cell for cell in done.findings.cells if cell.table_id == "GUARD_NORMALISATION"]
+    assert {cell.row for cell in cells if cell.verdict == "X divided by N"} == {
+        "cifar-100 / WRN",
+        "svhn / WRN",
+        "cifar-10 / DIA-ResNet",
+        "cifar-100 / DIA-ResNet",
+        "svhn / DIA-ResNet",
+        "cub-200-2011 / ResNet",
+        "cub-200-2011 / SENet",
+    }
+    assert [cell.verdict for cell in cells if cell.row == "all"] == ["mixed"]
+
+
+def test_the_other_guards(done: Done) -> None:
+    cells = {(cell.table_id, cell.row): cell for cell in done.findings.cells}
+    assert cells["GUARD_COUNTS", "Table 3: DNNs"].verdict == "counts regressions"
+    assert cells["GUARD_COUNTS", "Table 3: DNNs"].value == 211
+    assert cells["GUARD_COUNTS", "Table 1: VGG"].verdict == "differs"
+    assert cells["GUARD_MEANS", "mean"].verdict == "the choice matters"
+    assert cells["GUARD_MEANS", "mean"].n == 26  # a slice of zeros has no logarithm: IGCV3 has too few models
+    summaries = [cell for cell in done.findings.cells if cell.table_id == "GUARD_SUMMARIES"]
+    assert len(summaries) == 12
+    assert {cell.verdict for cell in summaries} == {"no mean of its table"}
+
+
+@pytest.mark.parametrize(
+    ("row", "values"),
+    [
+        ("at least 5 models", (0.696, 0.668, 0.702, 0.696)),
+        ("X = W^T W only", (0.649, 0.582, 0.728, 0.732)),
+        ("X divided by N only", (0.702, 0.632, 0.540, 0.533)),
+        ("all four slopes positive", (0.746, 0.743, 0.761, 0.765)),
+    ],
+)
+def test_what_the_published_ranking_depends_on(done: Done, row: str, values: tuple[float, ...]) -> None:
+    found = [cell.value for cell in done.findings.cells if (cell.table_id, cell.row) == ("SENSITIVITY", row)]
+    assert found == pytest.approx(values, abs=6e-4)
+
+
+def test_every_model_has_a_row_with_the_rule_that_left_it_out(done: Done) -> None:
+    rows = [row for row in done.findings.design if row["used_for"] == "NC_S"]
+    assert len(rows) == 311
+    assert sum(row["excluded_by"] is None for row in rows) == 211
+    assert sum(row["excluded_by"] == "outlier of the paper" for row in rows) == 9
+
+
+def test_results_are_kept_and_written(warehouse: Path, done: Done) -> None:
+    rows = query(
+        warehouse, "SELECT * FROM study_results WHERE table_id = 'NC_T1' AND published IS NOT NULL"
+    ).to_pylist()
+    assert len(rows) == 48
+    assert {row["run_id"] for row in rows} == {done.run_id}
+    assert query(warehouse, f"SELECT verb FROM runs WHERE run_id = '{done.run_id}'").to_pylist() == [{"verb": "study"}]
+    names = {path.name for path in done.folder.iterdir()}
+    assert {"cells.csv", "cells.parquet", "design.csv", "notes.txt", "NC_T1.csv", "NC_T1.tex", "NC_T3.parquet"} <= names
+    text = (done.folder / "NC_T1.tex").read_text()
+    assert text.count(r"\\") == 5
+    assert "VGG & 8 & 0.5612" in text
+
+
+def test_a_second_run_replaces_the_first(warehouse: Path, done: Done) -> None:
+    again = study("natcomm2021", warehouse)
+    assert again.findings == done.findings
+    counted = query(warehouse, "SELECT count(*) AS n, count(DISTINCT run_id) AS runs FROM study_results").to_pylist()
+    assert counted == [{"n": len(done.findings.cells), "runs": 1}]
+
+
+def test_published_rows_stand_in_the_ordinary_views_marked_by_their_profile(warehouse: Path) -> None:
+    sql = "SELECT DISTINCT profile FROM {} ORDER BY 1"
+    for table in ("layer_metrics", "slice_metrics", "model_metrics"):
+        assert query(warehouse, sql.format(table)).to_pylist() == [{"profile": "published/weightwatcher-0.2"}]
+    sql = "SELECT count(*) AS n FROM model_metrics WHERE rule LIKE '%as published%' AND model_id LIKE '%/osmr/%'"
+    assert query(warehouse, sql).to_pylist() == [{"n": 311}]
+    sql = "SELECT count(*) AS n, count(origin) AS origins FROM models"
+    assert query(warehouse, sql).to_pylist() == [{"n": 352, "origins": 352}]
+
+
+def test_the_same_study_on_a_zoo_of_ours_says_where_models_are_missing(tmp_path: Path) -> None:
+    zoo = make_zoo(tmp_path / "zoo", models=7)
+    words = [f"zoo.path={zoo}", f"warehouse.dir={tmp_path / 'data'}", "profiles=weightwatcher,natcomm2021"]
+    assert main(["scan", "zoo=local", "cluster=inline", *words]) == 0
+    found = study("natcomm2021", tmp_path / "data").findings
+    rows = {cell.row: cell for cell in found.cells}
+    assert {cell.table_id for cell in found.cells} == {"SERIES"}
+    assert set(rows) == {f"{p} / toy / {s}" for p in ("weightwatcher", "natcomm2021") for s in ("even", "odd")}
+    assert rows["weightwatcher / toy / odd"].verdict == "too few models"
+    assert rows["weightwatcher / toy / odd"].reason == (
+        "too few models: 3 with the reported metric, at least 4 are needed"
+    )
+    even = {c.column: c for c in found.cells if c.row == "weightwatcher / toy / even"}
+    assert even["R2 log spectral"].n == 4
+    assert even["R2 log spectral"].value is not None
+    assert any("too few models" in note for note in found.notes)
+
+
+def test_misuse_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "study=nothing"]) == 2
+    assert "natcomm2021" in capsys.readouterr().err
+    assert main(["study", f"warehouse.dir={tmp_path / 'none'}"]) == 2
+    assert "no warehouse" in capsys.readouterr().err
+    assert main(["study", "zoo=published", f"zoo.path={tmp_path / 'none'}", f"warehouse.dir={tmp_path}"]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_the_command(warehouse: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "study=natcomm2021", f"warehouse.dir={warehouse}"]) == 0
+    assert "577 of 580 printed numbers reproduce" in capsys.readouterr().out
+
+
+def test_loading_the_same_files_again_doubles_nothing(warehouse: Path, shared: Path) -> None:
+    before = query(warehouse, "SELECT count(*) AS n FROM slice_metrics").to_pylist()
+    published.load(read(str(shared / "reference" / "raw"), "published", warehouse / "cache"), warehouse)
+    assert query(warehouse, "SELECT count(*) AS n FROM slice_metrics").to_pylist() == before
+    assert query(warehouse, "SELECT count(*) AS n FROM model_averages").to_pylist() == [{"n": 703}]

@@ -1,0 +1,13 @@
+-- Averages computed from the rows of this warehouse, one row a model and profile: over slices where the profile works
+-- per slice, else over layers. Models without any layer behind the mean are left out.
+WITH slices AS (
+    SELECT m.name, s.* FROM model_slice_metrics AS s JOIN models AS m USING (model_id, revision) WHERE s.num_fits > 0
+)
+SELECT * FROM slices
+UNION ALL BY NAME
+SELECT m.name, l.*
+FROM model_metrics AS l
+JOIN models AS m USING (model_id, revision)
+ANTI JOIN slices AS s ON s.model_id = l.model_id AND s.profile = l.profile
+WHERE l.num_layers > 0
+ORDER BY model_id, profile

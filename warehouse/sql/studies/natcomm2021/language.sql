@@ -1,0 +1,6 @@
+-- Matrices of published language models, one row a slice.
+SELECT m.name, s.layer_id, s.layer_type, s.alpha, s.log_norm, s.log_spectral_norm, s.alpha_weighted, s.log_alpha_norm
+FROM slice_metrics AS s
+JOIN models AS m USING (model_id, revision)
+WHERE s.profile = 'published/weightwatcher-0.2' AND m.series IN ('GPT', 'GPT2')
+ORDER BY m.name, s.layer_id, s.slice_id

@@ -1,0 +1,42 @@
+"""Design tables of the studies: each a SELECT in sql/studies/<study>/<name>.sql, read from the newest generation.
+
+Not covered: the statistics on them (another room's), keeping the results (parts.py, kind study_results).
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.query import one_line, open_newest
+
+
+def design_names(study: str) -> tuple[str, ...]:
+    """Names of a study's SELECTs, sorted; () for a study without any."""
+    folder = resources.files("warehouse") / "sql" / "studies" / study
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql")))
+
+
+def designs(
+    directory: Path, study: str, values: dict[str, str | int | float | None] | None = None
+) -> dict[str, pa.Table]:
+    """Every design table of a study by name; `values` fill the $parameters that a SELECT names.
+
+    Raises ValueError when there is no warehouse or a SELECT fails, in one line.
+    """
+    found = {}
+    with open_newest(directory) as connection:
+        for name in design_names(study):
+            text = (resources.files("warehouse") / "sql" / "studies" / study / f"{name}.sql").read_text()
+            params = {key: value for key, value in (values or {}).items() if f"${key}" in text}
+            try:
+                found[name] = connection.sql(text, params=params or None).to_arrow_table()
+            except duckdb.Error as error:
+                msg = f"study {study}, design {name}: {one_line(error)}"
+                raise ValueError(msg) from error
+    return found
