@@ -263,12 +263,21 @@ def test_kill_a_worker_and_the_scan_goes_on(tmp_path: Path) -> None:
         assert one[table].equals(other[table]), table
 
 
+def heed_interrupts() -> None:
+    """In a child: a process started in the background inherits a deaf ear for SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     zoo = make_zoo(tmp_path / "zoo", models=10, width=512)
     data = tmp_path / "data"
     words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.main", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "jobs.main", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     while not list(data.glob("parts/models/*/layer_metrics-*.parquet")):
         assert process.poll() is None

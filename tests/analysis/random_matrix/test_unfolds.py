@@ -81,7 +81,7 @@ def test_stacked_turns_a_wide_stack():
 
 RULES = [
     (stacked.RULE, "stacked"),
-    (fft.rule(6), "fft6"),
+    (fft.rule(6), "fft(n=6)"),
     (farms.RULE, "farms"),
     (farms.rule(aspect=2.0, size=3, stride=2), "farms(aspect=2.0,size=3,stride=2)"),
 ]
