@@ -15,7 +15,7 @@ from analysis.unfold import matrices
 from jobs import rows
 from jobs.plan import Item, needed
 from warehouse.known import read_spectra
-from zoo.read import read
+from zoo.read import read_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ def _spectra(
     """The raw spectra that the profiles need and that are not kept yet; the weights are read at most once."""
     missing = [name for name in needed(profiles) if name not in known]
     if missing:
-        if item.ref is None:
+        if item.layer is None:
             msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
             raise ValueError(msg)
-        array = read(item.ref)
+        array = read_layer(item.layer)
         seed = seed_of(item.content_hash)
         for name in missing:
             yield name, spectrum(matrices(array, item.layer_type, name, seed))

@@ -25,7 +25,7 @@ from warehouse.known import known_results
 from zoo.model import Model
 from zoo.tensor import Skip
 
-READER_VERSION = "1"
+READER_VERSION = "2"
 """Changes when a reader or a layer rule finds other layers in the same bytes: older indexes are then made anew."""
 
 INDEX_RATE = 3e8
@@ -140,10 +140,11 @@ class Campaign:
 
     def _index_task(self, model: Model) -> Task:
         part = self._layers_part(model)
-        hashes: dict[str, str] = {}
+        hashes: dict[tuple[str, str], str] = {}
         if part.exists():
-            columns = pq.read_table(part, columns=["tensor", "content_hash"])
-            hashes = dict(zip(columns["tensor"].to_pylist(), columns["content_hash"].to_pylist(), strict=True))
+            table = pq.read_table(part, columns=["tensor", "longname", "content_hash"])
+            tensors, names, known = (column.to_pylist() for column in table.columns)
+            hashes = dict(zip(zip(tensors, names, strict=True), known, strict=True))
         seconds = 0.01 + _size(Path(model.path)) / INDEX_RATE
         self._progress.expect(seconds)
         candidate = Candidate(model.model_id, model.path, hashes)
@@ -161,7 +162,7 @@ class Campaign:
         parts.write(self._root, "layers", self._index_key(model), rows.layers(model, found.layers), model.model_id)
         self._count_skips((skip.tensor, skip.reason, skip.failed) for skip in found.skips)
         layers = [
-            KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.ref.shape, layer.ref)
+            KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer)
             for layer, content_hash in found.layers
         ]
         return self._plan(model, layers)
@@ -185,9 +186,9 @@ class Campaign:
         absent = [name for name in needed(self._profiles) if name not in dict(stored)]
         if not absent:
             return Item(layer.content_hash, layer.layer_type, None, REFIT_COST, stored)
-        itemsize = -(-layer.ref.nbytes // prod(layer.shape)) if layer.ref else 4
+        itemsize = -(-layer.layer.ref.nbytes // prod(layer.layer.ref.shape)) if layer.layer else 4
         price = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
-        return Item(layer.content_hash, layer.layer_type, layer.ref, price, stored)
+        return Item(layer.content_hash, layer.layer_type, layer.layer, price, stored)
 
     def _shard_task(self, model_id: str, items: tuple[Item, ...]) -> Task:
         key = digest(

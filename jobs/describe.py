@@ -29,18 +29,18 @@ what it would skip, with reasons. Reads headers only."""
 def describe(path: str | Path, profiles: Sequence[Profile]) -> tuple[pa.Table, pa.Table]:
     """Layers and skips of one checkpoint, one row a tensor; raises zoo.tensor.CheckpointError when it is unreadable."""
     checkpoint = open_checkpoint(str(path))
-    found, skips = layers(checkpoint.tensors)
+    found, skips = layers(checkpoint.tensors, checkpoint.config)
     kept, left = [], [*checkpoint.skips, *skips]
     for layer in found:
-        shape = unfold_rule("slices").shape_of(layer.ref.shape, layer.layer_type)
-        price = spectra_cost(layer.ref.shape, layer.layer_type, needed(profiles), itemsize(layer.ref.dtype))
+        shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
+        price = spectra_cost(layer.shape, layer.layer_type, needed(profiles), itemsize(layer.ref.dtype))
         kept.append(
             {
                 "layer_id": layer.layer_id,
                 "longname": layer.longname,
                 "layer_type": layer.layer_type,
-                "dtype": layer.ref.dtype,
-                "shape": "x".join(map(str, layer.ref.shape)),
+                "dtype": layer.dtype,
+                "shape": "x".join(map(str, layer.shape)),
                 "matrices": f"{shape.rf} of {shape.N}x{shape.M}",
                 "num_evals": shape.M * shape.rf,
                 "seconds": price.seconds,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from analysis.spectrum import is_finite
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import content_hash, read
+from zoo.read import layer_hash, read_layer
 from zoo.tensor import CheckpointError, Layer, Skip
 
 
@@ -20,8 +20,8 @@ class Candidate:
     """Whose."""
     path: str
     """Checkpoint file or folder."""
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    """Content hashes known from an earlier run, by tensor name: those bytes are not read again."""
+    hashes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Content hashes known from an earlier run, by (tensor, longname): those bytes are not read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,17 @@ def index(candidate: Candidate) -> Indexed:
         checkpoint = open_checkpoint(candidate.path)
     except CheckpointError as error:
         return Indexed(candidate.model_id, (), (Skip(None, error.reason, error.detail, failed=True),))
-    found, skips = layers(checkpoint.tensors)
+    found, skips = layers(checkpoint.tensors, checkpoint.config)
     skips = [*checkpoint.skips, *skips]
     hashed: list[tuple[Layer, str]] = []
     for layer in found:
-        known = candidate.hashes.get(layer.ref.name)
+        known = candidate.hashes.get((layer.ref.name, layer.longname))
         try:
-            if known is None and not is_finite(read(layer.ref)):
-                skips.append(Skip(layer.ref.name, "non_finite", "the tensor holds NaN or infinity", failed=True))
+            if known is None and not is_finite(read_layer(layer)):
+                detail = f"{layer.longname} holds NaN or infinity"
+                skips.append(Skip(layer.ref.name, "non_finite", detail, failed=True))
             else:
-                hashed.append((layer, known or content_hash(layer.ref)))
+                hashed.append((layer, known or layer_hash(layer)))
         except CheckpointError as error:
             skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
     return Indexed(candidate.model_id, tuple(hashed), tuple(skips))

@@ -10,7 +10,7 @@ from pathlib import Path
 from analysis.cost import Cost, cost
 from analysis.profile import Profile
 from analysis.unfold import SHUFFLED, unfold_rule
-from zoo.tensor import TensorRef
+from zoo.tensor import Layer
 
 REFIT_COST = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.005, threads=1)
 """A fit from a stored spectrum: milliseconds whatever the matrix was."""
@@ -27,9 +27,9 @@ class KnownLayer:
     layer_type: str
     """'dense', 'conv2d', ..."""
     shape: tuple[int, ...]
-    """Shape of the tensor."""
-    ref: TensorRef | None
-    """Where its bytes are; None when the checkpoint was not opened."""
+    """Shape of the values."""
+    layer: Layer | None
+    """How its values are read; None when the checkpoint was not opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Item:
     """Identity of its bytes, dtype and shape."""
     layer_type: str
     """Decides how it unfolds: 'dense', 'conv2d', ..."""
-    ref: TensorRef | None
-    """Where its bytes are; None when everything needed is stored."""
+    layer: Layer | None
+    """How its values are read; None when everything needed is stored."""
     cost: Cost
     """Predicted work and memory."""
     stored: tuple[tuple[str, Path], ...] = ()

@@ -86,7 +86,7 @@ def layers(model: Model, found: Iterable[tuple[Layer, str]]) -> pa.Table:
     """One row a layer, with the matrices of the default unfold rule."""
     data = []
     for layer, content_hash in found:
-        shape = unfold_rule("slices").shape_of(layer.ref.shape, layer.layer_type)
+        shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
         data.append(
             {
                 "model_id": model.model_id,
@@ -101,7 +101,7 @@ def layers(model: Model, found: Iterable[tuple[Layer, str]]) -> pa.Table:
                 "Q": shape.N / shape.M,
                 "rf": shape.rf,
                 "shape": list(layer.ref.shape),
-                "dtype": layer.ref.dtype,
+                "dtype": layer.dtype,
                 "params": prod(layer.ref.shape),
                 "content_hash": content_hash,
             }

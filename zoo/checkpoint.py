@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from zoo.tensor import Skip, TensorRef
 
@@ -19,3 +21,6 @@ class Checkpoint:
     """Tensors and containers that have no reference, each with its reason."""
     globals_seen: tuple[str, ...] = ()
     """Sorted 'module.name' of everything that the checkpoint's pickles referred to; none of it was imported."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What lies beside the weights and says how they split: config.json, adapter_config.json under the key 'adapter',
+    or a file's own metadata. Data from outside: every value is checked where it is used."""

@@ -1,17 +1,19 @@
 """Element types of stored tensors: their size, the numpy type that carries their bytes, and their exact values.
 
 numpy has no bfloat16 and no 8-bit floats; their bytes travel in unsigned integers and become float32, which holds
-every value of theirs exactly. Not covered: types of less than a byte (fp4, fp6, int4) and quantised torch types.
+every value of theirs exactly. GGUF's block types travel as rows of bytes and are dequantised by the gguf package.
+Not covered: types of less than a byte outside of GGUF (fp4, fp6, int4) and quantised torch types.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.tensor import AnyArray
+from zoo.tensor import AnyArray, CheckpointError
 
 CARRIERS: dict[str, str] = {
     "float64": "<f8",
@@ -37,7 +39,34 @@ CARRIERS: dict[str, str] = {
 }
 """Element type in torch's words -> numpy type of the same size that carries the stored bytes."""
 
-FLOATING = frozenset(name for name in CARRIERS if name.startswith(("float", "bfloat")))
+BLOCKS: dict[str, tuple[int, int]] = {
+    "q4_0": (32, 18),
+    "q4_1": (32, 20),
+    "q5_0": (32, 22),
+    "q5_1": (32, 24),
+    "q8_0": (32, 34),
+    "q2_k": (256, 84),
+    "q3_k": (256, 110),
+    "q4_k": (256, 144),
+    "q5_k": (256, 176),
+    "q6_k": (256, 210),
+    "iq1_s": (256, 50),
+    "iq1_m": (256, 56),
+    "iq2_xxs": (256, 66),
+    "iq2_xs": (256, 74),
+    "iq2_s": (256, 82),
+    "iq3_xxs": (256, 98),
+    "iq3_s": (256, 110),
+    "iq4_nl": (32, 18),
+    "iq4_xs": (256, 136),
+    "tq1_0": (256, 54),
+    "tq2_0": (256, 66),
+    "mxfp4": (32, 17),
+    "nvfp4": (64, 36),
+}
+"""GGUF's block types -> (elements, bytes) of a block; the same as gguf.GGML_QUANT_SIZES."""
+
+FLOATING = frozenset({*BLOCKS, *(name for name in CARRIERS if name.startswith(("float", "bfloat")))})
 """Types whose values are real numbers; only these are analysed."""
 
 FLOAT8_FIELDS: dict[str, tuple[int, int, int]] = {
@@ -53,6 +82,8 @@ the 'fnuz' variants after Noune et al., arXiv:2206.02915; e8m0 after the OCP mic
 
 def carrier(dtype: str) -> np.dtype[np.generic]:
     """Numpy type that carries the stored bytes of `dtype`; ValueError lists the known types for an unknown one."""
+    if dtype in BLOCKS:
+        return np.dtype(np.uint8)
     if dtype not in CARRIERS:
         msg = f"unknown element type {dtype!r}; known: {', '.join(CARRIERS)}"
         raise ValueError(msg)
@@ -62,6 +93,25 @@ def carrier(dtype: str) -> np.dtype[np.generic]:
 def itemsize(dtype: str) -> int:
     """Bytes of one element of `dtype`."""
     return carrier(dtype).itemsize
+
+
+def carried(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:
+    """Shape of the carriers of a tensor of `shape`: the same, but rows of bytes for block types.
+
+    Raises ValueError when the rows of a block type are no whole number of blocks.
+    """
+    if dtype not in BLOCKS:
+        return shape
+    elements, size = BLOCKS[dtype]
+    if not shape or shape[-1] % elements:
+        msg = f"rows of shape {shape} are no whole number of {dtype} blocks of {elements}"
+        raise ValueError(msg)
+    return (*shape[:-1], shape[-1] // elements * size)
+
+
+def nbytes(shape: tuple[int, ...], dtype: str) -> int:
+    """Bytes of a contiguous tensor; ValueError as `carried` and `carrier`."""
+    return math.prod(carried(shape, dtype)) * itemsize(dtype)
 
 
 def decode(stored: AnyArray, dtype: str) -> AnyArray:
@@ -75,7 +125,23 @@ def decode(stored: AnyArray, dtype: str) -> AnyArray:
         return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
     if dtype in FLOAT8_FIELDS:
         return np.asarray(_float8_values(dtype)[stored])
+    if dtype in BLOCKS:
+        return _dequantised(stored, dtype)
     return stored
+
+
+def _dequantised(stored: AnyArray, dtype: str) -> NDArray[np.float32]:
+    """Values of rows of blocks; CheckpointError when the package that knows the block types is missing."""
+    try:
+        from gguf.constants import GGMLQuantizationType
+        from gguf.quants import dequantize
+    except ImportError as error:
+        detail = f"{dtype} blocks need the package gguf: pip install 'zoospectra[formats]'"
+        raise CheckpointError("missing_reader", detail) from error
+    rows = np.ascontiguousarray(stored).reshape(-1, stored.shape[-1])
+    with np.errstate(all="ignore"):  # scales of damaged blocks may overflow; what is not finite is told later
+        values = dequantize(rows, GGMLQuantizationType[dtype.upper()])
+    return np.asarray(values, dtype=np.float32).reshape(*stored.shape[:-1], -1)
 
 
 @cache

@@ -1,61 +1,106 @@
-"""Which tensors are weights, and of what kind: by name and shape, nothing else is known here.
+"""Which tensors are weights, and which layers they hold: by name, shape and configuration.
 
-Shapes are torch's: (out, in) for dense, (out, in, kh, kw) for convolutions. Not covered yet: 3-D expert tensors, RNN
-gates, 5-D convolutions, and packed quantised weights; each gets a Skip that says so.
+What belongs together is put together first (zoo.packed), what is several matrices is split then (zoo.split). Every
+tensor that is in no layer gets a Skip with its reason. Shapes are torch's: (out, in), (out, in, kh, kw).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from zoo import dtype as types
+from zoo.packed import packed
+from zoo.packed.found import Found
+from zoo.split import Around, Part, split
+from zoo.split.roles import role
 from zoo.tensor import Layer, Skip, TensorRef
 
-EMBEDDING_NAMES = frozenset({"wte", "wpe", "lm_head"})
-"""Parts of a dotted name that make a 2-D tensor an embedding."""
-
-EMBEDDING_WORDS = frozenset({"embed", "embedding", "embeddings", "embeds"})
-"""So does a part with one of these words, such as 'word_embeddings' or 'embed_tokens'..."""
-
-PROJECTION_WORDS = frozenset({"proj", "projection", "mapping", "linear", "dense", "fc", "mlp"})
-"""...unless one of these says that it is a dense layer at an embedding, such as 'embedding_hidden_mapping_in'."""
-
-BUFFER_WORDS = frozenset(
-    {"running_mean", "running_var", "num_batches_tracked", "inv_freq", "relative_position_index", "attn_mask", "mask"}
+BUFFERS = frozenset(
+    {
+        "running_mean",
+        "running_var",
+        "moving_mean",
+        "moving_variance",
+        "num_batches_tracked",
+        "inv_freq",
+        "rope_freqs",
+        "relative_position_index",
+        "relative_coords_table",
+        "attn_mask",
+        "masked_bias",
+        "mask",
+    }
 )
 """Last parts of names of running statistics and fixed tables."""
 
-GROUPS: dict[str, frozenset[str]] = {
-    "q": frozenset({"q", "q_proj", "query", "q_lin", "wq", "to_q"}),
-    "k": frozenset({"k", "k_proj", "key", "k_lin", "wk", "to_k"}),
-    "v": frozenset({"v", "v_proj", "value", "v_lin", "wv", "to_v"}),
-    "o": frozenset({"o", "o_proj", "out_proj", "out_lin", "wo", "to_out"}),
-    "gate": frozenset({"gate_proj", "w1"}),
-    "up": frozenset({"up_proj", "w3", "fc1", "c_fc"}),
-    "down": frozenset({"down_proj", "w2", "fc2"}),
-}
-"""Role of a weight in a transformer block -> the parts of names that say so."""
 
-MAX_KERNEL = 31
-"""Longest 1-D kernel that is analysed slice by slice; longer last axes are no kernels (wav2vec's is 128, and dense)."""
+def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None) -> tuple[list[Layer], list[Skip]]:
+    """Layers that can be analysed, and a Skip for every tensor that is in none, both in checkpoint order.
 
-
-def layers(tensors: Sequence[TensorRef]) -> tuple[list[Layer], list[Skip]]:
-    """Weights that can be analysed, and a Skip for every other tensor, both in checkpoint order.
-
-    layer_id is a tensor's position in `tensors`, so it does not change when rules do.
+    config: Checkpoint.config. Reads no weights, only the small descriptions of 4-bit ones. layer_id counts in
+    checkpoint order: a tensor takes one number, one that holds several layers takes as many.
     """
     found: list[Layer] = []
     skips: list[Skip] = []
-    for position, ref in enumerate(tensors):
-        skip = reason_to_skip(ref)
-        if skip is not None:
-            skips.append(skip)
+    config = config or {}
+    weights = packed(tensors, config)
+    mains = {one.main: one for one in weights}
+    others = {name: one for one in weights for name in one.others}
+    shapes = {ref.name: ref.shape for ref in tensors}
+    shapes |= {f"{one.longname}.weight": one.assembly.shape for one in weights if one.assembly}
+    around = Around(shapes, config)
+    number = 0
+    for ref in tensors:
+        made: list[Layer] = []
+        if ref.name in mains:
+            made, skip = _unpacked(ref, mains[ref.name], around, number)
+        elif ref.name in others:
+            owner = others[ref.name]
+            skip = Skip(ref.name, owner.part_reason, f"part of {owner.longname}", False)
         else:
-            longname = ref.name.removesuffix(".weight")
-            found.append(Layer(position, longname, layer_type(ref.name, ref.shape), group(longname), ref))
+            skip = reason_to_skip(ref)
+            if skip is None:
+                made, skip = _layers_of(ref, around, number)
+        found += made
+        skips += [skip] if skip else []
+        number += max(len(made), 1)
     return found, skips
+
+
+def _layers_of(ref: TensorRef, around: Around, number: int) -> tuple[list[Layer], Skip | None]:
+    """Layers of a tensor of floating-point weights; a Skip when no rule knows what it is."""
+    parts = split(ref.name, ref.shape, around)
+    if parts is None:
+        shape = "x".join(map(str, ref.shape))
+        table = ref.name.rpartition(".")[2] not in ("weight", "kernel")  # a parameter of its own, no layer's matrix
+        return [], Skip(
+            ref.name, "unsupported_shape", f"{len(ref.shape)}-D tensor {shape}: no rule splits it", not table
+        )
+    longname = ref.name.removesuffix(".weight").removesuffix(".kernel")
+    return [_layer(number + count, longname, part, ref) for count, part in enumerate(parts)], None
+
+
+def _layer(number: int, longname: str, part: Part, ref: TensorRef) -> Layer:
+    name = f"{longname}.{part.suffix}" if part.suffix else longname
+    return Layer(number, name, part.layer_type, part.group, ref, part.view)
+
+
+def _unpacked(ref: TensorRef, one: Found, around: Around, number: int) -> tuple[list[Layer], Skip | None]:
+    """Layers of a packed weight; a Skip when it is refused."""
+    made = one.assembly
+    if made is None:
+        return [], Skip(ref.name, one.reason, one.refused, True)
+    if one.layer_type is not None:
+        return [Layer(number, one.longname, one.layer_type, role(one.longname), ref, (), made)], None
+    parts = split(f"{one.longname}.weight", made.shape, around)
+    if parts is None:
+        return [], Skip(ref.name, "unsupported_shape", f"{made.dtype} of shape {made.shape}: no rule splits it", True)
+    names = [f"{one.longname}.{part.suffix}" if part.suffix else one.longname for part in parts]
+    return [
+        Layer(number + count, name, part.layer_type, part.group, ref, part.view, made)
+        for count, (name, part) in enumerate(zip(names, parts, strict=True))
+    ], None
 
 
 def reason_to_skip(ref: TensorRef) -> Skip | None:
@@ -64,7 +109,7 @@ def reason_to_skip(ref: TensorRef) -> Skip | None:
     shape = "x".join(map(str, ref.shape))
     if 0 in ref.shape:
         return Skip(ref.name, "empty", f"shape {shape}", False)
-    if last in BUFFER_WORDS:
+    if last in BUFFERS:
         return Skip(ref.name, "buffer", f"{last} of shape {shape or 'scalar'}", False)
     if len(ref.shape) == 0:
         return Skip(ref.name, "scalar", f"a single {ref.dtype}", False)
@@ -72,35 +117,10 @@ def reason_to_skip(ref: TensorRef) -> Skip | None:
         return Skip(ref.name, "not_floating", f"{ref.dtype} of shape {shape}", False)
     if len(ref.shape) == 1:
         return Skip(ref.name, "vector", f"{ref.shape[0]} numbers", False)
-    if len(ref.shape) > 4 or (len(ref.shape) == 3 and not _is_conv1d(ref.shape)):
-        return Skip(ref.name, "unsupported_shape", f"{len(ref.shape)}-D tensor {shape}: no rule splits it yet", True)
+    if last == "bias" or last.endswith("proj_bias"):
+        if len(ref.shape) == 4 and ref.shape[:2] == (1, 1):  # GPT-2's causal mask
+            return Skip(ref.name, "buffer", f"a mask of shape {shape}", False)
+        return Skip(ref.name, "vector", f"biases of shape {shape}", False)
+    if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and last not in ("weight", "kernel"):
+        return Skip(ref.name, "vector", f"{max(ref.shape)} numbers of shape {shape}", False)
     return None
-
-
-def layer_type(name: str, shape: tuple[int, ...]) -> str:
-    """'dense', 'embedding', 'conv1d' or 'conv2d', for a tensor that is analysed."""
-    if len(shape) == 4:
-        return "conv2d"
-    if len(shape) == 3:
-        return "conv1d"
-    parts = name.lower().removesuffix(".weight").split(".")[-2:]
-    words = {word for part in parts for word in part.split("_")}
-    if EMBEDDING_NAMES & set(parts) or (EMBEDDING_WORDS & words and not PROJECTION_WORDS & words):
-        return "embedding"
-    return "dense"
-
-
-def group(longname: str) -> str | None:
-    """Role of a weight inside its block, from the last two parts of its name; 'expert 3' inside a list of experts."""
-    expert = re.search(r"(?:^|\.)experts?\.(\d+)(?:\.|$)", longname)
-    if expert:
-        return f"expert {expert[1]}"
-    parts = longname.lower().split(".")
-    if longname.endswith("attention.output.dense"):  # BERT's name for the output projection
-        return "o"
-    return next((role for role, words in GROUPS.items() if words & set(parts[-2:])), None)
-
-
-def _is_conv1d(shape: tuple[int, ...]) -> bool:
-    """Whether (out, in, k) is a 1-D convolution: a short last axis, and channels on the first two."""
-    return shape[2] <= MAX_KERNEL and shape[2] <= max(shape[0], shape[1])

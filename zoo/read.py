@@ -1,4 +1,4 @@
-"""From a reference to its bytes: memory-mapped views, content hashes, file checksums.
+"""From a reference, or a layer, to its values: memory-mapped views, content hashes, file checksums.
 
 Bounds are checked here again, whatever reader made the reference, so that no reference can reach beyond its file.
 Not covered: writing, and machines with big-endian byte order.
@@ -7,6 +7,7 @@ Not covered: writing, and machines with big-endian byte order.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import zipfile
 import zlib
@@ -17,7 +18,9 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zoo import dtype as types
-from zoo.tensor import AnyArray, CheckpointError, TensorRef
+from zoo.fetch.locator import is_remote
+from zoo.tensor import AnyArray, Assembly, CheckpointError, Layer, TensorRef
+from zoo.view import Take, View, apply
 
 HASH_BLOCK = 1 << 22
 """Bytes hashed at a time: large enough to amortise the calls, small enough to stay in the cache's reach."""
@@ -51,28 +54,92 @@ def read(ref: TensorRef) -> AnyArray:
     return types.decode(stored(ref), ref.dtype)
 
 
+def read_layer(layer: Layer) -> AnyArray:
+    """Values of a layer, of shape layer.shape: a view of the mapped file where possible, else a copy of that part.
+
+    Raises CheckpointError as `read` does, and 'missing_reader' where a package is needed that is not installed.
+    """
+    if layer.assembly is not None:
+        return apply(_assembled(layer.assembly), layer.view)
+    ref, view = layer.ref, layer.view
+    first = _leading(ref, view)
+    # The part is cut out before it is decoded: one expert of 128 costs what one expert holds.
+    values = types.decode(apply(stored(ref), view[:first]), ref.dtype)
+    return apply(values, view[first:])
+
+
+def layer_hash(layer: Layer) -> str:
+    """sha256 (hex) that names the values of a layer.
+
+    The content hash of the tensor, or what it would be if the layer's part were a tensor of its own, so that a split
+    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view.
+    """
+    if layer.assembly is not None:
+        made = layer.assembly
+        parts = [content_hash(part) for part in made.parts]
+        words = [made.scheme, made.options, made.shape, parts, [repr(step) for step in layer.view]]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+    ref, view = layer.ref, layer.view
+    if not view:
+        return content_hash(ref)
+    if _leading(ref, view) == len(view):
+        return _digest(ref.dtype, layer.shape, apply(stored(ref), view))
+    return _digest(f"{ref.dtype} view", layer.shape, np.ascontiguousarray(read_layer(layer)))
+
+
+def _leading(ref: TensorRef, view: View) -> int:
+    """How many steps of a view mean the same for the stored carriers: all, but for block types only cuts of rows."""
+    if ref.dtype not in types.BLOCKS:
+        return len(view)
+    last = len(ref.shape) - 1
+    rows = [isinstance(step, Take) and step.axis < last for step in view]
+    return rows.index(False) if False in rows else len(rows)
+
+
+def _assembled(made: Assembly) -> AnyArray:
+    """Values of an assembly."""
+    from zoo.packed import SCHEMES  # the schemes need `read`, and most layers need no scheme
+
+    values = SCHEMES[made.scheme]([read(part) for part in made.parts], dict(made.options), made.shape)
+    if values.shape != made.shape:
+        raise CheckpointError(
+            "unreadable", f"{made.parts[0].name}: {made.scheme} gives {values.shape}, not {made.shape}"
+        )
+    return values
+
+
 def stored(ref: TensorRef) -> AnyArray:
-    """Elements as stored, in the numpy type that carries them (see zoo.dtype.CARRIERS), shape ref.shape, read-only."""
+    """Elements as stored, in the numpy type that carries them (see zoo.dtype.CARRIERS), shape ref.shape, read-only.
+
+    Block types come as rows of bytes (see zoo.dtype.carried).
+    """
+    if is_remote(ref.path):
+        from zoo.fetch.remote import local  # clients of the network are not loaded for local files
+
+        ref = local(ref)
     carrier = types.carrier(ref.dtype)
-    if ref.stride is not None and (len(ref.stride) != len(ref.shape) or min(ref.stride, default=0) < 0):
+    try:
+        shape = types.carried(ref.shape, ref.dtype)
+    except ValueError as error:
+        raise CheckpointError("unsafe", f"{ref.name}: {error}") from error
+    if ref.stride is not None and (len(ref.stride) != len(shape) or min(ref.stride, default=0) < 0):
         raise CheckpointError("unsafe", f"{ref.name}: strides {ref.stride} do not fit shape {ref.shape}")
-    if min(ref.shape, default=1) < 0 or math.prod(ref.shape) * carrier.itemsize > ref.nbytes:
+    if min(shape, default=1) < 0 or math.prod(shape) * carrier.itemsize > ref.nbytes:
         detail = f"{ref.name}: shape {ref.shape} of {ref.dtype} needs more than its {ref.nbytes} stored bytes"
         raise CheckpointError("unsafe", detail)
-    elements = span(ref.shape, ref.stride)
+    elements = span(shape, ref.stride)
     if elements * carrier.itemsize > ref.nbytes:
         detail = f"{ref.name}: strides {ref.stride} of shape {ref.shape} reach beyond its {ref.nbytes} stored bytes"
         raise CheckpointError("unsafe", detail)
     if elements == 0:
-        return np.empty(ref.shape, dtype=carrier)
-    raw = _mapped(ref) if ref.member is None else _inflated(ref)
-    flat = raw[: elements * carrier.itemsize].view(carrier)
+        return np.empty(shape, dtype=carrier)
+    flat = _bytes(ref)[: elements * carrier.itemsize].view(carrier)
     # safetensors and legacy torch files align nothing: linear algebra libraries need aligned elements.
     flat = np.require(flat, requirements=["A"])
     if ref.stride is None:
-        return flat.reshape(ref.shape)
+        return flat.reshape(shape)
     strides = tuple(step * carrier.itemsize for step in ref.stride)
-    return as_strided(flat, ref.shape, strides, writeable=False)
+    return as_strided(flat, shape, strides, writeable=False)
 
 
 def content_hash(ref: TensorRef) -> str:
@@ -81,8 +148,12 @@ def content_hash(ref: TensorRef) -> str:
     The same tensor has the same hash in every file, format, stride and compression. Contiguous tensors are hashed in
     place, others block by block. Raises CheckpointError as `read` does.
     """
-    digest = hashlib.sha256(f"{ref.dtype} {'x'.join(map(str, ref.shape))}\n".encode())
-    elements = stored(ref)
+    return _digest(ref.dtype, ref.shape, stored(ref))
+
+
+def _digest(dtype: str, shape: tuple[int, ...], elements: AnyArray) -> str:
+    """The content hash of elements of a type and shape."""
+    digest = hashlib.sha256(f"{dtype} {'x'.join(map(str, shape))}\n".encode())
     if elements.flags.c_contiguous:
         flat = elements.reshape(-1).view(np.uint8)
         for start in range(0, flat.size, HASH_BLOCK):
@@ -98,6 +169,16 @@ def file_sha256(path: str) -> str:
     """sha256 (hex) of a whole file; OSError when it cannot be read. Equivalent to `sha256sum`."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bytes(ref: TensorRef) -> NDArray[np.uint8]:
+    """The bytes of a reference, wherever they lie."""
+    if ref.codec == "hdf5":
+        from zoo.formats.hdf5_data import dataset_bytes
+
+        return dataset_bytes(ref)
+    assert ref.codec is None, f"unknown codec {ref.codec}"
+    return _mapped(ref) if ref.member is None else _inflated(ref)
 
 
 def _mapped(ref: TensorRef) -> NDArray[np.uint8]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from zoo.view import View, shape_after
+
 AnyArray = NDArray[Any]
 
 
@@ -30,22 +32,55 @@ class TensorRef:
     """Bytes from offset that the (possibly strided) tensor spans."""
     member: str | None = None
     """Archive member that must be inflated first; None when the bytes lie in the file as they are."""
+    codec: str | None = None
+    """What gives the bytes when neither mapping nor inflating does: 'hdf5' for a chunked data set, whose path is then
+    `member` (behind the archive member's name and '::' in a .keras file); offset counts from its first byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A weight that is stored in several tensors, or packed: what is needed to compute its values."""
+
+    scheme: str
+    """Key of zoo.packed.SCHEMES: 'gptq', 'awq', 'nf4', 'fp8', 'lora', ..."""
+    parts: tuple[TensorRef, ...]
+    """The stored tensors, in the order that the scheme says."""
+    options: tuple[tuple[str, int | float | str], ...]
+    """What the scheme must know besides: bits, group size, alpha."""
+    shape: tuple[int, ...]
+    """Shape of the values, torch's layout."""
+    dtype: str
+    """What the weights were stored as: 'gptq-int4', 'bnb-nf4', 'float8_e4m3fn+scale', ..."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One weight tensor that can be analysed as matrices."""
+    """One weight matrix, or kernel, that can be analysed: a stored tensor, a part of one, or one made of several."""
 
     layer_id: int
-    """Position among the checkpoint's tensors, in checkpoint order, from 0."""
+    """Number in checkpoint order, from 0: every tensor takes one, one that is split as many as it has layers."""
     longname: str
-    """Module path as users know it: the tensor's name without a trailing '.weight'."""
+    """Module path as users know it: the tensor's name without a trailing '.weight', and the part of a split one."""
     layer_type: str
-    """'dense', 'conv2d', 'embedding', ..."""
+    """'dense', 'conv2d', 'embedding', ... 'dense_part' for q, k, v of a fused matrix that is a layer itself."""
     group: str | None
     """Role inside the block: q, k, v, o, gate, up, down, 'expert 3'; None when unknown."""
     ref: TensorRef
-    """Where the bytes are."""
+    """Where the bytes are; of an assembly, its first part."""
+    view: View = ()
+    """Which part of the tensor's (or assembly's) values this is; () for all of them as they are."""
+    assembly: Assembly | None = None
+    """How the values are computed where they are not stored as they are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the values that are analysed."""
+        return shape_after(self.assembly.shape if self.assembly else self.ref.shape, self.view)
+
+    @property
+    def dtype(self) -> str:
+        """What the weights are stored as."""
+        return self.assembly.dtype if self.assembly else self.ref.dtype
 
 
 @dataclass(frozen=True, slots=True)

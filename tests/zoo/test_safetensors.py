@@ -191,7 +191,7 @@ def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
         ("x.pth", b"\x00" * 100, "unreadable", "suffix says torch"),
         ("x.pkl", pickle.dumps({"a": np.ones(3)}), "unsupported_format", "pickle that torch.save did not write"),
         ("x.pth", b"PK\x03\x04 garbage", "unreadable", "damaged"),
-        ("x.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "unsupported_format", "HDF5"),
+        ("x.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "unreadable", "HDF5"),
         ("x.gguf", b"GGUF" + b"\0" * 100, "unsupported_format", "GGUF"),
         ("x.pb", b"\x0a\x05hello", "unsupported_format", "TensorFlow"),
         ("x.tflite", b"\x1c\0\0\0TFL3\0\0", "unsupported_format", "TensorFlow Lite"),

@@ -10,7 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo.checkpoint import Checkpoint
-from zoo.formats.huggingface import open_folder
+from zoo.fetch.locator import is_remote
+from zoo.formats.gguf_file import open_gguf
+from zoo.formats.hdf5 import open_hdf5
+from zoo.formats.huggingface import WEIGHTS, config_of, open_folder
+from zoo.formats.numpy_files import open_npy, open_npz
+from zoo.formats.onnx_file import open_onnx
 from zoo.formats.safetensors import open_safetensors
 from zoo.formats.signature import WITHOUT_READER, format_of
 from zoo.formats.torch_legacy import open_torch_legacy
@@ -21,6 +26,12 @@ FORMATS: dict[str, Callable[[str], Checkpoint]] = {
     "safetensors": open_safetensors,
     "torch_zip": open_torch_zip,
     "torch_legacy": open_torch_legacy,
+    "hdf5": open_hdf5,
+    "keras": open_hdf5,
+    "onnx": open_onnx,
+    "gguf": open_gguf,
+    "npz": open_npz,
+    "npy": open_npy,
 }
 """Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
 
@@ -28,11 +39,17 @@ FORMATS: dict[str, Callable[[str], Checkpoint]] = {
 def open_checkpoint(path: str) -> Checkpoint:
     """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
 
-    Every failure is a CheckpointError whose reason is one of zoo.skip.REASONS: 'unreadable', 'unsafe',
-    'unsupported_format', 'no_tensors'.
+    A remote locator (see zoo.fetch.locator) is opened by its header too. Every failure is a CheckpointError whose
+    reason is one of zoo.skip.REASONS: 'unreadable', 'unsafe', 'unsupported_format', 'missing_reader', 'no_tensors', ...
     """
+    if is_remote(path):
+        from zoo.fetch.remote import open_remote  # clients of the network are not loaded for local files
+
+        return open_remote(path, open_checkpoint)
     where = str(Path(path).absolute())
     checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
+    if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
+        checkpoint = replace(checkpoint, config={**checkpoint.config, **config_of(Path(where).parent)})
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
         raise CheckpointError("no_tensors", f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))

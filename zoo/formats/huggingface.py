@@ -22,8 +22,13 @@ WEIGHTS = (
     "diffusion_pytorch_model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
 )
 """Names of the weights, the preferred first."""
+
+CONFIGS: dict[str, str] = {"": "config.json", "adapter": "adapter_config.json"}
+"""Key under which a configuration is kept ('' for the top) -> its file."""
 
 MAX_INDEX = 64 << 20
 """Largest index or config.json in bytes that is parsed."""
@@ -32,7 +37,8 @@ MAX_INDEX = 64 << 20
 def is_model_folder(folder: Path) -> bool:
     """Whether a folder is one model: weights under one of the usual names, with a config.json or an index."""
     weights = weights_of(folder)
-    return weights is not None and (weights.suffix == ".json" or (folder / "config.json").is_file())
+    configured = any((folder / name).is_file() for name in CONFIGS.values())
+    return weights is not None and (weights.suffix == ".json" or configured)
 
 
 def weights_of(folder: Path) -> Path | None:
@@ -51,11 +57,18 @@ def shards_of(folder: Path) -> tuple[Path, ...]:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder; empty when it is missing, no JSON object, or absurdly large."""
-    try:
-        return _json(folder / "config.json")
-    except CheckpointError:
-        return {}
+    """config.json of a model folder, and adapter_config.json under 'adapter'.
+
+    Without what is missing, no JSON object, or absurdly large.
+    """
+    found: dict[str, Any] = {}
+    for key, name in CONFIGS.items():
+        try:
+            content = _json(folder / name)
+        except CheckpointError:
+            continue
+        found |= {key: content} if key else content
+    return found
 
 
 def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint:
@@ -78,7 +91,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
                 skips.append(Skip(ref.name, "unreadable", detail, True))
     missing = mapped.keys() - {ref.name for ref in refs} - {skip.tensor for skip in skips}
     skips += [Skip(n, "unreadable", f"in the index, but not in {mapped[n]}", True) for n in mapped if n in missing]
-    return Checkpoint("huggingface", tuple(refs), tuple(skips), tuple(sorted(names)))
+    return Checkpoint("huggingface", tuple(refs), tuple(skips), tuple(sorted(names)), config_of(folder))
 
 
 def _weight_map(index: Path) -> dict[str, str]:

@@ -16,13 +16,7 @@ HEAD = 512
 """Bytes looked at; a tar archive says so at byte 257."""
 
 WITHOUT_READER: dict[str, str] = {
-    "hdf5": "HDF5 (Keras)",
-    "keras": "Keras archive",
-    "onnx": "ONNX",
-    "gguf": "GGUF",
     "ggml": "GGML",
-    "npz": "numpy archive",
-    "npy": "numpy array",
     "tensorflow": "TensorFlow checkpoint or graph",
     "tflite": "TensorFlow Lite",
     "msgpack": "Flax msgpack",

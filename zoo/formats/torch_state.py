@@ -160,7 +160,7 @@ def _left_out(root: object, chosen: str, budget: _Budget) -> list[Skip]:
             continue
         count = sum(1 for _ in _walk(value, key, 1, budget))
         if count:
-            reason = "optimizer_state" if _is_training_state(key, value) else "buffer"
+            reason = "optimizer_state" if _is_training_state(key, value) else "not_the_model"
             skips.append(Skip(key, reason, f"{count} tensors beside the model, which is {chosen!r}", False))
     return skips
 

@@ -7,23 +7,17 @@ Not covered: other compression than deflate, encryption, big-endian files.
 
 from __future__ import annotations
 
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 
 from zoo import dtype as types
 from zoo.checkpoint import Checkpoint
+from zoo.formats.members import DAMAGE, data_offset, members_of
 from zoo.formats.pickled import Refused, Storage, Tensor, storage_type
 from zoo.formats.torch_state import named_tensors
 from zoo.formats.unpickler import MAX_PICKLE, unpickle
 from zoo.read import span
 from zoo.tensor import CheckpointError, Skip, TensorRef
-
-MAX_EXPANSION = 100
-"""Most bytes that one byte of archive may inflate to; deflate itself reaches 1032, weights rarely 2."""
-SMALL = 64 << 20
-"""Archives may inflate to this much whatever their size: it does no harm."""
 
 
 def open_torch_zip(path: str) -> Checkpoint:
@@ -33,25 +27,12 @@ def open_torch_zip(path: str) -> Checkpoint:
             return _read(path, archive)
     except CheckpointError:
         raise
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-        OverflowError,
-        struct.error,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except DAMAGE as error:
         raise CheckpointError("unreadable", f"{path}: damaged zip archive: {error}") from error
 
 
 def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
-    members = {info.filename: info for info in archive.infolist()}
-    if len(members) != len(archive.infolist()):
-        raise CheckpointError("unreadable", "the archive names a member twice")
-    _check_expansion(archive.infolist(), Path(path).stat().st_size)
+    members = members_of(archive, Path(path).stat().st_size)
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
         detail = f"zip archive with {len(pickles)} members data.pkl, expected 1: {', '.join(list(members)[:4])[:200]}"
@@ -79,38 +60,9 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
             info = members[member]
             if info.compress_type == zipfile.ZIP_STORED and member not in offsets:
                 file.seek(info.header_offset)
-                offsets[member] = _data_offset(info, file.read(30), size)
+                offsets[member] = data_offset(info, file.read(30), size)
             refs.append(_reference(path, name, tensor, info, offsets.get(member)))
     return Checkpoint("torch_zip", tuple(refs), tuple(skips), tuple(sorted(names)))
-
-
-def _check_expansion(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse archives that inflate to far more than their size, and members that nobody may read."""
-    inflated = sum(info.file_size for info in members)
-    if inflated > max(SMALL, MAX_EXPANSION * size):
-        raise CheckpointError(
-            "unsafe", f"archive of {size} bytes inflates to {inflated}, more than {MAX_EXPANSION} times"
-        )
-    for info in members:
-        if info.flag_bits & 1:
-            raise CheckpointError("unsupported_format", f"member {info.filename[:80]} is encrypted")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise CheckpointError(
-                "unsupported_format", f"member {info.filename[:80]} is compressed otherwise than deflate"
-            )
-
-
-def _data_offset(info: zipfile.ZipInfo, local: bytes, size: int) -> int:
-    """First byte of a stored member: its local header has a name and padding of its own lengths."""
-    if len(local) < 30 or local[:4] != b"PK\x03\x04" or info.compress_size != info.file_size:
-        raise CheckpointError("unreadable", f"member {info.filename[:80]} has a damaged header")
-    name, extra = struct.unpack_from("<HH", local, 26)
-    offset = info.header_offset + 30 + name + extra
-    if offset + info.file_size > size:
-        raise CheckpointError(
-            "unreadable", f"member {info.filename[:80]} ends behind the file's {size} bytes: cut short"
-        )
-    return int(offset)
 
 
 def _storage(reference: object) -> Storage:
