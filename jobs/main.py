@@ -19,6 +19,7 @@ VERBS = {
     "refit": "new fits from stored spectra, for the whole warehouse",
     "study": "run a named study: its SQL, its statistics, its tables",
     "sql": "read-only query on the warehouse",
+    "bench": "measure this machine: kernels, fits and whole layers against the peers",
 }
 
 

@@ -1,0 +1,169 @@
+"""Suite 'layers': files of weights to finished metrics, against `WeightWatcher(model).analyze()` on the same layers.
+
+Ours twice, by an executor that is already up: `analyse_files` reads, decomposes and fits, as WeightWatcher does; the
+scan also hashes every tensor and writes parts to disk (without crawling and without building the warehouse).
+WeightWatcher gets models that are already in memory, and every core. Numbers compared: every layer's alpha.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from safetensors.numpy import save_file
+
+from analysis.profile import Profile
+from jobs.benches.pair import Contender, Row, compare
+from jobs.benches.peers import installed, peer, quiet
+from jobs.benches.pool import analyse_files
+from jobs.campaign import Campaign
+from jobs.crawl import crawl
+from jobs.executors import Cluster, Executor, open_executor
+from jobs.executors.call import set_threads
+from jobs.progress import ProgressLine
+from jobs.schedule import run
+from zoo.model import Model
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def gpt2() -> list[Shapes]:
+    """GPT-2 small: twelve blocks. Without the embeddings, which WeightWatcher drops."""
+    block = {"c_attn": (2304, 768), "c_proj": (768, 768), "mlp_c_fc": (3072, 768), "mlp_c_proj": (768, 3072)}
+    return [{f"h{number}_{name}": shape for number in range(12) for name, shape in block.items()}]
+
+
+def square(count: int) -> list[Shapes]:
+    """Matrices of the size of a 7-billion language model's."""
+    return [{f"fc{number}": (4096, 4096) for number in range(count)}]
+
+
+def small_cnns(count: int = 50) -> list[Shapes]:
+    """Checkpoints of the shapes of ResNet-20 for CIFAR: a stem, three stages of six convolutions, a classifier."""
+    net: dict[str, tuple[int, ...]] = {"stem": (16, 3, 3, 3)}
+    before = 16
+    for width in (16, 32, 64):
+        for number in range(6):
+            net[f"conv{width}_{number}"] = (width, before, 3, 3)
+            before = width
+    return [net | {"fc": (10, 64)} for _ in range(count)]
+
+
+WORKLOADS: dict[str, Callable[[], list[Shapes]]] = {
+    "gpt2": gpt2,
+    "one4096": partial(square, 1),
+    "four4096": partial(square, 4),
+    "cnn50": small_cnns,
+}
+
+
+def layers(
+    names: Sequence[str], executors: Sequence[str], profile: Profile, *, shrink: int, rounds: int, budget: float
+) -> Iterator[list[Row]]:
+    """One list of rows a workload; `shrink` divides the sides of dense matrices and the number of checkpoints."""
+    if unknown := sorted(set(names) - set(WORKLOADS)):
+        msg = f"unknown workloads {unknown}: expected some of {', '.join(WORKLOADS)}"
+        raise ValueError(msg)
+    workers = {name: open_executor(Cluster(name)) for name in executors}
+    try:
+        for name in names:
+            files = [weights(shapes, seed) for seed, shapes in enumerate(_shrunk(WORKLOADS[name](), shrink))]
+            with tempfile.TemporaryDirectory() as folder:
+                for number, tensors in enumerate(files):
+                    save_file(tensors, Path(folder, f"net{number}.safetensors"))
+                models = crawl("local", "bench", folder, cache=Path(folder, "cache"), workers=1, say=lambda _: None)
+                contenders = [
+                    one for name in executors for one in _ours(name, Path(folder), models, profile, workers[name])
+                ]
+                for contender in contenders:
+                    contender.run()  # workers import their libraries, files reach the page cache
+                if installed("weightwatcher"):
+                    contenders.append(_weightwatcher(files))
+                yield compare("layers", _case(name, files), contenders, rounds, budget)
+    finally:
+        for executor in workers.values():
+            executor.close()
+
+
+def weights(shapes: Shapes, seed: int) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Gaussian tensors whose columns differ in scale, so that spectra have tails; keys end in '.weight'."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, shape in shapes.items():
+        scale = 0.02 * np.exp(rng.standard_normal((1, shape[1], *(1 for _ in shape[2:])), dtype=np.float32))
+        found[f"{name}.weight"] = (rng.standard_normal(shape, dtype=np.float32) * scale).astype(np.float32)
+    return found
+
+
+def _ours(
+    name: str, folder: Path, models: Sequence[Model], profile: Profile, executor: Executor
+) -> tuple[Contender, Contender]:
+    files = sorted(folder.glob("*.safetensors"))
+    return (
+        Contender(f"zoospectra, {name}", partial(analyse_files, files, profile, executor)),
+        Contender(f"zoospectra scan, {name}", partial(scan, models, profile, executor)),
+    )
+
+
+def scan(models: Sequence[Model], profile: Profile, executor: Executor) -> list[float]:
+    """Analyse models into parts of an empty folder; sorted alphas."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        campaign = Campaign(
+            root, models, [profile], shard_seconds=0.25, memory=1 << 40, progress=ProgressLine("bench", quiet=True)
+        )
+        run(campaign.start(), executor, campaign.handle)
+        metrics = pq.read_table([*root.rglob("layer_metrics-*.parquet")], columns=["alpha"])
+    return sorted(alpha for alpha in metrics["alpha"].to_pylist() if alpha is not None)
+
+
+def _weightwatcher(files: Sequence[Mapping[str, Any]]) -> Contender:
+    nets = [_module(tensors) for tensors in files]
+    return Contender("WeightWatcher", partial(_analyze, peer("weightwatcher"), nets))
+
+
+def _analyze(package: Any, nets: Sequence[torch.nn.Module]) -> list[float]:  # noqa: ANN401 - an untyped package
+    set_threads(torch.multiprocessing.cpu_count())
+    found: list[float] = []
+    for net in nets:
+        with quiet(), np.errstate(all="ignore"):
+            details = package.WeightWatcher(model=net).analyze()
+        found += [float(alpha) for alpha in details["alpha"] if alpha >= 0]
+    return sorted(found)
+
+
+def _module(tensors: Mapping[str, Any]) -> torch.nn.Module:
+    """A torch module with those weights, each in a layer of the kind that WeightWatcher looks for."""
+    net = torch.nn.Module()
+    for key, array in tensors.items():
+        layer: torch.nn.Module
+        if array.ndim == 4:
+            layer = torch.nn.Conv2d(array.shape[1], array.shape[0], array.shape[2:], bias=False)
+        else:
+            layer = torch.nn.Linear(array.shape[1], array.shape[0], bias=False)
+        layer.weight = torch.nn.Parameter(torch.from_numpy(array))
+        net.add_module(key.removesuffix(".weight"), layer)
+    return net
+
+
+def _shrunk(nets: Sequence[Shapes], by: int) -> list[dict[str, tuple[int, ...]]]:
+    if by == 1:
+        return [dict(net) for net in nets]
+    few = nets[: max(1, len(nets) // by)]
+    return [
+        {name: tuple(max(8, side // by) for side in shape) if len(shape) == 2 else shape for name, shape in net.items()}
+        for net in few
+    ]
+
+
+def _case(name: str, files: Sequence[Mapping[str, Any]]) -> str:
+    shapes = [array.shape for tensors in files for array in tensors.values()]
+    largest = "x".join(map(str, max(shapes, key=prod)))
+    return f"{name}: {len(shapes)} layers in {len(files)} file{'s' * (len(files) > 1)}, largest {largest}"

@@ -1,0 +1,86 @@
+"""Files of weights to metrics and nothing else: what WeightWatcher's analyze() does, on any executor.
+
+No hashing, no parts on disk: `jobs.scan` adds those. A small file is one task; the tensors of a large one are tasks of
+their own, each with the threads that its size takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.cost import Cost, cost
+from analysis.layer import analyse_layer
+from analysis.profile import Profile
+from analysis.spectrum import spectrum
+from analysis.unfold import unfold_rule
+from jobs.executors import Executor, Outcome, Task
+from jobs.schedule import run
+from zoo.formats import open_checkpoint
+from zoo.layers import layers
+from zoo.read import read
+
+SMALL_FILE = 16 << 20
+"""Bytes below which a file is one task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some layers of one file."""
+
+    path: str
+    """Checkpoint."""
+    tensors: frozenset[str] | None
+    """Names of its tensors; None for all."""
+    profile: Profile
+    """Profile to fit."""
+
+
+def analyse_portion(portion: Portion) -> list[float]:
+    """Exponents of the layers that have a fit; read, decomposed and fitted with every metric of the profile."""
+    found, _ = layers(open_checkpoint(portion.path).tensors)
+    rule = unfold_rule(portion.profile.unfold)
+    alphas: list[float] = []
+    for layer in found:
+        if portion.tensors is None or layer.ref.name in portion.tensors:
+            one = spectrum(rule.unfold(read(layer.ref), layer.layer_type))
+            alpha = analyse_layer(one, layer.layer_type, portion.profile).layer["alpha"]
+            alphas += [alpha] if isinstance(alpha, float) else []
+    return alphas
+
+
+def analyse_files(paths: Sequence[Path], profile: Profile, executor: Executor) -> list[float]:
+    """Sorted exponents of all layers of all files; RuntimeError when a task fails."""
+    alphas: list[float] = []
+
+    def keep(outcome: Outcome) -> list[Task]:
+        if not isinstance(outcome.value, list):
+            raise RuntimeError(f"{outcome.task.key}: {outcome.error or outcome.crash}")
+        alphas.extend(outcome.value)
+        return []
+
+    run([task for path in paths for task in tasks(path, profile)], executor, keep)
+    return sorted(alphas)
+
+
+def tasks(path: Path, profile: Profile) -> list[Task]:
+    """Tasks of one file."""
+    size = path.stat().st_size
+    if size < SMALL_FILE:
+        return [Task(str(path), analyse_portion, Portion(str(path), None, profile), seconds=size / SMALL_FILE)]
+    found, _ = layers(open_checkpoint(str(path)).tensors)
+    rule = unfold_rule(profile.unfold)
+    shapes = {layer.ref.name: rule.shape_of(layer.ref.shape, layer.layer_type) for layer in found}
+    costs: dict[str, Cost] = {name: cost(shape.N, shape.M, shape.rf, 4) for name, shape in shapes.items()}
+    return [
+        Task(
+            f"{path} {name}",
+            analyse_portion,
+            Portion(str(path), frozenset({name}), profile),
+            seconds=one.seconds,
+            cpus=one.threads,
+            memory=one.peak_bytes,
+        )
+        for name, one in costs.items()
+    ]
