@@ -1,0 +1,82 @@
+"""The trend inside groups: one slope for all, an intercept for each (fixed effects, 'least squares with dummies')."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.records import FloatArray
+from analysis.statistics.sample import Sample, is_constant, sample
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """y = intercept[group] + slope * x."""
+
+    n: int
+    """Points."""
+    groups: int
+    """Groups with at least two points; a single point says nothing about a slope."""
+    slope: float | None = None
+    """Common slope, unit of y over unit of x."""
+    slope_se: float | None = None
+    """Its standard error with n - groups - 1 degrees of freedom; None when there are none left."""
+    low: float | None = None
+    """Lower end of its 95 % interval."""
+    high: float | None = None
+    """Upper end."""
+    p: float | None = None
+    """Two-sided p-value of slope = 0."""
+    r2: float | None = None
+    """Share of y's variance inside groups that the slope explains."""
+    reason: str | None = None
+    """Why numbers are missing."""
+
+
+def centred(values: FloatArray, group: np.ndarray[tuple[int], np.dtype[np.intp]]) -> FloatArray:
+    """Values minus the mean of their group."""
+    counts = np.bincount(group)
+    means = np.bincount(group, weights=values) / np.maximum(counts, 1)
+    return np.asarray(values - means[group], dtype=np.float64)
+
+
+def within(x: Sequence[float | None], y: Sequence[float | None], groups: Sequence[Hashable]) -> Within:
+    """Fixed-effects slope. Equivalent to `statsmodels` OLS of y on x and a dummy for every group."""
+    return of_sample(sample(x, y, groups))
+
+
+def of_sample(found: Sample) -> Within:
+    """As `within`, of points at hand."""
+    if found.n == 0:
+        return Within(0, 0, reason="no points")
+    counts = np.bincount(found.group)
+    groups, n = int((counts > 1).sum()), found.n
+    dx, dy = centred(found.x, found.group), centred(found.y, found.group)
+    if groups == 0:
+        return Within(n, 0, reason="no group has two points")
+    if _flat(found.x, dx):
+        return Within(n, groups, reason="x is constant inside every group")
+    if _flat(found.y, dy):
+        return Within(n, groups, 0.0, reason="y is constant inside every group")
+    unit_x, unit_y = float(np.abs(dx).max()), float(np.abs(dy).max())
+    dx, dy = dx / unit_x, dy / unit_y
+    slope = float(dx @ dy / (dx @ dx))
+    rest = dy - slope * dx
+    r2 = min(1.0, max(0.0, 1.0 - float(rest @ rest) / float(dy @ dy)))
+    scale = unit_y / unit_x
+    freedom = n - len(found.names) - 1
+    if freedom < 1:
+        return Within(n, groups, scale * slope, r2=r2, reason="no degrees of freedom left for an error")
+    error = float(np.sqrt(rest @ rest / freedom / (dx @ dx)))
+    half = error * float(stats.t.isf(0.025, freedom))
+    p = float(2 * stats.t.sf(abs(slope) / error, freedom)) if error > 0 else 0.0
+    ends = (scale * (slope - half), scale * (slope + half))
+    return Within(n, groups, scale * slope, scale * error, *ends, p, r2)
+
+
+def _flat(values: FloatArray, differences: FloatArray) -> bool:
+    """Whether differences from group means are rounding."""
+    return is_constant(values) or bool(np.abs(differences).max() <= 1e-13 * np.abs(values).max())
