@@ -64,8 +64,11 @@ def spectrum(slices: AnyArray, device: str = "cpu") -> Spectrum:
         evals = _on_cpu(slices, exponent)
     np.maximum(evals, 0.0, out=evals)
     by_svd = (evals[:, 0] < RESOLVED * evals[:, -1]) & (M <= SVD_M)
-    for index in np.flatnonzero(by_svd):
-        evals[index] = svd.evals(slices[index : index + 1], exponent)[0]
+    step = chunk_size(N, M)
+    unresolved = np.flatnonzero(by_svd)
+    for start in range(0, len(unresolved), step):
+        few = unresolved[start : start + step]
+        evals[few] = svd.evals(slices[few] if len(few) > 1 else slices[few[0] : few[0] + 1], exponent)
     if exponent:
         evals = _unscaled(evals, exponent)
     return Spectrum(evals=evals, N=N, M=M, method=_method(by_svd), device="cpu" if where is None else str(where))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import get_lapack_funcs, svdvals
 
-from analysis.kernels.cast import BLOCK_BYTES, AnyArray, scaled, shrink
+from analysis.kernels.cast import BLOCK_BYTES, AnyArray, chunk_size, scaled, shrink
 from analysis.records import FloatArray
+
+# Up to here one stacked call of numpy, above one in-place call a slice: a call costs as much as a 32 x 32 matrix.
+STACKED_M = 256
 
 
 def rows_at_once(M: int) -> int:
@@ -17,9 +20,21 @@ def rows_at_once(M: int) -> int:
 def evals(slices: AnyArray, exponent: int) -> FloatArray:
     """Squares (s, M), ascending, of the singular values of slices (s, N, M), real or complex.
 
-    Equivalent to `np.linalg.svd(slices, compute_uv=False)[:, ::-1] ** 2`, in place on one float64 copy.
+    Equivalent to `np.linalg.svd(slices, compute_uv=False)[:, ::-1] ** 2`; large ones in place on one float64 copy.
     """
-    return np.stack([_squares(W, exponent) for W in slices])
+    if slices.shape[2] > STACKED_M:
+        return np.stack([_squares(W, exponent) for W in slices])
+    step = chunk_size(*slices.shape[1:])
+    parts = [_stacked(slices[start : start + step], exponent) for start in range(0, len(slices), step)]
+    return np.concatenate(parts)
+
+
+def _stacked(slices: AnyArray, exponent: int) -> FloatArray:
+    """Small slices by one stacked call; tall ones first as R factors."""
+    N, M = slices.shape[1:]
+    wide = scaled(slices, exponent) if rows_at_once(M) >= N else np.stack([_reduced(W, exponent) for W in slices])
+    squares: FloatArray = np.linalg.svd(wide, compute_uv=False)[:, ::-1] ** 2
+    return squares
 
 
 def _squares(W: AnyArray, exponent: int) -> FloatArray:
