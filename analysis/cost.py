@@ -40,7 +40,7 @@ class Cost:
     bytes_read: int
     """Bytes of the stored weights."""
     peak_bytes: int
-    """Memory beyond the stored weights at the worst moment, bytes."""
+    """Memory beyond the stored weights at the worst moment, bytes; with a float32 copy of types below 4 bytes."""
     seconds: float
     """Time with the stated threads, seconds."""
     threads: int
@@ -55,11 +55,12 @@ def cost(N: int, M: int, S: int, itemsize: int) -> Cost:
     if not (N >= M >= 1 and S >= 1 and itemsize >= 1):
         msg = f"expected N >= M >= 1, S >= 1 and itemsize >= 1, got N={N}, M={M}, S={S}, itemsize={itemsize}"
         raise ValueError(msg)
+    decoded = 4 * N * M * S if itemsize < 4 else 0
     flops = S * (N * M**2 + 4 / 3 * M**3)
     threads = 1 if M <= ONE_THREAD_M else 2
     again = SVD_FACTOR if M <= SVD_M and N <= SQUARE * M else 1.0
     seconds = CALL_SECONDS + flops / _rate(M) * again / (1.6 if threads > 1 else 1.0)
-    return Cost(flops, S * N * M * itemsize, _peak_bytes(N, M, S), seconds, threads)
+    return Cost(flops, S * N * M * itemsize, _peak_bytes(N, M, S) + decoded, seconds, threads)
 
 
 def _rate(M: int) -> float:

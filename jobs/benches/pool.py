@@ -1,6 +1,6 @@
 """Files of weights to metrics and nothing else: what WeightWatcher's analyze() does, on any executor.
 
-No hashing, no parts on disk: `jobs.scan` adds those. Some small files are one task; the tensors of a large one are
+No hashing, no parts on disk: `jobs.scan` adds those. Some small files are one task; the layers of a large one are
 tasks of their own, each with the threads that its size takes.
 """
 
@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.cost import Cost, cost
+from analysis.cost import cost
 from analysis.layer import analyse_layer
 from analysis.profile import Profile
 from analysis.spectrum import spectrum
 from analysis.unfold import unfold_rule
 from jobs.executors import Executor, Outcome, Task
 from jobs.schedule import run
+from zoo.dtype import itemsize
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import read
+from zoo.read import read_layer
 
 TASK_BYTES = 4 << 20
 """Bytes of small files that make one task: about 0.1 s of work, against which a task's 2 ms count little."""
@@ -31,8 +32,8 @@ class Portion:
 
     paths: tuple[str, ...]
     """Checkpoints."""
-    tensors: frozenset[str] | None
-    """Names of the tensors; None for all."""
+    layer_id: int | None
+    """The only layer of a single file to take; None for all."""
     profile: Profile
     """Profile to fit."""
 
@@ -44,8 +45,8 @@ def analyse_portion(portion: Portion) -> list[float]:
     for path in portion.paths:
         found, _ = layers(open_checkpoint(path).tensors)
         for layer in found:
-            if portion.tensors is None or layer.ref.name in portion.tensors:
-                one = spectrum(rule.unfold(read(layer.ref), layer.layer_type))
+            if portion.layer_id in (None, layer.layer_id):
+                one = spectrum(rule.unfold(read_layer(layer), layer.layer_type))
                 alpha = analyse_layer(one, layer.layer_type, portion.profile).layer["alpha"]
                 alphas += [alpha] if isinstance(alpha, float) else []
     return alphas
@@ -66,14 +67,14 @@ def analyse_files(paths: Sequence[Path], profile: Profile, executor: Executor) -
 
 
 def tasks(paths: Sequence[Path], profile: Profile) -> list[Task]:
-    """Tasks of some files: small ones together, large ones by tensor."""
+    """Tasks of some files: small ones together, large ones by layer."""
     found: list[Task] = []
     together: list[str] = []
     filled = 0
     for path in paths:
         size = path.stat().st_size
         if size >= TASK_BYTES:
-            found += _by_tensor(str(path), profile)
+            found += _by_layer(str(path), profile)
             continue
         if together and filled + size > TASK_BYTES:
             found.append(_together(together, filled, profile))
@@ -87,20 +88,22 @@ def _together(paths: Sequence[str], filled: int, profile: Profile) -> Task:
     return Task(paths[0], analyse_portion, Portion(tuple(paths), None, profile), seconds=0.1 * filled / TASK_BYTES)
 
 
-def _by_tensor(path: str, profile: Profile) -> list[Task]:
-    """One task a tensor, with its predicted cost."""
+def _by_layer(path: str, profile: Profile) -> list[Task]:
+    """One task a layer, with its predicted cost."""
     found, _ = layers(open_checkpoint(path).tensors)
     rule = unfold_rule(profile.unfold)
-    shapes = {layer.ref.name: rule.shape_of(layer.ref.shape, layer.layer_type) for layer in found}
-    costs: dict[str, Cost] = {name: cost(shape.N, shape.M, shape.rf, 4) for name, shape in shapes.items()}
-    return [
-        Task(
-            f"{path} {name}",
-            analyse_portion,
-            Portion((path,), frozenset({name}), profile),
-            seconds=one.seconds,
-            cpus=one.threads,
-            memory=one.peak_bytes,
+    made = []
+    for layer in found:
+        shape = rule.shape_of(layer.shape, layer.layer_type)
+        price = cost(shape.N, shape.M, shape.rf, itemsize(layer.ref.dtype))
+        made.append(
+            Task(
+                f"{path} {layer.layer_id}",
+                analyse_portion,
+                Portion((path,), layer.layer_id, profile),
+                seconds=price.seconds,
+                cpus=price.threads,
+                memory=price.peak_bytes,
+            )
         )
-        for name, one in costs.items()
-    ]
+    return made
