@@ -1,4 +1,4 @@
-"""Kernels against one another and against numpy: values, repeatable bits, chosen by size; a GPU's where there is one."""
+"""Kernels against one another and numpy: values, repeatable bits, chosen by size; a GPU's where there is one."""
 
 from __future__ import annotations
 
