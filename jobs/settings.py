@@ -13,6 +13,31 @@ class ZooSettings:
     name: str = "digits"
     path: str | None = None
     workers: int | None = None
+    versions: list[str] = field(default_factory=list)
+    readmes: list[dict[str, str]] = field(default_factory=list)
+    results: list[dict[str, str]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    author: str | None = None
+    task: str | None = None
+    tags: list[str] = field(default_factory=list)
+    search: str | None = None
+    sort: str = "downloads"
+    limit: int | None = 100
+    glob: str | None = None
+    checksums: bool = True
+
+
+@dataclass
+class FetchSettings:
+    """How remote zoos are read."""
+
+    cache_gb: float = 50.0
+    rate: float = 5.0
+    connections: int = 4
+    attempts: int = 6
+    max_wait: float = 300.0
+    day_gb: float | None = None
+    timeout: float = 30.0
 
 
 @dataclass
@@ -46,6 +71,7 @@ class ScanSettings:
     zoo: ZooSettings = field(default_factory=ZooSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
     profiles: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     limit: int | None = None
@@ -60,6 +86,7 @@ class CatalogSettings:
 
     zoo: ZooSettings = field(default_factory=ZooSettings)
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
     models: list[str] = field(default_factory=list)
     limit: int | None = None
 
@@ -107,6 +134,7 @@ class StudyOptions:
     base: str | None = None
     since: str | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.studies import natcomm2021
+from analysis.studies import collapse, contest, drift, flow, health, natcomm2021, simpson
 from analysis.studies.record import Designs, Findings
 from jobs import ledger, published, tables
 from jobs.command import MisuseError, compose, misuse, named, show
 from jobs.display import print_table
-from jobs.settings import StudySettings
+from jobs.settings import StudyOptions, StudySettings
 from warehouse import build, parts
 from warehouse.schema import PARTS
 from warehouse.studies import designs
@@ -41,14 +41,22 @@ class Study:
 
     run: Run
     """Pure: design tables and options in, findings out."""
+    shared: tuple[str, ...] = ()
+    """SELECTs that it uses with others: names in warehouse/sql/studies/any."""
     printed: str | None = None
     """Name of conf/published/<name>.yaml with printed numbers, when there are any."""
 
 
 STUDIES: dict[str, Study] = {
-    "natcomm2021": Study(natcomm2021.run, printed="natcomm2021"),
+    "natcomm2021": Study(natcomm2021.run, ("averages", "reported"), printed="natcomm2021"),
+    "contest": Study(contest.run, ("averages", "reported", "catalogue")),
+    "simpson": Study(simpson.run, ("averages", "reported", "catalogue")),
+    "flow": Study(flow.run, ("reported",)),
+    "collapse": Study(collapse.run),
+    "health": Study(health.run),
+    "drift": Study(drift.run),
 }
-"""Name -> study; its SELECTs are warehouse/sql/studies/<name>/*.sql."""
+"""Name -> study; its own SELECTs are warehouse/sql/studies/<name>/*.sql."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +74,18 @@ class Done:
 def study(name: str, warehouse: Path, options: Mapping[str, Any] | None = None, *, keep: int = 3) -> Done:
     """Run one study on the newest generation, keep its results and publish them.
 
-    options: fields of jobs.settings.StudyOptions. Raises ValueError for an unknown study, a missing warehouse, or
-    options that name what is not there. The same warehouse and options replace the results of an earlier run.
+    options: fields of jobs.settings.StudyOptions, over the values of conf/study/<name>.yaml. The same warehouse and
+    options replace the results of an earlier run. Raises ValueError for an unknown study, a missing warehouse, or
+    options that name what is not there.
     """
     if name not in STUDIES:
         msg = f"unknown study {name!r}: expected one of {', '.join(STUDIES)}"
         raise ValueError(msg)
     started = datetime.datetime.now(datetime.UTC)
     one = STUDIES[name]
-    values: dict[str, Any] = {"smallest": 4, "replicates": 1000, "seed": 0, **(options or {})}
-    found = {key: table.to_pylist() for key, table in designs(warehouse, name, _parameters(values)).items()}
+    values = {**dataclasses.asdict(StudyOptions()), **named("study", name), **(options or {})}
+    del values["name"]
+    found = {key: table.to_pylist() for key, table in designs(warehouse, name, one.shared, _parameters(values)).items()}
     extra = {"printed": named("published", one.printed)} if one.printed else {}
     findings = one.run(found, {**values, **extra})
     folder = tables.write(findings, warehouse / "studies" / name)
@@ -90,7 +100,8 @@ def study(name: str, warehouse: Path, options: Mapping[str, Any] | None = None, 
 
 def _parameters(values: Mapping[str, Any]) -> dict[str, str | int | float | None]:
     """Options that a SELECT may name as $parameters."""
-    return {key: value for key, value in values.items() if value is None or isinstance(value, str | int | float)}
+    plain = {**values, **(values.get("thresholds") or {})}
+    return {key: value for key, value in plain.items() if value is None or isinstance(value, str | int | float)}
 
 
 def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
@@ -119,7 +130,7 @@ def command(words: Sequence[str]) -> int:
         elif settings.zoo.source:
             raise MisuseError(f"a study reads the warehouse; zoo={settings.zoo.name} is for scan, or use zoo=published")
         options = dataclasses.asdict(settings.study)
-        done = study(options.pop("name"), warehouse, options, keep=keep)
+        done = study(options["name"], warehouse, options, keep=keep)
     for title, table in tables.pivots(done.findings).items():
         if table.num_rows <= SHOWN and table.num_columns <= 14:
             print_table(table, title=title)

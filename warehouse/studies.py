@@ -1,10 +1,13 @@
 """Design tables of the studies: each a SELECT in sql/studies/<study>/<name>.sql, read from the newest generation.
 
+Those that several studies use are in sql/studies/any.
+
 Not covered: the statistics on them (another room's), keeping the results (parts.py, kind study_results).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -23,16 +26,20 @@ def design_names(study: str) -> tuple[str, ...]:
 
 
 def designs(
-    directory: Path, study: str, values: dict[str, str | int | float | None] | None = None
+    directory: Path,
+    study: str,
+    shared: Sequence[str] = (),
+    values: Mapping[str, str | int | float | None] | None = None,
 ) -> dict[str, pa.Table]:
-    """Every design table of a study by name; `values` fill the $parameters that a SELECT names.
+    """Every design table of a study, and the `shared` ones, by name; `values` fill the $parameters of a SELECT.
 
     Raises ValueError when there is no warehouse or a SELECT fails, in one line.
     """
     found = {}
     with open_newest(directory) as connection:
-        for name in design_names(study):
-            text = (resources.files("warehouse") / "sql" / "studies" / study / f"{name}.sql").read_text()
+        folders = dict.fromkeys(shared, "any") | dict.fromkeys(design_names(study), study)
+        for name, folder in folders.items():
+            text = (resources.files("warehouse") / "sql" / "studies" / folder / f"{name}.sql").read_text()
             params = {key: value for key, value in (values or {}).items() if f"${key}" in text}
             try:
                 found[name] = connection.sql(text, params=params or None).to_arrow_table()

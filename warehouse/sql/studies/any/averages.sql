@@ -1,5 +1,5 @@
 -- Averages computed from the rows of this warehouse, one row a model and profile: over slices where the profile works
--- per slice, else over layers. Models without any layer behind the mean are left out.
+-- per slice, else over layers, else as published. Models without any layer behind the mean are left out.
 WITH slices AS (
     SELECT m.name, s.* FROM model_slice_metrics AS s JOIN models AS m USING (model_id, revision) WHERE s.num_fits > 0
 )
@@ -9,5 +9,5 @@ SELECT m.name, l.*
 FROM model_metrics AS l
 JOIN models AS m USING (model_id, revision)
 ANTI JOIN slices AS s ON s.model_id = l.model_id AND s.profile = l.profile
-WHERE l.num_layers > 0
+WHERE coalesce(l.num_layers, 1) > 0
 ORDER BY model_id, profile
