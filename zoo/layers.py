@@ -14,6 +14,7 @@ from zoo.packed import packed
 from zoo.packed.found import Found
 from zoo.split import Around, Part, split
 from zoo.split.roles import role
+from zoo.split.tables import POSITIONS
 from zoo.tensor import Layer, Skip, TensorRef
 
 BUFFERS = frozenset(
@@ -117,7 +118,7 @@ def reason_to_skip(ref: TensorRef) -> Skip | None:
         return Skip(ref.name, "not_floating", f"{ref.dtype} of shape {shape}", False)
     if len(ref.shape) == 1:
         return Skip(ref.name, "vector", f"{ref.shape[0]} numbers", False)
-    if last == "bias" or last.endswith("proj_bias"):
+    if last == "bias" or (last.endswith("_bias") and not POSITIONS.search(last)):
         if len(ref.shape) == 4 and ref.shape[:2] == (1, 1):  # GPT-2's causal mask
             return Skip(ref.name, "buffer", f"a mask of shape {shape}", False)
         return Skip(ref.name, "vector", f"biases of shape {shape}", False)

@@ -19,10 +19,10 @@ KERNELS = frozenset({"kernel", "pointwise_kernel", "recurrent_kernel"})
 DEPTHWISE = "depthwise_kernel"
 """(kh, kw, in, m): every input channel has m kernels of its own."""
 
-PROJECTIONS = frozenset({"query", "key", "value"})
+PROJECTIONS = frozenset({"query", "key", "value", "query_dense", "key_dense", "value_dense"})
 """Layers of an attention whose kernels are (in, h, d)."""
 
-OUTPUTS = frozenset({"attention_output", "out"})
+OUTPUTS = frozenset({"attention_output", "out", "output_dense"})
 """Layers of an attention whose kernels are (h, d, out)."""
 
 

@@ -9,6 +9,7 @@ Not covered: the configuration of the model, custom layers' own variable names i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,11 @@ def open_hdf5(path: str) -> Checkpoint:
     with opened(path) as (file, first, member, size):
         # Behind a user block offsets count from somewhere else than the file's first byte.
         begin = None if file.userblock_size else first
-        for name, data in _walk(file, skips):
+        every = list(_walk(file, skips))
+        names = Counter(variable_name(where) for where, _ in every)
+        for where, data in every:
+            # Two layers of one name in nested models are told apart by their whole paths.
+            name = variable_name(where) if names[variable_name(where)] == 1 else where.replace("/", ".")
             found = _reference(path, name, data, begin, member, size)
             if isinstance(found, Skip):
                 skips.append(found)
@@ -109,10 +114,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _reference(
-    path: str, where: str, data: h5py.Dataset, begin: int | None, member: str | None, size: int
+    path: str, name: str, data: h5py.Dataset, begin: int | None, member: str | None, size: int
 ) -> TensorRef | Skip:
     """Reference of one data set; a Skip when it must not, or cannot, be read."""
-    name = variable_name(where)
     refused = objection(data, size)
     if refused:
         return Skip(name, "unsafe", refused, True)
@@ -143,6 +147,9 @@ def variable_name(where: str) -> str:
         owner, number = parts[-3], int(parts[-1])
         names = next((v for kind, v in VARIABLES.items() if owner.startswith(kind)), ("kernel", "bias"))
         return ".".join([*parts[:-2], names[number] if number < len(names) else f"vars_{number}"])
-    if len(parts) > 2 and parts[1].startswith(parts[0]):  # Keras writes the layer's name twice, once with a suffix
+    again = [place for place in range(1, len(parts) - 1) if parts[place] == parts[0]]
+    if again:  # Keras 3 writes 'conv2d/sequential/conv2d/kernel'
+        parts = parts[again[-1] :]
+    elif len(parts) > 2 and parts[1].startswith(parts[0]):  # Keras 2 writes it twice, the second time with a suffix
         parts = [parts[0], *parts[2:]]
     return ".".join(parts)

@@ -7,7 +7,7 @@ a spectrum does not mind.
 Layouts of q, k, v: one behind the other along the output axis, (3 d, d), or (d, 3 d) in GPT-2's Conv1D; with fewer key
 and value heads (n_q + 2 n_kv) d_head rows; per head (heads, 3, d_head, in) in BLOOM, GPT-NeoX, Persimmon, Falcon-RW;
 per group of heads (groups, n_q / groups + 2, d_head, in) in Falcon; four blocks of q, v, k in CodeGen.
-Where the number of heads is needed and the configuration does not tell it, only the fused matrix is a layer.
+Where neither the configuration nor a shape of (3 d, d) tells how they lie, only the fused matrix is a layer.
 """
 
 from __future__ import annotations
@@ -62,11 +62,14 @@ def _heads(last: str, shape: tuple[int, ...], kind: str, around: Around) -> tupl
         )
     if len(shape) == 2 and shape[1] == 3 * shape[0]:
         return _blocks(shape, kind, 1, {"q": 1, "k": 1, "v": 1})
-    if groups and heads and groups != heads and shape[0] % (heads + 2 * groups) == 0:
+    if groups and heads and groups != heads:
         return _blocks(shape, kind, 0, {"q": heads, "k": groups, "v": groups})
     if family == "gpt_bigcode" and heads and shape[0] != 3 * shape[1] and shape[0] % (heads + 2) == 0:
         return _blocks(shape, kind, 0, {"q": heads, "k": 1, "v": 1})
-    return _blocks(shape, kind, 0, {"q": 1, "k": 1, "v": 1})
+    width = around.number("head_dim") if heads else None
+    if last == "in_proj_weight" or shape[0] in (3 * shape[1], 3 * (heads or 0) * (width or 0)):
+        return _blocks(shape, kind, 0, {"q": 1, "k": 1, "v": 1})
+    return ()  # keys narrower than values, as in EfficientFormer
 
 
 def _falcon(shape: tuple[int, ...], heads: int | None, groups: int | None, around: Around) -> tuple[Part, ...]:

@@ -29,12 +29,10 @@ def plain(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...]
     group = role(longname)
     if len(shape) == 2:
         return (Part("", "dense", group),)
+    if len(shape) == 3 and HEADS.search(name):
+        return (Part("", "dense", group, (Reshape((shape[0], shape[1] * shape[2])),)),)
     if len(shape) == 3:
-        if _is_conv1d(name.lower(), shape):
-            return (Part("", "conv1d", group),)
-        if HEADS.search(name):
-            return (Part("", "dense", group, (Reshape((shape[0], shape[1] * shape[2])),)),)
-        return None
+        return (Part("", "conv1d", group),) if _is_conv1d(name.lower(), shape) else None
     if len(shape) in (4, 5):
         return (Part("", f"conv{len(shape) - 2}d", group),)
     return None

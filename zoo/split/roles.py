@@ -1,8 +1,9 @@
 """The role of a weight inside its block, from its name: one vocabulary for many libraries' names.
 
-Transformers: q, k, v, o (attention), gate, up, down (the feed-forward part), router, 'expert 3', head. Convolutional
-nets: stem (also a ViT's patches), conv1, conv2, ... (a residual block's own), shortcut, transition, squeeze, head.
-None says that the name tells nothing, as in VGG's 'features.7'.
+Transformers: q, k, v, o (attention), gate, up, down (the feed-forward part), router, 'expert 3', mixer (Mamba), head,
+position (a net that makes a position table). Convolutional nets: stem (also a ViT's patches), conv1, conv2, ... (a
+residual block's own), shortcut, transition, squeeze, head. None says that the name tells nothing, as in VGG's
+'features.7'.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"(^|\.)(router|ffn_gate_inp)(\.|$)|(moe|mlp|ffn|feed_forward)\.gate$|shared_expert_gate$", "router"),
     (r"(^|\.)(se\d?|se_module|se_layer|squeeze_excitation|squeeze_excite)(\.|$)", "squeeze"),
-    (r"(^|\.)(downsample\d*|shortcut\d*|identity_conv|identity_block|skip_conv)(\.|$)", "shortcut"),
+    (r"(^|\.)(shortcut\d*|identity_conv|identity_block|skip_conv)(\.|$)|\d\.\d+\.downsample\.", "shortcut"),
+    (r"(^|\.)(cpb_mlp|rel_pos\.mlp|continuous_position_bias_mlp)\.", "position"),
+    (r"mixer\.(in|out|x|dt)_proj$", "mixer"),
     (r"(^|\.)trans(ition)?\d*(\.|$)", "transition"),
     (
         r"^(\w+\.)?(\w*embeddings?\.)?(features\.(conv0|init_block\.(conv\d?\.)?conv)|conv1|conv_stem|conv_proj|stem\.\w+"
@@ -31,12 +34,14 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"rel_attn\.o$|attention\.attention\.out_proj$|attn\.attn\.proj$|attn_out$", "o"),
     (r"(^|[._])wi_0$|ffn_gate(_exps)?$", "gate"),
     (
-        r"(^|[._])(wi|wi_1)$|intermediate\.dense$|(mlp|ffn)\.(c_fc|fc_in|lin1|dense_h_to_4h|linear_1|fc_1|0)$"
+        r"(^|[._])(wi|wi_1)$|intermediate\.dense$|(^|\.)(mlp|ffn)\.(c_fc|fc_in|lin1|dense_h_to_4h|linear_1|fc_1|0)$"
+        r"|(mlp\w*|ffn?|feed_forward|layers?\.\d+)\.(\w+\.)?fc1$"
         r"|ffn_up(_exps)?$|(ff|ffn)\.layer_1$|intermediate_dense$|albert_layers\.\d+\.ffn$",
         "up",
     ),
     (
-        r"(densereludense|mlp|ffn|ff)\.(\w+\.)*wo$|output\.dense$|(mlp|ffn)\.(c_proj|fc_out|lin2|dense_4h_to_h|3)$"
+        r"(densereludense|mlp|ffn|ff)\.(\w+\.)*wo$|output\.dense$|(^|\.)(mlp|ffn)\.(c_proj|fc_out|lin2|dense_4h_to_h|3)$"
+        r"|(mlp\w*|ffn?|feed_forward|layers?\.\d+)\.(\w+\.)?fc2$"
         r"|(mlp|ffn)\.(linear_2|fc_2)$|ffn_down(_exps)?$|(ff|ffn)\.layer_2$|output_dense$|ffn_output$",
         "down",
     ),
@@ -52,8 +57,8 @@ WORDS: dict[str, frozenset[str]] = {
     "v": frozenset({"v", "v_proj", "value", "v_lin", "wv", "to_v", "value_proj", "v_proj_weight"}),
     "o": frozenset({"o", "o_proj", "out_proj", "out_lin", "wo", "to_out"}),
     "gate": frozenset({"gate_proj", "w1"}),
-    "up": frozenset({"up_proj", "w3", "fc1", "c_fc"}),
-    "down": frozenset({"down_proj", "w2", "fc2"}),
+    "up": frozenset({"up_proj", "w3", "c_fc"}),
+    "down": frozenset({"down_proj", "w2"}),
 }
 """Role -> parts of names that say so, wherever the weight is a part of something larger."""
 

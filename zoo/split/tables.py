@@ -12,8 +12,11 @@ from zoo.split.part import Around, Part
 from zoo.split.roles import role
 from zoo.view import Reshape
 
-NAMES = frozenset({"wte", "wpe", "lm_head", "embed_out", "token_embd", "tok_embeddings", "embed", "pe"})
-"""Last parts of names that make a 2-D tensor an embedding, or a part before the last."""
+NAMES = frozenset({"wte", "wpe", "lm_head", "embed_out", "token_embd", "embed", "pe", "shared"})
+"""Last parts of names that make a 2-D tensor an embedding; 'shared' is T5's and BART's."""
+
+HEADS = ("predictions.decoder", "lm_head.decoder")
+"""Ends of names of heads that are tied to the token embedding."""
 
 WORDS = frozenset({"embed", "embedding", "embeddings", "embeds"})
 """So does a part with one of these words, such as 'word_embeddings' or 'embed_tokens'..."""
@@ -38,7 +41,7 @@ def tables(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...
     position = POSITIONS.search(last) is not None
     if len(shape) == 2:
         words = {word for part in parts[-2:] for word in part.split("_")}
-        named = NAMES & set(parts[-2:]) or (WORDS & words and not PROJECTIONS & words)
+        named = last in NAMES or ".".join(parts).endswith(HEADS) or (WORDS & words and not PROJECTIONS & words)
         # GGUF calls the head 'output'; a dense layer of that name has no neighbours without a block number.
         head = name == "output.weight" and "token_embd.weight" in around.shapes
         return (Part("", "embedding", role(name.removesuffix(".weight"))),) if named or position or head else None
