@@ -22,6 +22,7 @@ from jobs.plan import REFIT_COST, Item, KnownLayer, digest, fits, needed, pack, 
 from jobs.progress import ProgressLine
 from warehouse import parts
 from warehouse.known import known_results
+from zoo.fetch.errors import RETRIED as FETCH_RETRIED
 from zoo.model import Model
 from zoo.tensor import Skip
 
@@ -31,7 +32,7 @@ READER_VERSION = "2"
 INDEX_RATE = 3e8
 """Bytes a second of reading and hashing; only orders the tasks and feeds the progress line."""
 
-RETRIED = frozenset({"worker_crashed", "too_large", "error"})
+RETRIED = frozenset({"worker_crashed", "too_large", "error", *FETCH_RETRIED})
 """Reasons that another run may overcome; the others are facts about the bytes."""
 
 

@@ -14,13 +14,19 @@ from jobs import crawl as crawling
 from jobs import ledger
 from jobs.command import compose, misuse, show
 from jobs.display import print_table
+from jobs.fetching import fetching
 from jobs.settings import CatalogSettings
 from warehouse import build
+from zoo.fetch.settings import configure
 from zoo.model import Model
 
-HELP = """usage: zoospectra catalog [zoo=digits|local] [zoo.path=DIR] [models=GLOB,...] [limit=N] [warehouse.dir=DIR]
+HELP = """usage: zoospectra catalog [zoo=digits|local|pytorchcv|...] [zoo.path=DIR] [models=GLOB,...] [limit=N]
+                          [warehouse.dir=DIR]
 
 Reads a zoo's catalogue and keeps it: models, weights, checksums, reported metrics. No weight is analysed."""
+
+SHOWN = 100
+"""Rows that are printed; the rest is one query away."""
 
 
 def catalog(models: Sequence[Model], warehouse: Path, *, keep: int = 3, config: str = "{}") -> pa.Table:
@@ -47,12 +53,19 @@ def command(words: Sequence[str]) -> int:
         print(show("catalog", [word for word in words if word != "--cfg"], CatalogSettings))
         return 0
     settings = compose("catalog", words, CatalogSettings)
-    zoo, warehouse = settings.zoo, Path(settings.warehouse.dir)
+    warehouse = Path(settings.warehouse.dir)
     with misuse():
-        found = crawling.crawl(zoo.source, zoo.name, zoo.path, cache=warehouse / "cache", workers=zoo.workers, say=_say)
+        configure(fetching(dataclasses.asdict(settings.fetch), warehouse))
+        request = crawling.Request(dataclasses.asdict(settings.zoo), warehouse / "cache", _say)
+        found = crawling.crawl(settings.zoo.source, request)
         models = crawling.choose(found, settings.models, settings.limit)
     config = json.dumps(dataclasses.asdict(settings))
-    print_table(catalog(models, warehouse, keep=settings.warehouse.keep, config=config))
+    listing = catalog(models, warehouse, keep=settings.warehouse.keep, config=config)
+    print_table(listing.slice(0, SHOWN), whole=False)
+    if listing.num_rows > SHOWN:
+        print(
+            f"... and {listing.num_rows - SHOWN} more rows: SELECT * FROM models JOIN reported_metrics USING (model_id)"
+        )
     print(f"{len(models)} models; kept in {warehouse / 'warehouse.duckdb'}")
     return 0
 

@@ -87,7 +87,11 @@ def _hydra(words: Sequence[str]) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise MisuseError(_one_line(error)) from error
+        absent = re.search(r"Could not override '([^']+)'", str(error))
+        what = (
+            f"{absent[1]!r} is no value of the chosen configuration; --cfg prints those there are" if absent else None
+        )
+        raise MisuseError(what or _one_line(error)) from error
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:

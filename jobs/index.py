@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis.spectrum import is_finite
+from zoo.fetch.remote import prefetched
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
 from zoo.read import layer_hash, read_layer
@@ -45,7 +46,7 @@ def index(candidate: Candidate) -> Indexed:
     found, skips = layers(checkpoint.tensors, checkpoint.config)
     skips = [*checkpoint.skips, *skips]
     hashed: list[tuple[Layer, str]] = []
-    for layer in found:
+    for layer, _ in zip(found, prefetched([layer.ref for layer in found]), strict=True):
         known = candidate.hashes.get((layer.ref.name, layer.longname))
         try:
             if known is None and not is_finite(read_layer(layer)):

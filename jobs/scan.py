@@ -16,15 +16,17 @@ from jobs import ledger
 from jobs.campaign import Campaign, Counts
 from jobs.command import compose, misuse, show
 from jobs.executors import Cluster, open_executor
+from jobs.fetching import fetching
 from jobs.profiles import load_profiles
 from jobs.progress import ProgressLine
 from jobs.schedule import run
 from jobs.settings import ScanSettings
 from jobs.summary import print_summary
 from warehouse import build, parts
+from zoo.fetch.settings import configure
 from zoo.model import Model
 
-HELP = """usage: zoospectra scan [zoo=digits|local] [zoo.path=DIR] [models=GLOB,...] [limit=N] [profiles=NAME,...]
+HELP = """usage: zoospectra scan [zoo=digits|local|...] [zoo.path=DIR] [models=GLOB,...] [limit=N] [profiles=NAME,...]
                        [cluster=inline|local|ray] [warehouse.dir=DIR]
 
 Crawls a zoo, analyses the tensors that the warehouse does not know yet, builds a new generation of the warehouse and
@@ -99,8 +101,9 @@ def command(words: Sequence[str]) -> int:
     warehouse = Path(settings.warehouse.dir)
     with misuse():
         profiles = load_profiles(settings.profiles, words, engine=settings.fit.engine)
-        zoo = settings.zoo
-        found = crawling.crawl(zoo.source, zoo.name, zoo.path, cache=warehouse / "cache", workers=zoo.workers, say=_say)
+        configure(fetching(dataclasses.asdict(settings.fetch), warehouse))
+        request = crawling.Request(dataclasses.asdict(settings.zoo), warehouse / "cache", _say)
+        found = crawling.crawl(settings.zoo.source, request)
         models = crawling.choose(found, settings.models, settings.limit)
     cluster = Cluster(settings.cluster.executor, settings.cluster.address, settings.cluster.cpus)
     result = scan(

@@ -1,5 +1,7 @@
 """Why a tensor or a model is not analysed: stable codes, each with advice. Nothing is ever skipped without one."""
 
+from zoo.fetch.errors import REASONS as FETCH_REASONS
+
 REASONS: dict[str, str] = {
     "vector": "a bias, norm or other 1-D tensor: it has no spectrum",
     "scalar": "a single number, such as a batch counter",
@@ -23,4 +25,5 @@ REASONS: dict[str, str] = {
     "no_tensors": "the file was read and holds no tensors",
     "worker_crashed": "the worker died on it twice: out of memory or a native crash",
     "error": "an unexpected error; please report it",
+    **FETCH_REASONS,
 }

@@ -24,12 +24,12 @@ from jobs.benches.pair import Contender, Row, compare
 from jobs.benches.peers import installed, peer, quiet
 from jobs.benches.pool import analyse_files
 from jobs.campaign import Campaign
-from jobs.crawl import crawl
 from jobs.executors import Cluster, Executor, open_executor
 from jobs.executors.call import set_threads
 from jobs.progress import ProgressLine
 from jobs.schedule import run
 from zoo.model import Model
+from zoo.sources.local import crawl
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -80,7 +80,7 @@ def layers(
             with tempfile.TemporaryDirectory() as folder:
                 for number, tensors in enumerate(files):
                     save_file(tensors, Path(folder, f"net{number}.safetensors"))
-                models = crawl("local", "bench", folder, cache=Path(folder, "cache"), workers=1, say=lambda _: None)
+                models = crawl(folder, "bench")
                 contenders = [
                     one for name in executors for one in _ours(name, Path(folder), models, profile, workers[name])
                 ]

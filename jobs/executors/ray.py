@@ -28,6 +28,9 @@ from jobs.executors.task import Outcome, Task
 
 _nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
 
+PASSED_ON = ("ZOOSPECTRA_FETCH",)
+"""Environment variables that workers on other machines need too; tokens stay where they are."""
+
 OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory: results are small Arrow tables, weights never pass through it."""
 
@@ -42,13 +45,14 @@ class RayExecutor:
     def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
         self._own = not ray.is_initialized()
         if self._own:
-            local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE} if address is None else {}
+            local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE}
+            remote = {"runtime_env": {"env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ}}}
             ray.init(
                 address=address or "local",
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                **local,
+                **(local if address is None else remote),
             )
         alive = [node["Resources"] for node in _nodes() if node["Alive"]]
         self.slots = max(1, int(sum(node.get("CPU", 0) for node in alive)))

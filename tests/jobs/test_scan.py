@@ -277,7 +277,7 @@ def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it sets one signal and allocates nothing
     )
     while not list(data.glob("parts/models/*/layer_metrics-*.parquet")):
         assert process.poll() is None

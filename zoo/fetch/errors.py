@@ -13,7 +13,10 @@ REASONS: dict[str, str] = {
     "over_budget": "the day's byte budget is spent; the next run goes on from here, or raise fetch.day_bytes",
     "checksum_mismatch": "the bytes are not those that the catalogue names; they were deleted",
 }
-"""Reason -> what to do about it; merged into zoo.skip.REASONS by its owner."""
+"""Reason -> what to do about it; part of zoo.skip.REASONS."""
+
+RETRIED = frozenset({"unreachable", "rate_limited", "over_budget", "checksum_mismatch"})
+"""Reasons that another run may overcome."""
 
 
 class FetchError(CheckpointError):
