@@ -46,7 +46,8 @@ def test_every_command_runs(
 
 
 @pytest.mark.parametrize("text", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_python_runs(text: str, capsys: pytest.CaptureFixture[str] = dict(methods.METHODS)
+def test_the_python_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    known = dict(methods.METHODS)
     try:
         exec(compile(text, "README.md", "exec"), {})
         new = {name: method for name, method in methods.METHODS.items() if name not in known}
