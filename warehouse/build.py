@@ -53,7 +53,8 @@ VIEWS = (
     "model_metrics",
     "model_slice_metrics",
 )
-MACROS = ("kendall_tau_b", "spearman")
+SCALAR_MACROS = ("kendall_tau_b", "spearman")
+TABLE_MACROS = ("regress", "layer_profile", "compare_models", "changed_since")
 AVERAGED = ("model_metrics", "model_slice_metrics")
 NO_EMBEDDING = "l.layer_type IS DISTINCT FROM 'embedding'"
 COUNTED = f"coalesce(l.status = 'success' AND {NO_EMBEDDING}, false)"
@@ -137,20 +138,27 @@ def _fill(directory: Path, file: Path, memory_limit: str) -> list[Path]:
         blanks = {"counted": COUNTED, "no_embedding": NO_EMBEDDING, "spectra_parts": _spectra_parts(directory)}
         for name in TABLES:
             _run(connection, f'CREATE TABLE "{name}" AS\n{_sql("tables", name)}')
-        for name in MACROS:
-            text = _sql("macros", name)
-            _run(connection, f'CREATE MACRO "{name}"{text[text.index("(xs") :]}')
+        _macros(connection, SCALAR_MACROS)
         for name in VIEWS:
             blanks |= _averages(connection) if name in AVERAGED else {}
             text = _sql("views", name)
             for blank, value in blanks.items():
                 text = text.replace("{" + blank + "}", value)
             _run(connection, f'CREATE VIEW "{name}" AS\n{text}')
+        _macros(connection, TABLE_MACROS)
         _run(connection, "BEGIN")  # hundreds of comments: one commit instead of as many
         describe(connection, extra)
         _run(connection, "COMMIT")
         _run(connection, "CHECKPOINT")
     return broken
+
+
+def _macros(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
+    """Macros from their files: comments first, then the parameters and the body."""
+    for name in names:
+        text = _sql("macros", name)
+        body = text[text.index("\n(") + 1 :]
+        _run(connection, f'CREATE MACRO "{name}"{body}')
 
 
 def _load(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[dict[str, dict[str, Words]], list[Path]]:

@@ -41,6 +41,10 @@ TABLES: dict[str, str] = {
 }
 MACROS: dict[str, str] = {
     "kendall_tau_b": "Kendall's tau-b of two lists, as scipy.stats.kendalltau; NULL pairs dropped",
+    "regress": "Table: a reported metric regressed on any average, by any column of models, with reasons for gaps",
+    "layer_profile": "Table: layers of models that match a glob, in order of depth",
+    "compare_models": "Table: two models layer by layer, with changes",
+    "changed_since": "Table: models that are new, retrained or gone since a run",
     "spearman": "Spearman's rank correlation of two lists, as scipy.stats.spearmanr; NULL pairs dropped",
 }
 BUILT: dict[str, Words] = {
@@ -115,7 +119,8 @@ def describe(connection: duckdb.DuckDBPyConnection, extra: dict[str, dict[str, W
     for table, comment in TABLES.items():
         _comment(connection, f'{"VIEW" if table in views else "TABLE"} "{table}"', comment)
     for macro, comment in MACROS.items():
-        _comment(connection, f'MACRO "{macro}"', comment)
+        kind = "MACRO TABLE" if comment.startswith("Table:") else "MACRO"
+        _comment(connection, f'{kind} "{macro}"', comment)
 
 
 def explain(table: str, column: str, extra: dict[str, dict[str, Words]]) -> Words:
@@ -131,7 +136,11 @@ def explain(table: str, column: str, extra: dict[str, dict[str, Words]]) -> Word
         words["models"] = ("count", "Models it lists")
     lower = {name.lower(): value for name, value in words.items()}
     unit, comment = words.get(column) or lower.get(column.lower()) or UNKNOWN
-    averaged = table in ("model_metrics", "model_slice_metrics") and column not in PARTS["models"].names and column not in BUILT
+    averaged = (
+        table in ("model_metrics", "model_slice_metrics")
+        and column not in PARTS["models"].names
+        and column not in BUILT
+    )
     return (unit, f"Mean, see rule: {comment}") if averaged and column != "profile" else (unit, comment)
 
 

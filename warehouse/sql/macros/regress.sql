@@ -1,0 +1,38 @@
+-- Least squares reported = intercept + slope * metric, by any column of models, and for all models together ('(all)').
+-- The newest dated number of each model counts. Numbers that do not exist are NULL, and reason says why.
+(metric_name, reported_name, grouping_name := 'series', profile_name := 'weightwatcher', smallest := 4) AS TABLE
+WITH x AS (
+    SELECT model_id, COLUMNS(lambda c: c = metric_name)::DOUBLE AS x FROM model_metrics WHERE profile = profile_name
+),
+y AS (
+    SELECT model_id, arg_max(value, coalesce(source_date, '')) AS y
+    FROM reported_metrics
+    WHERE metric = reported_name
+    GROUP BY model_id
+),
+g AS (
+    SELECT model_id, coalesce(COLUMNS(lambda c: c = grouping_name)::VARCHAR, '(none)') AS g FROM models WHERE latest
+),
+point AS (
+    SELECT g, x, y FROM x JOIN y USING (model_id) JOIN g USING (model_id) WHERE x IS NOT NULL
+    UNION ALL
+    SELECT '(all)' AS g, x, y FROM x JOIN y USING (model_id) WHERE x IS NOT NULL
+),
+line AS (
+    SELECT g, count(*) AS n, regr_slope(y, x) AS slope, regr_intercept(y, x) AS intercept, regr_r2(y, x) AS r2,
+        sqrt(greatest(var_pop(y) - regr_slope(y, x) * covar_pop(x, y), 0)) AS rmse, list(x) AS xs, list(y) AS ys,
+        max(x) - min(x) <= 1e-13 * max(abs(x)) AS flat_x, max(y) - min(y) <= 1e-13 * max(abs(y)) AS flat_y
+    FROM point
+    GROUP BY g
+),
+why AS (
+    SELECT *, CASE WHEN n < smallest THEN n || ' models, at least ' || smallest || ' are needed'
+        WHEN flat_x THEN metric_name || ' is constant' WHEN flat_y THEN reported_name || ' is constant' END AS reason
+    FROM line
+)
+SELECT g AS "group", n::BIGINT AS n, CASE WHEN reason IS NULL THEN slope END AS slope,
+    CASE WHEN reason IS NULL THEN intercept END AS intercept, CASE WHEN reason IS NULL THEN r2 END AS r2,
+    CASE WHEN reason IS NULL THEN rmse END AS rmse,
+    CASE WHEN reason IS NULL THEN kendall_tau_b(xs, ys) END AS kendall_tau, reason
+FROM why
+ORDER BY g = '(all)', g
