@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,27 @@ def test_a_folder_without_weights_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none of model\.safetensors") as caught:
         open_checkpoint(str(tmp_path))
     assert caught.value.reason == "unsupported_format"
+
+
+@pytest.mark.parametrize("name", ["config.json", "adapter_config.json"])
+@pytest.mark.parametrize("content", [None, b"[" * 100_000, b"[]", b"{", b'{"a": 1e999}', b"\xff\xfe"])
+def test_a_configuration_that_means_harm_costs_a_row_and_nothing_else(
+    tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    save_file(STATE, tmp_path / "model.safetensors")
+    with (tmp_path / name).open("wb") as file:
+        file.write(content or b"")
+        if content is None:
+            file.truncate(1 << 30)  # a sparse gigabyte
+    tracemalloc.start()
+    try:
+        for path in (tmp_path, tmp_path / "model.safetensors"):
+            checkpoint = open_checkpoint(str(path))
+            assert {ref.name for ref in checkpoint.tensors} == set(STATE)
+            if content != b'{"a": 1e999}':
+                (skip,) = checkpoint.skips
+                assert (skip.tensor, skip.failed) == (name, True)
+                assert skip.reason == ("unsafe" if content is None else "unreadable")
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()

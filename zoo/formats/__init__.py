@@ -13,7 +13,7 @@ from zoo.checkpoint import Checkpoint
 from zoo.fetch.locator import is_remote
 from zoo.formats.gguf_file import open_gguf
 from zoo.formats.hdf5 import open_hdf5
-from zoo.formats.huggingface import WEIGHTS, config_of, open_folder
+from zoo.formats.huggingface import WEIGHTS, configs, open_folder
 from zoo.formats.numpy_files import open_npy, open_npz
 from zoo.formats.onnx_file import open_onnx
 from zoo.formats.safetensors import open_safetensors
@@ -49,7 +49,8 @@ def open_checkpoint(path: str) -> Checkpoint:
     where = str(Path(path).absolute())
     checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
-        checkpoint = replace(checkpoint, config={**checkpoint.config, **config_of(Path(where).parent)})
+        config, skips = configs(Path(where).parent)
+        checkpoint = replace(checkpoint, config={**checkpoint.config, **config}, skips=(*checkpoint.skips, *skips))
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
         raise CheckpointError("no_tensors", f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))

@@ -76,8 +76,9 @@ def objection(data: h5py.Dataset, size: int) -> str | None:
     if data.external or data.is_virtual:
         return "its values are in another file"
     needed = math.prod(data.shape or ()) * data.dtype.itemsize
-    if needed > max(SMALL, MAX_EXPANSION * size):
-        return f"{needed} bytes in a file of {size}"
+    held = min(size, data.id.get_storage_size())
+    if needed > max(SMALL, MAX_EXPANSION * held):
+        return f"{needed} bytes of which the file holds {held}"
     properties = data.id.get_create_plist()
     filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
     if filters - FILTERS:

@@ -61,14 +61,23 @@ def config_of(folder: Path) -> dict[str, Any]:
 
     Without what is missing, no JSON object, or absurdly large.
     """
+    return configs(folder)[0]
+
+
+def configs(folder: Path) -> tuple[dict[str, Any], list[Skip]]:
+    """What `config_of` gives, and a Skip for a configuration that is there but cannot be read."""
     found: dict[str, Any] = {}
+    skips: list[Skip] = []
     for key, name in CONFIGS.items():
+        if not (folder / name).is_file():
+            continue
         try:
             content = _json(folder / name)
-        except CheckpointError:
+        except CheckpointError as error:
+            skips.append(Skip(name, error.reason, f"{error.detail}: read without it, fused weights stay whole", True))
             continue
         found |= {key: content} if key else content
-    return found
+    return found, skips
 
 
 def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint:
@@ -76,8 +85,8 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
     folder = Path(path)
     weights = weights_of(folder)
     mapped = _weight_map(weights) if weights is not None and weights.suffix == ".json" else {}
+    config, skips = configs(folder)
     refs: list[TensorRef] = []
-    skips: list[Skip] = []
     names: set[str] = set()
     for shard in shards_of(folder):
         opened = open_file(str(shard))
@@ -91,7 +100,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
                 skips.append(Skip(ref.name, "unreadable", detail, True))
     missing = mapped.keys() - {ref.name for ref in refs} - {skip.tensor for skip in skips}
     skips += [Skip(n, "unreadable", f"in the index, but not in {mapped[n]}", True) for n in mapped if n in missing]
-    return Checkpoint("huggingface", tuple(refs), tuple(skips), tuple(sorted(names)), config_of(folder))
+    return Checkpoint("huggingface", tuple(refs), tuple(skips), tuple(sorted(names)), config)
 
 
 def _weight_map(index: Path) -> dict[str, str]:

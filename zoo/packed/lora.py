@@ -32,6 +32,9 @@ PAIRS = (
 )
 """Ends of the names of down and up."""
 
+MAX_PRODUCT = 1 << 28
+"""Most elements of a product: two thin factors of a few megabytes could ask for any amount of memory."""
+
 FACTOR = re.compile(r"[._]lora_(A|B|up|down|mid|embedding_A|embedding_B)(\.|$)|[._](hada|lokr|oft)_\w+$")
 """Names of factors, to refuse those without a partner and those of other decompositions."""
 
@@ -52,9 +55,13 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
         scale = _scale(longname, down.shape[0], config)
         parts = (up, down) if alpha is None or prod(alpha.shape) != 1 else (up, down, alpha)
         shape = (up.shape[0], prod(down.shape[1:]))
-        made = Assembly("lora", parts, (("scale", scale),), shape, down.dtype)
         others = tuple(part.name for part in parts if part.name != name)
         paired.update({name, *others})
+        if prod(shape) > MAX_PRODUCT:
+            detail = f"a product of {shape[0]} x {shape[1]}, at most {MAX_PRODUCT} elements are computed"
+            yield Found(name, longname, None, others, refused=detail, reason="too_large", part_reason="lora_factor")
+            continue
+        made = Assembly("lora", parts, (("scale", scale),), shape, down.dtype)
         yield Found(name, longname, made, others, "lora", part_reason="lora_factor")
     for name, ref in refs.items():
         if name not in paired and len(ref.shape) > 1 and FACTOR.search(name):

@@ -66,8 +66,8 @@ def _heads(last: str, shape: tuple[int, ...], kind: str, around: Around) -> tupl
         return _blocks(shape, kind, 0, {"q": heads, "k": groups, "v": groups})
     if family == "gpt_bigcode" and heads and shape[0] != 3 * shape[1] and shape[0] % (heads + 2) == 0:
         return _blocks(shape, kind, 0, {"q": heads, "k": 1, "v": 1})
-    width = around.number("head_dim") if heads else None
-    if last == "in_proj_weight" or shape[0] in (3 * shape[1], 3 * (heads or 0) * (width or 0)):
+    rows = (heads or 0) * (around.number("head_dim") or 0)
+    if last == "in_proj_weight" or shape[0] in (3 * shape[1], 3 * rows):
         return _blocks(shape, kind, 0, {"q": 1, "k": 1, "v": 1})
     return ()  # keys narrower than values, as in EfficientFormer
 

@@ -278,6 +278,13 @@ def test_factors_without_a_partner_are_refused(tmp_path: Path, name: str) -> Non
     assert (skips[name].reason, skips[name].failed) == ("lora_factor", True)
 
 
+def test_a_product_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    thin = np.zeros((1, 10**6), np.float32)
+    found, skips = opened(tmp_path, {"c.lora_down.weight": thin, "c.lora_up.weight": thin.T.copy()})
+    assert found == {}
+    assert skips["c.lora_down.weight"].reason == "too_large"
+
+
 def test_the_real_low_rank_file(shared: Path) -> None:
     checkpoint = open_checkpoint(str(shared / "zoo" / "formats" / "lora_disney.safetensors"))
     found, skips = layers(checkpoint.tensors, checkpoint.config)
