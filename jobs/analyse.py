@@ -30,6 +30,8 @@ class Shard:
     """Distinct weight tensors."""
     profiles: tuple[Profile, ...]
     """Profiles to fit."""
+    device: str = "cpu"
+    """Where large matrices are computed."""
 
     @property
     def seconds(self) -> float:
@@ -54,7 +56,7 @@ def analyse(shard: Shard) -> Analysed:
     metrics: list[tuple[str, Profile, LayerAnalysis]] = []
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
-        for rule, found in _spectra(item, shard.profiles, known):
+        for rule, found in _spectra(item, shard, known):
             spectra.append((item.content_hash, rule, found))
             known[rule] = found
         for profile in shard.profiles:
@@ -62,11 +64,9 @@ def analyse(shard: Shard) -> Analysed:
     return Analysed(rows.results(spectra, metrics), rows.filtered(metrics))
 
 
-def _spectra(
-    item: Item, profiles: tuple[Profile, ...], known: Mapping[str, Spectrum]
-) -> Iterator[tuple[str, Spectrum]]:
+def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterator[tuple[str, Spectrum]]:
     """The raw spectra that the profiles need and that are not kept yet; the weights are read at most once."""
-    missing = [name for name in needed(profiles) if name not in known]
+    missing = [name for name in needed(shard.profiles) if name not in known]
     if missing:
         if item.layer is None:
             msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
@@ -74,7 +74,7 @@ def _spectra(
         array = read_layer(item.layer)
         seed = seed_of(item.content_hash)
         for name in missing:
-            yield name, spectrum(matrices(array, item.layer_type, name, seed))
+            yield name, spectrum(matrices(array, item.layer_type, name, seed), shard.device)
 
 
 def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:

@@ -18,7 +18,7 @@ from jobs import rows
 from jobs.analyse import Analysed, Shard, analyse
 from jobs.executors import Outcome, Task
 from jobs.index import Candidate, Indexed, index
-from jobs.plan import REFIT_COST, Item, KnownLayer, digest, fits, needed, pack, spectra_cost
+from jobs.plan import REFIT_COST, Item, KnownLayer, digest, fits, is_large, needed, pack, spectra_cost
 from jobs.progress import ProgressLine
 from warehouse import parts
 from warehouse.known import known_results
@@ -66,6 +66,7 @@ class Campaign:
         shard_seconds: float,
         memory: int,
         progress: ProgressLine,
+        device: str = "cpu",
     ) -> None:
         self._root = root
         self._models = {model.model_id: model for model in models}
@@ -73,6 +74,7 @@ class Campaign:
         self._shard_seconds = shard_seconds
         self._memory = memory
         self._progress = progress
+        self._device = device
         self._known = known_results(root)
         self._done = {row[:3] for row in self._known.layer_metrics if row[3] == CODE_VERSION}
         self._filtered = set(self._known.filtered)
@@ -195,7 +197,8 @@ class Campaign:
         key = digest(
             [*(item.content_hash for item in items), *(profile.key for profile in self._profiles), CODE_VERSION]
         )
-        shard = Shard(model_id, key, items, self._profiles)
+        gpus = int(self._device != "cpu" and any(map(is_large, items)))
+        shard = Shard(model_id, key, items, self._profiles, self._device if gpus else "cpu")
         self._progress.expect(shard.seconds)
         return Task(
             key=f"analyse {model_id} {key}",
@@ -204,6 +207,7 @@ class Campaign:
             seconds=shard.seconds,
             cpus=max(item.cost.threads for item in items),
             memory=max(item.cost.peak_bytes for item in items),
+            gpus=gpus,
         )
 
     def _handle_shard(self, outcome: Outcome) -> list[Task]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.cost import Cost, cost
+from analysis.kernels.cuda import SMALLEST_M
 from analysis.profile import Profile
 from analysis.unfold import SHUFFLED, unfold_rule
 from zoo.tensor import Layer
@@ -46,6 +47,11 @@ class Item:
     """Predicted work and memory."""
     stored: tuple[tuple[str, Path], ...] = ()
     """Unfold rules whose spectrum is kept already, each with a part that holds it: these need no weights."""
+
+
+def is_large(item: Item) -> bool:
+    """Whether a GPU gains anything on the matrices of a tensor."""
+    return item.layer is not None and min(item.layer.shape[:2]) >= SMALLEST_M
 
 
 def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:

@@ -24,6 +24,9 @@ from zoo.published.columns import INTEGERS
 from zoo.published.record import Published, PublishedRow, Value, content_hash
 from zoo.sources import published
 
+SOURCE = "published"
+"""Name of the source in conf/zoo."""
+
 CODE = "published"
 """code_version of rows that no code of ours computed."""
 
@@ -62,6 +65,16 @@ def read(path: str | None, name: str, cache: Path) -> tuple[Published, ...]:
         return natcomm2021.read(folder, name, values["readmes"])
     layout = "ww-trends" if (folder / "osmr" / "df_all.csv").is_file() else "details"
     return published.read(str(folder), layout, name)
+
+
+def scan(path: str | None, name: str, warehouse: Path, *, keep: int, config: str) -> int:
+    """Load published metrics as `scan zoo=published` does: there are no weights to analyse; returns the exit status."""
+    found = read(path, name, warehouse / "cache")
+    run_id = load(found, warehouse, keep=keep, config=config)
+    rows = sum(len(one.layers) + len(one.slices) for one in found)
+    print(f"run {run_id}: {len(found)} published models, {rows} rows of layers and slices, under profiles of their own")
+    print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
+    return 0
 
 
 def load(found: Sequence[Published], warehouse: Path, *, keep: int = 3, config: str = "{}") -> str:

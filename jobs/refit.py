@@ -128,7 +128,7 @@ def command(words: Sequence[str]) -> int:
         raise MisuseError(f"no parts at {warehouse}: run 'zoospectra scan warehouse.dir={warehouse}' first")
     with misuse():
         profiles = load_profiles(settings.profiles, words, engine=settings.fit.engine)
-    cluster = Cluster(settings.cluster.executor, settings.cluster.address, settings.cluster.cpus)
+    cluster = Cluster(**dataclasses.asdict(settings.cluster))
     config = json.dumps(dataclasses.asdict(settings))
     result = refit(
         profiles, warehouse, cluster=cluster, attempts=settings.attempts, keep=settings.warehouse.keep, config=config

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.profile import Profile
 from jobs import crawl as crawling
-from jobs import ledger
+from jobs import ledger, published
 from jobs.campaign import Campaign, Counts
 from jobs.command import compose, misuse, show
 from jobs.executors import Cluster, open_executor
@@ -72,10 +72,19 @@ def scan(
     entry = ledger.begin("scan", models, warehouse)
     with ProgressLine("scan") as progress:
         memory = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-        campaign = Campaign(warehouse, models, profiles, shard_seconds=shard_seconds, memory=memory, progress=progress)
+        campaign = Campaign(
+            warehouse,
+            models,
+            profiles,
+            shard_seconds=shard_seconds,
+            memory=memory,
+            progress=progress,
+            device=cluster.device,
+        )
         tasks = campaign.start()
         if tasks:
-            workers = open_executor(cluster)
+            with misuse():
+                workers = open_executor(cluster)
             finished = False
             try:
                 run(tasks, workers, campaign.handle, attempts=attempts)
@@ -98,14 +107,18 @@ def command(words: Sequence[str]) -> int:
         print(show("scan", [word for word in words if word != "--cfg"], ScanSettings))
         return 0
     settings = compose("scan", words, ScanSettings)
-    warehouse = Path(settings.warehouse.dir)
+    warehouse, config = Path(settings.warehouse.dir), json.dumps(dataclasses.asdict(settings))
     with misuse():
         profiles = load_profiles(settings.profiles, words, engine=settings.fit.engine)
         configure(fetching(dataclasses.asdict(settings.fetch), warehouse))
+        if settings.zoo.source == published.SOURCE:
+            return published.scan(
+                settings.zoo.path, settings.zoo.name, warehouse, keep=settings.warehouse.keep, config=config
+            )
         request = crawling.Request(dataclasses.asdict(settings.zoo), warehouse / "cache", _say)
         found = crawling.crawl(settings.zoo.source, request)
         models = crawling.choose(found, settings.models, settings.limit)
-    cluster = Cluster(settings.cluster.executor, settings.cluster.address, settings.cluster.cpus)
+    cluster = Cluster(**dataclasses.asdict(settings.cluster))
     result = scan(
         models,
         profiles,
@@ -114,7 +127,7 @@ def command(words: Sequence[str]) -> int:
         shard_seconds=settings.shard_seconds,
         attempts=settings.attempts,
         keep=settings.warehouse.keep,
-        config=json.dumps(dataclasses.asdict(settings)),
+        config=config,
     )
     print_summary(result.run_id, result.counts, models, profiles, warehouse)
     return result.exit_status

@@ -47,6 +47,7 @@ class ClusterSettings:
     executor: str = "ray"
     address: str | None = None
     cpus: int | None = None
+    device: str = "cpu"
 
 
 @dataclass

@@ -20,25 +20,30 @@ class Cluster:
     """Ray's address; None starts Ray on this machine."""
     cpus: int | None = None
     """CPUs of a Ray started here; None for every core."""
+    device: str = "cpu"
+    """'cpu', or 'cuda' for large matrices on GPUs."""
 
 
 def _inline(cluster: Cluster) -> Executor:
+    from analysis.kernels import cuda
     from jobs.executors.inline import InlineExecutor
 
+    if cluster.device != "cpu":
+        cuda.device(cluster.device)
     return InlineExecutor()
 
 
 def _ray(cluster: Cluster) -> Executor:
     from jobs.executors.ray import RayExecutor
 
-    return RayExecutor(cluster.address, cluster.cpus)
+    return RayExecutor(cluster.address, cluster.cpus, gpus=cluster.device != "cpu")
 
 
 EXECUTORS: dict[str, Callable[[Cluster], Executor]] = {"inline": _inline, "ray": _ray}
 
 
 def open_executor(cluster: Cluster) -> Executor:
-    """Start the executor of that name; ValueError names the known ones."""
+    """Start the executor of that name; ValueError names the known ones, or says that its device is not there."""
     if cluster.executor not in EXECUTORS:
         msg = f"unknown executor {cluster.executor!r}: expected one of {', '.join(EXECUTORS)}"
         raise ValueError(msg)

@@ -39,10 +39,10 @@ class RayExecutor:
     """Ray tasks, one a shard, with CPUs and memory declared.
 
     address None starts Ray on this machine with `cpus` CPUs (all by default) and stops it in close; otherwise it joins
-    the cluster at that address ('auto' for the one of the environment).
+    the cluster at that address ('auto' for the one of the environment). ValueError: gpus are wanted and there are none.
     """
 
-    def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
+    def __init__(self, address: str | None = None, cpus: int | None = None, *, gpus: bool = False) -> None:
         self._own = not ray.is_initialized()
         if self._own:
             local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE}
@@ -59,13 +59,18 @@ class RayExecutor:
         self._node_cpus = max(1, int(max(node.get("CPU", 0) for node in alive)))
         self._node_memory = int(max(node.get("memory", 0) for node in alive))
         self._running: dict[Any, Task] = {}
+        if gpus and not any(node.get("GPU", 0) for node in alive):
+            self.close()
+            msg = "cluster.device=cuda: no node of this cluster has a GPU; use cluster.device=cpu"
+            raise ValueError(msg)
         self._call = ray.remote(max_retries=0, max_calls=0)(call)
 
     def submit(self, task: Task) -> None:
         """Queue one task; what it asks for is clamped to the largest node, since Ray waits forever for more."""
         cpus = self._node_cpus if task.alone else min(task.cpus, self._node_cpus)
         memory = min(task.memory, self._node_memory)
-        reference = self._call.options(num_cpus=cpus, memory=memory or None, name=task.key[:80]).remote(task)
+        options = self._call.options(num_cpus=cpus, num_gpus=task.gpus, memory=memory or None, name=task.key[:80])
+        reference = options.remote(task)
         self._running[reference] = task
 
     def wait(self) -> list[Outcome]:

@@ -23,6 +23,8 @@ class Task:
     """BLAS threads it runs with, and CPUs it asks for."""
     memory: int = 0
     """Predicted peak, bytes beyond an idle worker."""
+    gpus: int = 0
+    """GPUs it asks for."""
     attempt: int = 1
     """1 for the first try."""
     alone: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from jobs.main import main
 from tests.jobs.zoos import make_zoo
@@ -93,3 +94,18 @@ def test_describe_of_what_is_not_a_checkpoint(tmp_path: Path, capsys: pytest.Cap
     file = tmp_path / "notes.safetensors"
     file.write_text("hello")
     assert "notes.safetensors" in said(["describe", str(file)], capsys)
+
+
+@pytest.mark.parametrize("cluster", ["inline", pytest.param("local", marks=pytest.mark.ray)])
+def test_a_gpu_that_is_not_there(tmp_path: Path, cluster: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    words = [
+        "zoo=local",
+        f"zoo.path={zoo}",
+        f"cluster={cluster}",
+        "cluster.device=cuda",
+        f"warehouse.dir={tmp_path}/data",
+    ]
+    assert "cuda" in said(["scan", *words], capsys)
