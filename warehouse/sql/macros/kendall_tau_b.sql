@@ -1,14 +1,29 @@
 -- Kendall's tau-b of two lists of equal length, pairs with a NULL dropped; NULL when either is constant.
 -- Use with groups: SELECT series, kendall_tau_b(list(alpha), list(value)) ... GROUP BY series.
+-- Counts pairs bit by bit of x's rank instead of pair by pair: two points that agree above a bit and differ in it are
+-- in the order of that bit, and every pair of different x does so at one bit. n log n rows instead of n * n / 2.
 (xs, ys) AS (
     WITH point AS (
-        SELECT unnest(xs) AS x, unnest(ys) AS y, generate_subscripts(xs, 1) AS i
+        SELECT unnest(xs) AS x, unnest(ys) AS y
     ),
-    pair AS (
-        SELECT sign(a.x - b.x) AS dx, sign(a.y - b.y) AS dy
-        FROM point AS a
-        JOIN point AS b ON a.i < b.i
-        WHERE a.x IS NOT NULL AND a.y IS NOT NULL AND b.x IS NOT NULL AND b.y IS NOT NULL
+    ranked AS (
+        SELECT dense_rank() OVER (ORDER BY x) - 1 AS code, y, count(*) OVER (PARTITION BY x) - 1 AS tx,
+            count(*) OVER (PARTITION BY y) - 1 AS ty, count(*) OVER () - 1 AS t
+        FROM point
+        WHERE x IS NOT NULL AND y IS NOT NULL
+    ),
+    level AS (
+        SELECT bit, (code >> (bit + 1)) AS prefix, y, count(*) FILTER (WHERE (code >> bit) % 2 = 0) AS low,
+            count(*) FILTER (WHERE (code >> bit) % 2 = 1) AS high
+        FROM ranked, range(24) AS r(bit)
+        GROUP BY ALL
+    ),
+    ordered AS (
+        SELECT high * (2 * sum(low) OVER (PARTITION BY bit, prefix ORDER BY y) - low
+            - sum(low) OVER (PARTITION BY bit, prefix)) AS s
+        FROM level
     )
-    SELECT sum(dx * dy) / nullif(sqrt(sum(dx * dx)) * sqrt(sum(dy * dy)), 0) FROM pair
+    SELECT (SELECT sum(s) FROM ordered)::DOUBLE
+        / nullif(sqrt((sum(t) - sum(tx))::DOUBLE / 2) * sqrt((sum(t) - sum(ty))::DOUBLE / 2), 0)
+    FROM ranked
 )

@@ -18,21 +18,49 @@ point AS (
     UNION ALL
     SELECT '(all)' AS g, x, y FROM x JOIN y USING (model_id) WHERE x IS NOT NULL
 ),
+ranked AS (
+    SELECT g, dense_rank() OVER (PARTITION BY g ORDER BY x) - 1 AS code, y,
+        count(*) OVER (PARTITION BY g, x) - 1 AS tx, count(*) OVER (PARTITION BY g, y) - 1 AS ty,
+        count(*) OVER (PARTITION BY g) - 1 AS t
+    FROM point
+),
+level AS (
+    -- As in kendall_tau_b: pairs counted bit by bit of x's rank.
+    SELECT g, bit, (code >> (bit + 1)) AS prefix, y, count(*) FILTER (WHERE (code >> bit) % 2 = 0) AS low,
+        count(*) FILTER (WHERE (code >> bit) % 2 = 1) AS high
+    FROM ranked, range(24) AS r(bit)
+    WHERE (t >> bit) > 0
+    GROUP BY ALL
+),
+ordered AS (
+    SELECT g, high * (2 * sum(low) OVER (PARTITION BY g, bit, prefix ORDER BY y) - low
+        - sum(low) OVER (PARTITION BY g, bit, prefix)) AS s
+    FROM level
+),
+counted AS (
+    SELECT g, sum(s)::DOUBLE AS s FROM ordered GROUP BY g
+),
+tied AS (
+    SELECT g, sqrt((sum(t) - sum(tx))::DOUBLE / 2) * sqrt((sum(t) - sum(ty))::DOUBLE / 2) AS pairs FROM ranked GROUP BY g
+),
 line AS (
     SELECT g, count(*) AS n, regr_slope(y, x) AS slope, regr_intercept(y, x) AS intercept, regr_r2(y, x) AS r2,
-        sqrt(greatest(var_pop(y) - regr_slope(y, x) * covar_pop(x, y), 0)) AS rmse, list(x) AS xs, list(y) AS ys,
+        sqrt(greatest(var_pop(y) - regr_slope(y, x) * covar_pop(x, y), 0)) AS rmse,
         max(x) - min(x) <= 1e-13 * max(abs(x)) AS flat_x, max(y) - min(y) <= 1e-13 * max(abs(y)) AS flat_y
     FROM point
     GROUP BY g
 ),
 why AS (
-    SELECT *, CASE WHEN n < smallest THEN n || ' models, at least ' || smallest || ' are needed'
-        WHEN flat_x THEN metric_name || ' is constant' WHEN flat_y THEN reported_name || ' is constant' END AS reason
+    SELECT line.*, counted.s / nullif(tied.pairs, 0) AS tau,
+        CASE WHEN n < smallest THEN n || ' models, at least ' || smallest || ' are needed'
+            WHEN flat_x THEN metric_name || ' is constant' WHEN flat_y THEN reported_name || ' is constant' END AS reason
     FROM line
+    LEFT JOIN counted USING (g)
+    LEFT JOIN tied USING (g)
 )
 SELECT g AS "group", n::BIGINT AS n, CASE WHEN reason IS NULL THEN slope END AS slope,
     CASE WHEN reason IS NULL THEN intercept END AS intercept, CASE WHEN reason IS NULL THEN r2 END AS r2,
     CASE WHEN reason IS NULL THEN rmse END AS rmse,
-    CASE WHEN reason IS NULL THEN kendall_tau_b(xs, ys) END AS kendall_tau, reason
+    CASE WHEN reason IS NULL THEN tau END AS kendall_tau, reason
 FROM why
 ORDER BY g = '(all)', g
