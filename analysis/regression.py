@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 # Below this share of a variable's size its variation is rounding, and a line through it means nothing.
 CONSTANT = 1e-13
@@ -84,7 +84,7 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
     slope = gradient / unit_x * unit_y
     r2 = float(min(1.0, max(0.0, 1.0 - residual @ residual / (dy @ dy))))
     tau = stats.kendalltau(data[:, 0], data[:, 1])
-    rank = stats.spearmanr(data[:, 0], data[:, 1])
+    rank, rank_p = _spearman(data[:, 0], data[:, 1])
     rmse = unit_y * float(np.sqrt(residual @ residual / n))
     error, half = _slope_error(dx, residual, unit_y / unit_x)
     return Regression(
@@ -100,8 +100,8 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
         slope_p=_slope_p(r2, n),
         kendall_tau=float(tau.statistic),
         kendall_p=float(tau.pvalue),
-        spearman=float(rank.statistic),
-        spearman_p=float(rank.pvalue) if n > 2 else None,
+        spearman=rank,
+        spearman_p=rank_p,
     )
 
 
@@ -115,7 +115,7 @@ def _slope_p(r2: float, n: int) -> float | None:
         return None
     if r2 >= 1.0:
         return 0.0
-    return float(2 * stats.t.sf(np.sqrt(r2 * (n - 2) / (1 - r2)), n - 2))
+    return float(2 * special.stdtr(n - 2, -np.sqrt(r2 * (n - 2) / (1 - r2))))
 
 
 def _slope_error(
@@ -128,4 +128,21 @@ def _slope_error(
     if freedom < 1:
         return None, None
     error = unit * float(np.sqrt(residual @ residual / freedom / (dx @ dx)))
-    return error, error * float(stats.t.isf(0.025, freedom))
+    return error, -error * float(special.stdtrit(freedom, 0.025))
+
+
+def _spearman(
+    x: np.ndarray[tuple[int], np.dtype[np.float64]], y: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> tuple[float, float | None]:
+    """Correlation of average ranks and its p-value, as scipy.stats.spearmanr, which takes four times as long."""
+    a, b = (_ranks(side) for side in (x, y))
+    r = float(a @ b / np.sqrt((a @ a) * (b @ b)))
+    r = min(1.0, max(-1.0, r))
+    return r, _slope_p(r * r, len(x))
+
+
+def _ranks(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Average ranks minus their mean."""
+    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[where] - (len(values) + 1) / 2, dtype=np.float64)
