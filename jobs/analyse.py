@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from analysis.kernels.lowrank import product_spectrum
 from analysis.layer import LayerAnalysis, analyse_layer
 from analysis.profile import Profile
 from analysis.records import Spectrum
@@ -15,7 +16,7 @@ from analysis.unfold import matrices
 from jobs import rows
 from jobs.plan import Item, needed
 from warehouse.known import read_spectra
-from zoo.read import read_layer
+from zoo.read import read_factors, read_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterato
         if item.layer is None:
             msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
             raise ValueError(msg)
+        thin = read_factors(item.layer) if missing == ["slices"] else None
+        if thin is not None:
+            yield "slices", product_spectrum(*thin)
+            return
         array = read_layer(item.layer)
         seed = seed_of(item.content_hash)
         for name in missing:

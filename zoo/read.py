@@ -68,6 +68,17 @@ def read_layer(layer: Layer) -> AnyArray:
     return apply(values, view[first:])
 
 
+def read_factors(layer: Layer) -> tuple[AnyArray, AnyArray] | None:
+    """Factors (out, r) and (r, in), scaled, of a low-rank update that is thinner than its product; else None."""
+    made = layer.assembly
+    if made is None or made.scheme != "lora" or layer.view:
+        return None
+    from zoo.packed.lora import factors
+
+    up, down = factors([read(part) for part in made.parts], dict(made.options), made.shape)
+    return (up, down) if up.shape[1] <= min(made.shape) else None
+
+
 def layer_hash(layer: Layer) -> str:
     """sha256 (hex) that names the values of a layer.
 

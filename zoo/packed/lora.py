@@ -90,10 +90,16 @@ def _scale(longname: str, rank: int, config: Mapping[str, Any]) -> float:
     return float(alpha) / (sqrt(rank) if adapter.get("use_rslora") is True else rank)
 
 
-def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
-    """The scaled product (out, in) in float64: exact factors, so that its rank is seen."""
+def factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray]:
+    """The factors (out, r), scaled, and (r, in), in float64."""
     up, down = (np.asarray(part, dtype=np.float64) for part in parts[:2])
     scale = float(options["scale"])
     if len(parts) > 2:
         scale = float(parts[2].reshape(-1)[0]) / down.shape[0]
-    return np.asarray((up.reshape(shape[0], -1) @ down.reshape(-1, shape[1])) * scale)
+    return up.reshape(shape[0], -1) * scale, down.reshape(-1, shape[1])
+
+
+def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
+    """The scaled product (out, in) in float64: exact factors, so that its rank is seen."""
+    up, down = factors(parts, options, shape)
+    return np.asarray(up @ down)
