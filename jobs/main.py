@@ -18,6 +18,7 @@ VERBS = {
     "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
     "refit": "new fits from stored spectra, for the whole warehouse",
     "study": "run a named study: its SQL, its statistics, its tables",
+    "dictionary": "every table and column of the warehouse: type, unit, meaning",
     "sql": "read-only query on the warehouse",
     "bench": "measure this machine: kernels, fits and whole layers against the peers",
 }

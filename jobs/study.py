@@ -94,7 +94,7 @@ def study(name: str, warehouse: Path, options: Mapping[str, Any] | None = None, 
     run_id = ledger.record("study", started, warehouse, config=config, exit_status=0, counts=counts)
     key = hashlib.sha256(json.dumps([name, values], sort_keys=True, default=str).encode()).hexdigest()[:20]
     parts.write(warehouse, "study_results", f"{name}-{key}", _results(name, run_id, findings))
-    build.build(warehouse, keep=keep)
+    build.publish_results(warehouse, keep=keep)
     return Done(run_id, findings, folder)
 
 

@@ -15,7 +15,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,7 +23,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from warehouse.connect import connect, generations, literal
+from warehouse.connect import connect, generations, literal, newest
 from warehouse.dictionary import Words, describe, extra_columns
 from warehouse.intact import reading
 from warehouse.parts import list_parts, sweep, sync_folder
@@ -55,6 +55,9 @@ VIEWS = (
 )
 SCALAR_MACROS = ("kendall_tau_b", "spearman")
 TABLE_MACROS = ("regress", "layer_profile", "compare_models", "changed_since")
+RESULTS = ("runs", "study_results")
+"""Kinds of parts that a study writes."""
+RESULT_TABLES = ("runs", "study_results")
 AVERAGED = ("model_metrics", "model_slice_metrics")
 NO_EMBEDDING = "l.layer_type IS DISTINCT FROM 'embedding'"
 COUNTED = f"coalesce(l.status = 'success' AND {NO_EMBEDDING}, false)"
@@ -86,9 +89,7 @@ def build(directory: Path, keep: int = 3, memory_limit: str = "2GB") -> Built:
     keep: generations to keep, at least 1; memory_limit: DuckDB's, beyond it sorts spill to DIR.
     Raises ValueError on keep < 1 and CheckError when the new rows break a rule; the old generation then stays.
     """
-    if keep < 1:
-        msg = f"keep must be at least 1 generation, got {keep}"
-        raise ValueError(msg)
+    _check_keep(keep)
     began = time.monotonic()
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
@@ -105,9 +106,51 @@ def build(directory: Path, keep: int = 3, memory_limit: str = "2GB") -> Built:
             _clear(directory)
             raise
         path = _publish(directory, unfinished, number)
-        for _, old in generations(directory)[:-keep]:
-            old.unlink()
+        _prune(directory, keep)
     return Built(path, number, rows, tuple(broken), time.monotonic() - began)
+
+
+def publish_results(directory: Path, keep: int = 3) -> Built:
+    """Publish what studies left: a copy of the newest generation with `runs` and `study_results` made anew.
+
+    Seconds where a build takes a minute. Scanned parts that the newest generation lacks wait for the next build;
+    without any generation this is a build. Raises as `build` does.
+    """
+    _check_keep(keep)
+    began = time.monotonic()
+    directory = directory.resolve()
+    if not generations(directory):
+        return build(directory, keep)
+    with _alone(directory):
+        _clear(directory)
+        number = generations(directory)[-1][0] + 1
+        unfinished = directory / f"warehouse-{number:06d}.duckdb.tmp"
+        try:
+            shutil.copyfile(newest(directory), unfinished)
+            with connect(unfinished) as connection:
+                extra, broken = _load(connection, directory, RESULTS)
+                for name in RESULT_TABLES:
+                    _run(connection, f'CREATE OR REPLACE TABLE "{name}" AS\n{_sql("tables", name)}')
+                describe(connection, extra, RESULT_TABLES)
+                _run(connection, "CHECKPOINT")
+            rows = _verify(unfinished)
+        except BaseException:
+            _clear(directory)
+            raise
+        path = _publish(directory, unfinished, number)
+        _prune(directory, keep)
+    return Built(path, number, rows, tuple(broken), time.monotonic() - began)
+
+
+def _check_keep(keep: int) -> None:
+    if keep < 1:
+        msg = f"keep must be at least 1 generation, got {keep}"
+        raise ValueError(msg)
+
+
+def _prune(directory: Path, keep: int) -> None:
+    for _, old in generations(directory)[:-keep]:
+        old.unlink()
 
 
 @contextlib.contextmanager
@@ -161,7 +204,9 @@ def _macros(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> No
         _run(connection, f'CREATE MACRO "{name}"{body}')
 
 
-def _load(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[dict[str, dict[str, Words]], list[Path]]:
+def _load(
+    connection: duckdb.DuckDBPyConnection, directory: Path, kinds: Iterable[str] = tuple(PARTS)
+) -> tuple[dict[str, dict[str, Words]], list[Path]]:
     """Temporary tables raw_<kind> with all rows of a kind, and the words of its columns.
 
     A part without rows leads every list: it gives the contract's columns when there are no parts, or older ones.
@@ -171,7 +216,7 @@ def _load(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[dict[
     parts = list_parts(directory)
     extra: dict[str, dict[str, Words]] = {}
     broken: list[Path] = []
-    for kind in PARTS:
+    for kind in kinds:
         seed = _seed(seeds, kind)
         columns = "* EXCLUDE (evals)" if kind == "spectra" else "*"
         sql = f"SELECT {columns} FROM read_parquet($1, union_by_name = true, filename = true)"

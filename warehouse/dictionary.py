@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,10 +103,12 @@ def extra_columns(connection: duckdb.DuckDBPyConnection, files: list[str]) -> di
     return words
 
 
-def describe(connection: duckdb.DuckDBPyConnection, extra: dict[str, dict[str, Words]]) -> None:
+def describe(
+    connection: duckdb.DuckDBPyConnection, extra: dict[str, dict[str, Words]], only: Collection[str] | None = None
+) -> None:
     """Comment every table, view, macro and column.
 
-    extra: kind of part -> column -> (unit, comment), for columns beyond the contract.
+    extra: kind of part -> column -> (unit, comment), for columns beyond the contract; `only` these tables, when given.
     """
     views = {
         name for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
@@ -114,11 +117,15 @@ def describe(connection: duckdb.DuckDBPyConnection, extra: dict[str, dict[str, W
         "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()"
     )
     for table, column in connection.execute(sql).fetchall():
+        if only is not None and table not in only:
+            continue
         unit, comment = explain(table, column, extra)
         _comment(connection, f'COLUMN "{table}".{_quoted(column)}', f"{comment} [{unit}]")
     for table, comment in TABLES.items():
+        if only is not None and table not in only:
+            continue
         _comment(connection, f'{"VIEW" if table in views else "TABLE"} "{table}"', comment)
-    for macro, comment in MACROS.items():
+    for macro, comment in MACROS.items() if only is None else ():
         kind = "MACRO TABLE" if comment.startswith("Table:") else "MACRO"
         _comment(connection, f'{kind} "{macro}"', comment)
 

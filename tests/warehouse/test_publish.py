@@ -8,10 +8,14 @@ import time
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
-from warehouse.build import build
+from warehouse.build import build, publish_results
 from warehouse.connect import generations
+from warehouse.dictionary import dictionary
+from warehouse.parts import write
 from warehouse.query import open_newest, query
+from warehouse.schema import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = """
@@ -109,3 +113,25 @@ def test_the_published_file_needs_no_log_and_opens_with_plain_duckdb(filled) -> 
     with duckdb.connect(str(filled.directory / "warehouse.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM spectra").fetchall() == [(6,)]
         assert connection.execute("SELECT first_seen FROM models").fetchall()[0][0].year == 2026
+
+
+def test_results_of_a_study_are_published_without_a_build(filled) -> None:
+    first = build(filled.directory)
+    cell = {"study": "s", "table_id": "t", "row": "r", "column": "c", "value": 1.5, "run_id": "run2"}
+    write(filled.directory, "study_results", "s", pa.Table.from_pylist([cell], PARTS["study_results"]))
+    filled.run("run2", "none", 1)
+    filled.model("local/new", "r", ["h9"])  # a scan under way: waits for its own build
+    second = publish_results(filled.directory)
+    assert second.generation == first.generation + 1
+    unchanged = {name: rows for name, rows in second.rows.items() if name not in ("runs", "study_results")}
+    assert unchanged == {name: first.rows[name] for name in unchanged}
+    assert query(filled.directory, 'SELECT "column", value FROM study_results').to_pylist() == [
+        {"column": "c", "value": 1.5}
+    ]
+    assert query(filled.directory, "SELECT run_id FROM runs ORDER BY 1").num_rows == 2
+    assert [entry for entry in dictionary(filled.directory) if not entry.unit or not entry.comment] == []
+    assert build(filled.directory).rows["layers_history"] == first.rows["layers_history"] + 1
+
+
+def test_results_without_any_generation_are_a_build(filled) -> None:
+    assert publish_results(filled.directory).generation == 1
