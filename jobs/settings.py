@@ -145,3 +145,11 @@ class StudySettings:
     study: StudyOptions = field(default_factory=StudyOptions)
     zoo: ZooSettings = field(default_factory=lambda: ZooSettings(source="", name=""))
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+
+
+@dataclass
+class CompareSettings:
+    """Values of `compare`."""
+
+    profiles: list[str] = field(default_factory=list)
+    format: str = "table"

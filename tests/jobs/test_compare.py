@@ -1,0 +1,56 @@
+"""Two checkpoints, layer by layer: what moved, how far, and what has no partner."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from jobs.main import main
+from tests.jobs.zoos import weights
+
+
+def compared(base: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
+    capsys.readouterr()
+    assert main(["compare", str(base), str(path), "format=json"]) == 0
+    return {row["longname"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_a_low_rank_fine_tune_is_seen_for_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = weights(0)
+    save_file(state, tmp_path / "base.safetensors")
+    generator = torch.Generator().manual_seed(1)
+    update = torch.randn(128, 3, generator=generator) @ torch.randn(3, 64, generator=generator)
+    tuned = dict(state)
+    tuned["fc1.weight"] = state["fc1.weight"] + 0.01 * update
+    tuned["extra.weight"] = torch.ones(20, 20)
+    del tuned["embed.weight"]
+    tuned["fc2.weight"] = torch.ones(9, 128)
+    torch.save(tuned, tmp_path / "tuned.pt")
+    rows = compared(tmp_path / "base.safetensors", tmp_path / "tuned.pt", capsys)
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "embed": "only in the base",
+        "features.0": "identical",
+        "fc1": "compared",
+        "fc2": "shapes differ: 9x128 here",
+        "extra": "not in the base",
+    }
+    before, moved = state["fc1.weight"].double().numpy(), (tuned["fc1.weight"] - state["fc1.weight"]).double().numpy()
+    assert rows["fc1"]["distance"] == pytest.approx(np.linalg.norm(moved) / np.linalg.norm(before), rel=1e-9)
+    values = np.linalg.svd(moved, compute_uv=False) ** 2
+    assert rows["fc1"]["stable_rank_difference"] == pytest.approx(values.sum() / values.max(), rel=1e-9)
+    assert float(str(rows["fc1"]["stable_rank_difference"])) < 3
+    assert (rows["features.0"]["distance"], rows["features.0"]["cka"]) == (0.0, pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [([], "two checkpoints"), (["a.pt", "b.pt"], "no such file"), (["profiles=a,b", "x", "y"], "no such file")],
+)
+def test_misuse(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *words]) == 2
+    assert expected in capsys.readouterr().err
