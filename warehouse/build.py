@@ -213,7 +213,8 @@ def _load(
     """
     seeds = directory / "parts" / "contract"
     seeds.mkdir(parents=True, exist_ok=True)
-    parts = list_parts(directory)
+    kinds = tuple(kinds)
+    parts = list_parts(directory, kinds)
     extra: dict[str, dict[str, Words]] = {}
     broken: list[Path] = []
     for kind in kinds:

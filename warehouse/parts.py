@@ -18,7 +18,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,15 +165,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def list_parts(directory: Path) -> list[Part]:
-    """Every finished part, sorted by kind and path; empty when there is no such folder."""
+def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[Part]:
+    """Every finished part of these kinds, sorted by kind and path; empty when there is no such folder."""
+    wanted = frozenset(kinds)
     root = directory.resolve() / "parts"
-    found = [Part("runs", path) for path in _parquet_files(root / "runs")]
-    folders = [root / "catalog", root / "published", root / "studies", *_folders(root / "models")]
+    found = [Part("runs", path) for path in _parquet_files(root / "runs") if "runs" in wanted]
+    folders = [root / folder for folder in sorted({FOLDERS[kind] for kind in wanted & FOLDERS.keys()} - {"runs"})]
+    folders += _folders(root / "models") if wanted & PER_MODEL else []  # thousands: only when they are asked for
     for folder in folders:
         for path in _parquet_files(folder):
             kind = path.name.split("-", 1)[0]
-            if kind in PARTS:
+            if kind in wanted:
                 found.append(Part(kind, path))
     return sorted(found)
 
