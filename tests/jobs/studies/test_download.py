@@ -1,0 +1,59 @@
+"""The paper's data as a user gets them: pinned, verified, downloaded once; here from a server on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.command import named
+from jobs.published import read
+from tests.loopback import Loopback
+from zoo.fetch.errors import FetchError
+from zoo.fetch.settings import Settings, environment
+from zoo.published import natcomm2021
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    with Loopback() as running:
+        settings = Settings(cache=str(tmp_path / "node"), rate=1000.0, base_delay=0.01, attempts=2)
+        for name, value in environment(settings).items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def test_every_pinned_file_is_the_one_at_hand(shared: Path, server: Loopback, tmp_path: Path) -> None:
+    """The checksums of conf/published are those of the public files; the folder reads as the original does."""
+    values = named("published", "ww-trends")
+    raw = shared / "reference" / "raw"
+    repositories = {}
+    for name, words in values["repositories"].items():
+        assert words["url"].startswith("https://raw.githubusercontent.com/")
+        repositories[name] = {"url": f"{server.url}/{name}/{{path}}"}
+    files = natcomm2021.pins(repositories, values["files"])
+    assert len(files) == 83
+    for pin, words in zip(files, values["files"].values(), strict=True):
+        folder, _, inner = pin.path.partition("/")
+        server.content.files[f"/{folder}/{words.partition(' ')[2] or inner}"] = (raw / pin.path).read_bytes()
+    folder = natcomm2021.fetch(files, tmp_path / "paper")
+    asked = len(server.log)
+    assert natcomm2021.fetch(files, folder) == folder
+    assert len(server.log) == asked
+    assert read(str(folder), "published", tmp_path) == read(str(raw), "published", tmp_path)
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".csv", ".txt", ".md"}
+
+
+def test_other_bytes_are_refused(server: Loopback, tmp_path: Path) -> None:
+    server.content.files["/r/data/a.csv"] = b"layer_id,alpha\n"
+    files = natcomm2021.pins({"r": {"url": f"{server.url}/r/{{path}}"}}, {"r/data/a.csv": "0" * 64})
+    with pytest.raises(FetchError, match=r"a\.csv"):
+        natcomm2021.fetch(files, tmp_path / "paper")
+    assert not (tmp_path / "paper" / "r" / "data" / "a.csv").exists()
+
+
+@pytest.mark.parametrize("path", ["elsewhere/a.csv", "r/../../a.csv"])
+def test_paths_stay_in_their_repository(path: str) -> None:
+    with pytest.raises(ValueError, match="expected a path that begins with one of r"):
+        natcomm2021.pins({"r": {"url": "https://x/{path}"}}, {path: "0" * 64})
