@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
 from analysis.methods import method
@@ -105,8 +106,7 @@ class Profile:
     @property
     def key(self) -> str:
         """Name and a digest of all values: the same on every machine, another one when any value differs."""
-        text = json.dumps(asdict(self), sort_keys=True, default=dict)
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return _key(self)
 
     @property
     def spectra(self) -> tuple[str, ...]:
@@ -116,6 +116,13 @@ class Profile:
     def factor(self, layer_type: str, N: int, rf: int) -> float:
         """Factor from raw to scaled eigenvalues of a layer with rf slices of larger side N."""
         return SCALES[self.scale](layer_type, rf) / (N if self.normalize else 1)
+
+
+@lru_cache(maxsize=256)
+def _key(profile: Profile) -> str:
+    """Computed once a profile: every row of a scan carries it."""
+    text = json.dumps(asdict(profile), sort_keys=True, default=dict)
+    return f"{profile.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _plain(key: str, kind: str, value: Any) -> Any:  # noqa: ANN401 - YAML values of any type

@@ -59,7 +59,8 @@ RESULTS = ("runs", "study_results")
 """Kinds of parts that a study writes."""
 RESULT_TABLES = ("runs", "study_results")
 AVERAGED = ("model_metrics", "model_slice_metrics")
-NO_EMBEDDING = "l.layer_type IS DISTINCT FROM 'embedding'"
+# q, k and v cut from a fused matrix are layers beside it: the means count the matrix, as WeightWatcher does.
+NO_EMBEDDING = "coalesce(l.layer_type NOT LIKE '%\\_part' ESCAPE '\\' AND l.layer_type <> 'embedding', true)"
 COUNTED = f"coalesce(l.status = 'success' AND {NO_EMBEDDING}, false)"
 
 

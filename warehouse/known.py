@@ -67,7 +67,9 @@ def known_results(directory: Path) -> Known:
         layers.setdefault((model_id, revision), []).append(content_hash)
     kinds = "content_hash, min(model_id), min(layer_type)"
     skipped: dict[tuple[str, str], set[tuple[str | None, str, bool]]] = {}
-    for model_id, revision, *rest in rows("skipped", "DISTINCT model_id, revision, tensor, reason, failed", f"QUALIFY {newest}"):
+    for model_id, revision, *rest in rows(
+        "skipped", "DISTINCT model_id, revision, tensor, reason, failed", f"QUALIFY {newest}"
+    ):
         skipped.setdefault((model_id, revision), set()).add((rest[0], rest[1], rest[2]))
     return Known(
         spectra={
@@ -76,7 +78,9 @@ def known_results(directory: Path) -> Known:
         },
         layer_metrics=frozenset(rows("layer_metrics", f"DISTINCT {metrics}")),
         slice_metrics=frozenset(rows("slice_metrics", f"DISTINCT {metrics}")),
-        filtered=frozenset(rows("layer_metrics", "DISTINCT content_hash, profile_key", "WHERE status LIKE 'skipped:%'")),
+        filtered=frozenset(
+            rows("layer_metrics", "DISTINCT content_hash, profile_key", "WHERE status LIKE 'skipped:%'")
+        ),
         layers={key: tuple(sorted(value)) for key, value in layers.items()},
         kinds={row[0]: (row[1], row[2]) for row in rows("layers", kinds, "GROUP BY content_hash")},
         skipped={key: frozenset(value) for key, value in skipped.items()},

@@ -6,7 +6,7 @@ WITH computed AS (
         count(*) FILTER (WHERE l.layer_type = 'embedding') AS num_embeddings,
         count(*) FILTER (WHERE {no_embedding} AND NOT {counted}) AS num_failed,
         {means},
-        'mean over layers with status success and a layer_type other than embedding, each layer once' AS rule
+        'mean over layers with status success, each once; no embeddings, no parts of fused matrices' AS rule
     FROM layer_metrics AS l
     JOIN models AS m USING (model_id, revision)
     GROUP BY ALL

@@ -4,7 +4,7 @@ SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.p
     count(*) FILTER (WHERE {no_embedding}) AS num_slices,
     count(l.alpha) FILTER (WHERE {no_embedding}) AS num_fits,
     {slice_means},
-    'mean over slices of layers whose layer_type is not embedding' AS rule
+    'mean over slices of layers that are no embeddings and no parts of fused matrices' AS rule
 FROM slice_metrics AS l
 JOIN models AS m USING (model_id, revision)
 GROUP BY ALL

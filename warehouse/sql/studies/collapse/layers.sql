@@ -3,7 +3,7 @@ SELECT l.model_id, m.name, m.series, l.profile, l.layer_id, l.longname, l.layer_
     l.log_spectral_norm
 FROM layer_metrics AS l
 JOIN models AS m USING (model_id, revision)
-WHERE l.layer_type IS DISTINCT FROM 'embedding'
+WHERE coalesce(l.layer_type NOT LIKE '%\_part' ESCAPE '\' AND l.layer_type <> 'embedding', true)
     AND ($model IS NULL OR l.model_id GLOB $model OR ($base IS NOT NULL AND l.model_id GLOB $base))
     AND ($profile IS NULL OR l.profile = $profile)
 ORDER BY l.model_id, l.profile, l.layer_id
