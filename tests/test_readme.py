@@ -15,6 +15,8 @@ from analysis.profile import Profile
 from analysis.records import Spectrum
 from jobs.main import main
 from tests.jobs.zoos import make_zoo
+from tests.loopback import Loopback, Repo
+from tests.zoo.fetch.models import gpt2, safetensors
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,7 +43,13 @@ def test_every_command_runs(
     command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    assert main(shlex.split(command)[1:]) == 0
+    with Loopback() as hub:
+        hub.content.repos = [
+            Repo("openai-community/gpt2", {"config.json": b"{}", "model.safetensors": safetensors(gpt2())})
+        ]
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.delenv("ZOOSPECTRA_FETCH", raising=False)
+        assert main(shlex.split(command)[1:]) == 0
     assert capsys.readouterr().out.strip()
 
 

@@ -1,7 +1,8 @@
 """The whole main job against WeightWatcher, process against process: `python -m tests.bench.main_job [PAIRS]`.
 
-The four CIFAR ResNets of the reference data and a sentence-transformer; A is `zoospectra scan cluster=inline` into a fresh
-warehouse, B is WeightWatcher's analyze on the same state dicts; A B A B ..., start-up, reading and writing included.
+The four CIFAR ResNets of the reference data and a sentence-transformer. A is `zoospectra scan cluster=inline` into a
+fresh warehouse, B is WeightWatcher's analyze on the same state dicts; A B A B ..., start-up, reading and writing
+included.
 """
 
 from __future__ import annotations
