@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import zipfile
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -195,11 +197,22 @@ def _bytes(ref: TensorRef) -> NDArray[np.uint8]:
 def _mapped(ref: TensorRef) -> NDArray[np.uint8]:
     """The bytes of a reference, mapped from its file."""
     try:
-        raw = np.memmap(ref.path, dtype=np.uint8, mode="r", offset=ref.offset, shape=(ref.nbytes,))
+        seen = os.stat(ref.path)
+        whole = _file(ref.path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
     except (OSError, ValueError, OverflowError) as error:
         detail = f"{ref.name}: bytes {ref.offset} to {ref.offset + ref.nbytes} of {ref.path} cannot be read: {error}"
         raise CheckpointError("unreadable", detail) from error
-    return np.asarray(raw)
+    if ref.offset < 0 or ref.offset + ref.nbytes > whole.size:
+        end = ref.offset + ref.nbytes
+        detail = f"{ref.name}: bytes {ref.offset} to {end} of {ref.path} cannot be read: it ends at {whole.size}"
+        raise CheckpointError("unreadable", detail)
+    return whole[ref.offset : ref.offset + ref.nbytes]
+
+
+@lru_cache(maxsize=4)
+def _file(path: str, size: int, mtime_ns: int, inode: int) -> NDArray[np.uint8]:
+    """A whole file, mapped once for all its tensors; the last arguments tell a file from one that took its place."""
+    return np.asarray(np.memmap(path, dtype=np.uint8, mode="r", shape=(size,)))
 
 
 def _inflated(ref: TensorRef) -> NDArray[np.uint8]:

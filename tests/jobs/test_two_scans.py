@@ -21,23 +21,12 @@ def test_both_land_and_a_reader_is_not_disturbed(tmp_path: Path) -> None:
     count = "SELECT count(*) FROM layer_metrics"
     with open_newest(data) as reader:
         before = reader.execute(count).fetchall()
-        scans = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "jobs.main",
-                    "scan",
-                    "zoo=local",
-                    f"zoo.path={zoo}",
-                    f"zoo.name={zoo.name}",
-                    f"warehouse.dir={data}",
-                    "cluster=inline",
-                ],
-                stdout=subprocess.DEVNULL,
+        scans = []
+        for zoo in zoos:
+            words = ["zoo=local", f"zoo.path={zoo}", f"zoo.name={zoo.name}", f"warehouse.dir={data}", "cluster=inline"]
+            scans.append(
+                subprocess.Popen([sys.executable, "-m", "jobs.main", "scan", *words], stdout=subprocess.DEVNULL)
             )
-            for zoo in zoos
-        ]
         while any(scan.poll() is None for scan in scans):
             assert reader.execute(count).fetchall() == before
         assert [scan.returncode for scan in scans] == [0, 0]
