@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -60,6 +61,7 @@ class LayerAnalysis:
     """Names, types and units of the values (slice_id aside)."""
 
 
+@lru_cache(maxsize=256)
 def columns(profile: Profile) -> tuple[Column, ...]:
     """Every column of a profile's rows, in order."""
     metrics = tuple(column for name in profile.methods for column in method(name).columns)

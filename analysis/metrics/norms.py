@@ -14,6 +14,8 @@ import numpy as np
 
 from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
+# Relative rounding of float64, numpy's unit of rank tolerances.
+EPS = float(np.finfo(np.float64).eps)
 # WeightWatcher's EPSILON, added to every probability of the entropy.
 EPSILON = 1e-10
 # WeightWatcher's WEAK_RANK_LOSS_TOLERANCE, absolute, on eigenvalues.
@@ -40,7 +42,7 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     lam = esd.evals
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
     row["matrix_rank"] = rank(np.sqrt(lam), esd.N)
-    row["rank_loss"] = sum(esd.M - rank(np.sqrt(one), esd.N) for one in esd.slices)
+    row["rank_loss"] = esd.slices.size - rank(np.sqrt(esd.slices), esd.N)
     row["weak_rank_loss"] = int(np.count_nonzero(lam < float(options.get("tolerance", WEAK))))
     top, total = float(lam[-1]), float(lam.sum())
     row["norm"], row["spectral_norm"], row["lambda_max"] = total, top, top
@@ -54,11 +56,11 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def rank(singular: FloatArray, N: int) -> int:
-    """Numerical rank of singular values (K,), ascending, of a matrix with larger side N.
+    """Numerical rank of singular values (K,), ascending, of a matrix with larger side N; summed over rows (S, K).
 
     Equivalent to `np.linalg.matrix_rank` of the matrix.
     """
-    return int(np.count_nonzero(singular > singular[-1] * N * np.finfo(np.float64).eps))
+    return int(np.count_nonzero(singular > singular[..., -1:] * (N * EPS)))
 
 
 def entropy(lam: FloatArray, N: int) -> float | None:
