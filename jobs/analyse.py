@@ -16,7 +16,7 @@ from analysis.unfold import matrices
 from jobs import rows
 from jobs.plan import Item, needed
 from warehouse.known import read_spectra
-from zoo.read import read_factors, read_layer
+from zoo.weights import read_factors, read_layer
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from jobs.settings import CompareSettings
 from jobs.sql import WRITERS
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import read_layer
 from zoo.tensor import CheckpointError, Layer
+from zoo.weights import read_layer
 
 HELP = """usage: zoospectra compare BASE PATH [profiles=NAME] [format=table|csv|json|parquet]
 

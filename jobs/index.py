@@ -9,8 +9,8 @@ from analysis.spectrum import is_finite
 from zoo.fetch.remote import prefetched
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import layer_hash, read_layer
 from zoo.tensor import CheckpointError, Layer, Skip
+from zoo.weights import layer_hash, read_layer
 
 
 @dataclass(frozen=True, slots=True)

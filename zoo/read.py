@@ -1,4 +1,4 @@
-"""From a reference, or a layer, to its values: memory-mapped views, content hashes, file checksums.
+"""From a reference to its values: memory-mapped views, content hashes, file checksums.
 
 Bounds are checked here again, whatever reader made the reference, so that no reference can reach beyond its file.
 Not covered: writing, and machines with big-endian byte order.
@@ -7,7 +7,6 @@ Not covered: writing, and machines with big-endian byte order.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import zipfile
@@ -21,8 +20,7 @@ from numpy.typing import NDArray
 
 from zoo import dtype as types
 from zoo.fetch.locator import is_remote
-from zoo.tensor import AnyArray, Assembly, CheckpointError, Layer, TensorRef
-from zoo.view import Take, View, apply
+from zoo.tensor import AnyArray, CheckpointError, TensorRef
 
 HASH_BLOCK = 1 << 22
 """Bytes hashed at a time: large enough to amortise the calls, small enough to stay in the cache's reach."""
@@ -54,71 +52,6 @@ def read(ref: TensorRef) -> AnyArray:
     and `.numpy()`. Raises CheckpointError when the file no longer holds what the reference says.
     """
     return types.decode(stored(ref), ref.dtype)
-
-
-def read_layer(layer: Layer) -> AnyArray:
-    """Values of a layer, of shape layer.shape: a view of the mapped file where possible, else a copy of that part.
-
-    Raises CheckpointError as `read` does, and 'missing_reader' where a package is needed that is not installed.
-    """
-    if layer.assembly is not None:
-        return apply(_assembled(layer.assembly), layer.view)
-    ref, view = layer.ref, layer.view
-    first = _leading(ref, view)
-    # The part is cut out before it is decoded: one expert of 128 costs what one expert holds.
-    values = types.decode(apply(stored(ref), view[:first]), ref.dtype)
-    return apply(values, view[first:])
-
-
-def read_factors(layer: Layer) -> tuple[AnyArray, AnyArray] | None:
-    """Factors (out, r) and (r, in), scaled, of a low-rank update that is thinner than its product; else None."""
-    made = layer.assembly
-    if made is None or made.scheme != "lora" or layer.view:
-        return None
-    from zoo.packed.lora import factors
-
-    up, down = factors([read(part) for part in made.parts], dict(made.options), made.shape)
-    return (up, down) if up.shape[1] <= min(made.shape) else None
-
-
-def layer_hash(layer: Layer) -> str:
-    """sha256 (hex) that names the values of a layer.
-
-    The content hash of the tensor, or what it would be if the layer's part were a tensor of its own, so that a split
-    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view.
-    """
-    if layer.assembly is not None:
-        made = layer.assembly
-        parts = [content_hash(part) for part in made.parts]
-        words = [made.scheme, made.options, made.shape, parts, [repr(step) for step in layer.view]]
-        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
-    ref, view = layer.ref, layer.view
-    if not view:
-        return content_hash(ref)
-    if _leading(ref, view) == len(view):
-        return _digest(ref.dtype, layer.shape, apply(stored(ref), view))
-    return _digest(f"{ref.dtype} view", layer.shape, np.ascontiguousarray(read_layer(layer)))
-
-
-def _leading(ref: TensorRef, view: View) -> int:
-    """How many steps of a view mean the same for the stored carriers: all, but for block types only cuts of rows."""
-    if ref.dtype not in types.BLOCKS:
-        return len(view)
-    last = len(ref.shape) - 1
-    rows = [isinstance(step, Take) and step.axis < last for step in view]
-    return rows.index(False) if False in rows else len(rows)
-
-
-def _assembled(made: Assembly) -> AnyArray:
-    """Values of an assembly."""
-    from zoo.packed import SCHEMES  # the schemes need `read`, and most layers need no scheme
-
-    values = SCHEMES[made.scheme]([read(part) for part in made.parts], dict(made.options), made.shape)
-    if values.shape != made.shape:
-        raise CheckpointError(
-            "unreadable", f"{made.parts[0].name}: {made.scheme} gives {values.shape}, not {made.shape}"
-        )
-    return values
 
 
 def stored(ref: TensorRef) -> AnyArray:
@@ -161,10 +94,10 @@ def content_hash(ref: TensorRef) -> str:
     The same tensor has the same hash in every file, format, stride and compression. Contiguous tensors are hashed in
     place, others block by block. Raises CheckpointError as `read` does.
     """
-    return _digest(ref.dtype, ref.shape, stored(ref))
+    return digest_of(ref.dtype, ref.shape, stored(ref))
 
 
-def _digest(dtype: str, shape: tuple[int, ...], elements: AnyArray) -> str:
+def digest_of(dtype: str, shape: tuple[int, ...], elements: AnyArray) -> str:
     """The content hash of elements of a type and shape."""
     digest = hashlib.sha256(f"{dtype} {'x'.join(map(str, shape))}\n".encode())
     if elements.flags.c_contiguous:

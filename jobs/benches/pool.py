@@ -20,7 +20,7 @@ from jobs.schedule import run
 from zoo.dtype import itemsize
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import read_layer
+from zoo.weights import read_layer
 
 TASK_BYTES = 4 << 20
 """Bytes of small files that make one task: about 0.1 s of work, against which a task's 2 ms count little."""

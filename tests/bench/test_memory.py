@@ -27,7 +27,7 @@ from jobs.executors.call import set_threads
 from jobs.profiles import load_profiles
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import read_layer
+from zoo.weights import read_layer
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10

@@ -18,8 +18,8 @@ import pytest
 
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import layer_hash, read_layer
 from zoo.tensor import Layer
+from zoo.weights import layer_hash, read_layer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

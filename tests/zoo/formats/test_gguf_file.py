@@ -14,9 +14,10 @@ from zoo import dtype as types
 from zoo.formats import open_checkpoint
 from zoo.formats.gguf_file import TYPES
 from zoo.layers import layers
-from zoo.read import content_hash, layer_hash, read, read_layer
+from zoo.read import content_hash, read
 from zoo.tensor import CheckpointError, Layer
 from zoo.view import Order
+from zoo.weights import layer_hash, read_layer
 
 RNG = np.random.default_rng(0)
 QUANTISED = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")

@@ -13,8 +13,9 @@ import pytest
 
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import content_hash, layer_hash, read, read_layer
+from zoo.read import content_hash, read
 from zoo.tensor import CheckpointError, TensorRef
+from zoo.weights import layer_hash, read_layer
 
 RNG = np.random.default_rng(0)
 

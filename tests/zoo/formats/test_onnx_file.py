@@ -14,8 +14,9 @@ from analysis.spectrum import spectrum
 from analysis.unfold import unfold
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
-from zoo.read import content_hash, layer_hash, read, read_layer
+from zoo.read import content_hash, read
 from zoo.tensor import CheckpointError
+from zoo.weights import layer_hash, read_layer
 
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((8, 5)).astype(np.float32)

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from zoo.formats import open_checkpoint
 from zoo.layers import layers
 from zoo.packed.bits import unpack
-from zoo.read import layer_hash, read_layer
 from zoo.tensor import Layer, Skip
+from zoo.weights import layer_hash, read_layer
 
 RNG = np.random.default_rng(0)
 
