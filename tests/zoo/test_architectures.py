@@ -102,8 +102,10 @@ def make(name):
 for name in names:
     with torch.device("meta"):
         state = make(name).state_dict()
-    zeros = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in state.items()}  # shapes decide here
-    torch.save(zeros, f"{sys.argv[1]}/{name}.pth")
+    random = {key: torch.empty_like(value, device="cpu") for key, value in state.items()}
+    for value in random.values():
+        value.normal_() if value.is_floating_point() else value.zero_()
+    torch.save(random, f"{sys.argv[1]}/{name}.pth")
 """
 
 VISION_NAMES: dict[str, dict[str, tuple[int, dict[str, int]]]] = {
