@@ -15,7 +15,7 @@ from jobs.benches.kernels import kernels
 from jobs.benches.layers import layers
 from jobs.benches.pair import Row
 from jobs.benches.table import HEAD, cells, markdown
-from jobs.command import compose, misuse, show
+from jobs.command import answered, compose, misuse
 from jobs.display import print_table
 from jobs.profiles import load_profiles
 
@@ -69,11 +69,7 @@ def bench(settings: BenchSettings, words: Sequence[str] = ()) -> Iterator[list[R
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if "--help" in words:
-        print(HELP)
-        return 0
-    if "--cfg" in words:
-        print(show("bench", [word for word in words if word != "--cfg"], BenchSettings))
+    if answered("bench", words, HELP, BenchSettings):
         return 0
     settings = compose("bench", words, BenchSettings)
     load = os.getloadavg()[0]

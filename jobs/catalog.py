@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from jobs import crawl as crawling
 from jobs import ledger
-from jobs.command import compose, misuse, show
+from jobs.command import answered, compose, misuse
 from jobs.display import print_table
 from jobs.fetching import fetching
 from jobs.settings import CatalogSettings
@@ -46,11 +46,7 @@ def catalog(models: Sequence[Model], warehouse: Path, *, keep: int = 3, config: 
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if "--help" in words:
-        print(HELP)
-        return 0
-    if "--cfg" in words:
-        print(show("catalog", [word for word in words if word != "--cfg"], CatalogSettings))
+    if answered("catalog", words, HELP, CatalogSettings):
         return 0
     settings = compose("catalog", words, CatalogSettings)
     warehouse = Path(settings.warehouse.dir)

@@ -50,9 +50,15 @@ def compose(verb: str, words: Sequence[str], schema: type[Settings]) -> Settings
     return typing.cast(Settings, settings)
 
 
-def show(verb: str, words: Sequence[str], schema: type[Any]) -> str:
-    """The composed configuration of a verb, as YAML."""
-    return OmegaConf.to_yaml(_config(verb, words, schema))
+def answered(verb: str, words: Sequence[str], about: str, schema: type[Any]) -> bool:
+    """Whether the words only ask about the verb: --help prints what it does, --cfg the values it would run with."""
+    if "--help" in words:
+        print(about)
+        return True
+    if "--cfg" in words:
+        print(OmegaConf.to_yaml(_config(verb, [word for word in words if word != "--cfg"], schema)))
+        return True
+    return False
 
 
 def named(group: str, name: str, words: Sequence[str] = ()) -> dict[str, Any]:

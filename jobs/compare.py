@@ -18,7 +18,7 @@ from analysis.profile import Profile
 from analysis.records import Value
 from analysis.spectrum import is_finite, spectrum
 from analysis.unfold import unfold
-from jobs.command import MisuseError, compose, misuse, show
+from jobs.command import MisuseError, answered, compose, misuse
 from jobs.profiles import load_profiles
 from jobs.settings import CompareSettings
 from jobs.sql import WRITERS
@@ -84,13 +84,9 @@ def _number(value: Value) -> float | None:
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if "--help" in words:
-        print(HELP)
-        return 0
     paths = [word for word in words if not word.startswith(("profiles=", "format=", "--"))]
     rest = [word for word in words if word not in paths]
-    if "--cfg" in rest:
-        print(show("compare", [word for word in rest if word != "--cfg"], CompareSettings))
+    if answered("compare", rest, HELP, CompareSettings):
         return 0
     settings = compose("compare", rest, CompareSettings)
     if len(paths) != 2:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from analysis.profile import Profile
 from analysis.unfold import unfold_rule
-from jobs.command import MisuseError, compose, show
+from jobs.command import MisuseError, answered, compose
 from jobs.display import print_table
 from jobs.plan import needed, spectra_cost
 from jobs.profiles import load_profiles
@@ -59,13 +59,9 @@ def describe(path: str | Path, profiles: Sequence[Profile]) -> tuple[pa.Table, p
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if "--help" in words:
-        print(HELP)
-        return 0
     paths = [word for word in words if not word.startswith(("profiles=", "--"))]
     rest = [word for word in words if word not in paths]
-    if "--cfg" in rest:
-        print(show("describe", [word for word in rest if word != "--cfg"], DescribeSettings))
+    if answered("describe", rest, HELP, DescribeSettings):
         return 0
     settings = compose("describe", rest, DescribeSettings)
     if len(paths) != 1:

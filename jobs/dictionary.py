@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from jobs.command import MisuseError, compose, misuse, show
+from jobs.command import MisuseError, answered, compose, misuse
 from jobs.settings import SqlSettings
 from jobs.sql import WRITERS
 from warehouse.dictionary import MACROS, TABLES
@@ -36,11 +36,7 @@ def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
     tables = [word for word in words if "=" not in word and not word.startswith("-")]
     rest = [word for word in words if word not in tables]
-    if "--help" in rest:
-        print(HELP)
-        return 0
-    if "--cfg" in rest:
-        print(show("sql", [word for word in rest if word != "--cfg"], SqlSettings))
+    if answered("sql", rest, HELP, SqlSettings):
         return 0
     settings = compose("sql", rest, SqlSettings)
     if settings.format not in WRITERS:

@@ -12,7 +12,7 @@ from pathlib import Path
 from analysis.profile import CODE_VERSION, Profile
 from jobs import ledger
 from jobs.analyse import Analysed, Shard, analyse
-from jobs.command import MisuseError, compose, misuse, show
+from jobs.command import MisuseError, answered, compose, misuse
 from jobs.executors import Cluster, Outcome, Task, open_executor
 from jobs.plan import REFIT_COST, Item, digest, needed
 from jobs.profiles import load_profiles
@@ -116,11 +116,7 @@ def refit(
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if "--help" in words:
-        print(HELP)
-        return 0
-    if "--cfg" in words:
-        print(show("refit", [word for word in words if word != "--cfg"], RefitSettings))
+    if answered("refit", words, HELP, RefitSettings):
         return 0
     settings = compose("refit", words, RefitSettings)
     warehouse = Path(settings.warehouse.dir)

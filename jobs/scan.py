@@ -14,7 +14,7 @@ from analysis.profile import Profile
 from jobs import crawl as crawling
 from jobs import ledger, published
 from jobs.campaign import Campaign, Counts
-from jobs.command import compose, misuse, show
+from jobs.command import answered, compose, misuse
 from jobs.executors import Cluster, open_executor
 from jobs.fetching import fetching
 from jobs.profiles import load_profiles
@@ -100,11 +100,7 @@ def scan(
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if "--help" in words:
-        print(HELP)
-        return 0
-    if "--cfg" in words:
-        print(show("scan", [word for word in words if word != "--cfg"], ScanSettings))
+    if answered("scan", words, HELP, ScanSettings):
         return 0
     settings = compose("scan", words, ScanSettings)
     warehouse, config = Path(settings.warehouse.dir), json.dumps(dataclasses.asdict(settings))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from jobs.command import MisuseError, compose, misuse, show
+from jobs.command import MisuseError, answered, compose, misuse
 from jobs.display import print_table
 from jobs.settings import SqlSettings
 from warehouse.query import query
@@ -33,11 +33,7 @@ def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
     texts = [word for word in words if not _is_setting(word)]
     rest = [word for word in words if _is_setting(word)]
-    if "--help" in rest:
-        print(HELP)
-        return 0
-    if "--cfg" in rest:
-        print(show("sql", [word for word in rest if word != "--cfg"], SqlSettings))
+    if answered("sql", rest, HELP, SqlSettings):
         return 0
     settings = compose("sql", rest, SqlSettings)
     if settings.format not in WRITERS:

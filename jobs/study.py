@@ -16,7 +16,7 @@ import pyarrow as pa
 from analysis.studies import collapse, contest, drift, flow, health, natcomm2021, simpson
 from analysis.studies.record import Designs, Findings
 from jobs import ledger, published, tables
-from jobs.command import MisuseError, compose, misuse, named, show
+from jobs.command import MisuseError, answered, compose, misuse, named
 from jobs.display import print_table
 from jobs.settings import StudyOptions, StudySettings
 from warehouse import build, parts
@@ -114,12 +114,7 @@ def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if "--help" in words:
-        print(HELP)
-        print(f"\nstudies: {', '.join(STUDIES)}")
-        return 0
-    if "--cfg" in words:
-        print(show("study", [word for word in words if word != "--cfg"], StudySettings))
+    if answered("study", words, f"{HELP}\n\nstudies: {', '.join(STUDIES)}", StudySettings):
         return 0
     settings = compose("study", words, StudySettings)
     warehouse, keep = Path(settings.warehouse.dir), settings.warehouse.keep
