@@ -80,6 +80,7 @@ class Campaign:
         self._filtered = set(self._known.filtered)
         self._owners: dict[str, list[tuple[str, str]]] = {}
         self._skips: dict[str, list[Skip]] = {}
+        self._lost: dict[str, tuple[str, str]] = {}
         self.counts = Counts(models=len(models))
         for part in self._known.broken:
             progress.say(f"damaged part moved aside, its content is computed again: {part}")
@@ -121,6 +122,8 @@ class Campaign:
             return [self._index_task(model)]
         self._count_skips(skips)
         if missing:
+            kept = parts.part_path(self._root, "skipped", self._index_key(model), model.model_id)
+            self._skips[model.model_id] = rows.kept_skips(pq.read_table(kept)) if kept.exists() else []
             return self._plan(model, rows.kept_layers(pq.read_table(part)))
         for content_hash in hashes:
             self._owners.setdefault(content_hash, []).append((model.model_id, ""))
@@ -176,7 +179,9 @@ class Campaign:
         for layer in layers:
             owners = self._owners.setdefault(layer.content_hash, [])
             owners.append((model.model_id, layer.tensor))
-            if len(owners) == 1 and self._missing(layer.content_hash):
+            if layer.content_hash in self._lost:
+                self._record(model.model_id, layer.tensor, *self._lost[layer.content_hash])
+            elif len(owners) == 1 and self._missing(layer.content_hash):
                 items.append(self._item(layer))
         small, large = fits(items, self._memory)
         for item in large:
@@ -226,10 +231,14 @@ class Campaign:
 
     def _skip(self, content_hash: str, reason: str, detail: str) -> None:
         """Record that a tensor was not analysed, in every model that holds it."""
+        self._lost[content_hash] = (reason, detail)
         for model_id, tensor in self._owners[content_hash]:
-            self._skips[model_id].append(Skip(tensor, reason, detail, failed=True))
-            self._keep_skips(self._models[model_id])
-            self.counts.failed += 1
+            self._record(model_id, tensor, reason, detail)
+
+    def _record(self, model_id: str, tensor: str, reason: str, detail: str) -> None:
+        self._skips[model_id].append(Skip(tensor, reason, detail, failed=True))
+        self._keep_skips(self._models[model_id])
+        self.counts.failed += 1
 
     def _fail(self, model: Model, tensor: str | None, outcome: Outcome) -> None:
         reason, detail = _trouble(outcome)

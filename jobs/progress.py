@@ -76,7 +76,7 @@ class ProgressLine:
         share = self._done / self._total if self._total > 0 else 1.0
         words = [f"{share:4.0%} of {self._total:.1f} s of work", f"{self._tasks} tasks", f"{rate:.1f} s/s"]
         if share > TELLING:
-            words.append(f"{(self._total - self._done) / rate:.0f} s left")
+            words.append(f"{max(0.0, self._total - self._done) / rate:.0f} s left")
         if self._failures:
             words.append(f"{self._failures} failed")
         return ", ".join(words)

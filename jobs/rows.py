@@ -128,6 +128,12 @@ def skipped(model: Model, skips: Iterable[Skip]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["skipped"])
 
 
+def kept_skips(table: pa.Table) -> list[Skip]:
+    """Skips of a kept index."""
+    names = ("tensor", "reason", "detail", "failed")
+    return [Skip(*row) for row in zip(*(table[name].to_pylist() for name in names), strict=True)]
+
+
 def results(
     spectra: Sequence[tuple[str, str, Spectrum]], metrics: Sequence[tuple[str, Profile, LayerAnalysis]]
 ) -> dict[str, pa.Table]:
