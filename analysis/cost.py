@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.kernels import KERNELS, kernel
-from analysis.kernels.cast import BLOCK_BYTES, block_rows
-from analysis.kernels.svd import rows_at_once
-from analysis.spectrum import SVD_M
+from zoospectra.analysis.kernels import KERNELS, kernel
+from zoospectra.analysis.kernels.cast import BLOCK_BYTES, block_rows
+from zoospectra.analysis.kernels.svd import rows_at_once
+from zoospectra.analysis.spectrum import SVD_M
 
 # Gflop/s of float64 work on one core by M, measured with spectrum() on a 2-core EPYC (AVX-512): small matrices are
 # bound by calls and memory, the tridiagonalisation of large ones by memory.

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.unfold.shape import AnyArray
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.unfold.shape import AnyArray
 
 
 def difference(array: AnyArray, base: AnyArray) -> FloatArray:

@@ -13,10 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.methods import method
-from analysis.powerlaw import fit_powerlaw
-from analysis.profile import Profile
-from analysis.records import Column, Esd, Fit, FloatArray, Spectrum, Status, Value
+from zoospectra.analysis.methods import method
+from zoospectra.analysis.powerlaw import fit_powerlaw
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Spectrum, Status, Value
 
 Row = Mapping[str, Value]
 

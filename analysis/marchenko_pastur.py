@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.optimize import brentq
 
-from analysis.records import FloatArray
-from analysis.tracy_widom import upper_edge
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tracy_widom import upper_edge
 
 TAIL = 0.01
 """Default chance that pure noise shows one spike or more, over all slices of a layer; see `fit_bulk`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.metrics import (
+from zoospectra.analysis.metrics import (
     alpha_norms,
     bootstrap,
     e_tpl,
@@ -19,7 +19,7 @@ from analysis.metrics import (
     second_opinion,
     tails,
 )
-from analysis.records import Method
+from zoospectra.analysis.records import Method
 
 METHODS: dict[str, Method] = {
     "norms": norms.METHOD,

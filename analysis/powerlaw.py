@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.records import Fit, FloatArray, Status
-from analysis.search import Candidates, IntArray, distance, nearest
+from zoospectra.analysis.records import Fit, FloatArray, Status
+from zoospectra.analysis.search import Candidates, IntArray, distance, nearest
 
 # WeightWatcher 0.7.7: data below this size has a rule of its own, which wants tails of at least SMALL_TAIL values
 # whose S exceeds SMALL_SUM.

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
-from analysis.methods import method
-from analysis.powerlaw import check_options
-from analysis.unfold import SHUFFLED, unfold_rule
+from zoospectra.analysis.methods import method
+from zoospectra.analysis.powerlaw import check_options
+from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
 
 # Part of every result's identity; raise it when a change of code changes a number beyond rounding.
 CODE_VERSION = "1"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.records import FloatArray
+from zoospectra.analysis.records import FloatArray
 
 IntArray = NDArray[np.int64]
 

@@ -15,12 +15,12 @@ from enum import StrEnum
 import numpy as np
 from scipy import stats
 
-from analysis.records import FloatArray
-from analysis.regression import Regression, regression
-from analysis.statistics.bootstrap import positive_share, replicates
-from analysis.statistics.multiple import benjamini_hochberg
-from analysis.statistics.sample import Sample, degenerate, sample
-from analysis.statistics.within import Within, of_sample
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.regression import Regression, regression
+from zoospectra.analysis.statistics.bootstrap import positive_share, replicates
+from zoospectra.analysis.statistics.multiple import benjamini_hochberg
+from zoospectra.analysis.statistics.sample import Sample, degenerate, sample
+from zoospectra.analysis.statistics.within import Within, of_sample
 
 LEVEL = 0.02
 """Chance, two-sided, of calling a trend that is not there; divided by the number of groups for each of them. The

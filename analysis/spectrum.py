@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.kernels import KERNELS, cuda, kernel, svd
-from analysis.kernels.cast import AnyArray, chunk_size
-from analysis.records import FloatArray, Spectrum
+from zoospectra.analysis.kernels import KERNELS, cuda, kernel, svd
+from zoospectra.analysis.kernels.cast import AnyArray, chunk_size
+from zoospectra.analysis.records import FloatArray, Spectrum
 
 # A Gram matrix knows its smallest eigenvalue to about eps * lam_max: at this ratio the smallest singular value is still
 # good to 1e-7 (measured on square Gaussian matrices), below it singular values are computed.

@@ -8,9 +8,8 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from jobs.command import MisuseError
+from zoospectra.jobs.words.command import MisuseError
 
 VERBS = {
     "scan": "crawl a zoo, analyse what is new, load the warehouse, summarise",
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_usage())
         return 0
     if words[0] == "--version":
-        from jobs.provenance import versions
+        from zoospectra.jobs.records.provenance import versions
 
         print(f"zoospectra {versions()['zoospectra']}")
         return 0
@@ -40,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise MisuseError(f"unknown verb {verb!r}: expected one of {', '.join(VERBS)}")
-        return int(importlib.import_module(f"jobs.{verb}").command(rest))
+        return int(importlib.import_module(f"zoospectra.jobs.verbs.{verb}").command(rest))
     except MisuseError as error:
         print(f"zoospectra {verb}: {error}", file=sys.stderr)
         return 2
@@ -55,11 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def run_verb(verb: str) -> NoReturn:
-    """Entry of `python -m jobs.VERB`."""
-    sys.exit(main([verb, *sys.argv[1:]]))
-
-
 def _usage() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
@@ -68,7 +62,3 @@ def _usage() -> str:
         f"usage: zoospectra VERB [key=value ...]\n\n{verbs}\n\n"
         "zoospectra VERB --cfg prints the values a verb would run with; zoospectra VERB --help what they mean."
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

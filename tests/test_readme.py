@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import methods
-from analysis.layer import analyse_layer
-from analysis.profile import Profile
-from analysis.records import Spectrum
-from jobs.main import main
 from tests.jobs.zoos import make_zoo
 from tests.loopback import Loopback, Repo
 from tests.zoo.fetch.models import gpt2, safetensors
+from zoospectra.analysis import methods
+from zoospectra.analysis.layer import analyse_layer
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.records import Spectrum
+from zoospectra.jobs.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

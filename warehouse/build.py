@@ -23,11 +23,11 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from warehouse.connect import connect, generations, literal, newest
-from warehouse.dictionary import Words, describe, extra_columns
-from warehouse.intact import reading
-from warehouse.parts import list_parts, sweep, sync_folder
-from warehouse.schema import PARTS, WRITTEN
+from zoospectra.warehouse.connect import connect, generations, literal, newest
+from zoospectra.warehouse.dictionary import Words, describe, extra_columns
+from zoospectra.warehouse.intact import reading
+from zoospectra.warehouse.parts import list_parts, sweep, sync_folder
+from zoospectra.warehouse.schema import PARTS, WRITTEN
 
 # In the order in which they need each other.
 TABLES = (
@@ -271,7 +271,7 @@ def _averages(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 def _verify(file: Path) -> dict[str, int]:
     """Reopen the closed file as a reader would and run every check; returns the rows of every table."""
     with connect(file, read_only=True) as connection:
-        folder = resources.files("warehouse") / "sql" / "checks"
+        folder = resources.files("zoospectra.warehouse") / "sql" / "checks"
         queries = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")}
         for name, sql in sorted({**queries, **_finite(connection)}.items()):
             if wrong := connection.execute(f"SELECT * FROM ({sql}\n) LIMIT 3").fetchall():
@@ -309,7 +309,7 @@ def _publish(directory: Path, unfinished: Path, number: int) -> Path:
 
 
 def _sql(folder: str, name: str) -> str:
-    return (resources.files("warehouse") / "sql" / folder / f"{name}.sql").read_text()
+    return (resources.files("zoospectra.warehouse") / "sql" / folder / f"{name}.sql").read_text()
 
 
 def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from warehouse.connect import connect, newest
-from warehouse.schema import PARTS, WRITTEN, unit_and_comment
+from zoospectra.warehouse.connect import connect, newest
+from zoospectra.warehouse.schema import PARTS, WRITTEN, unit_and_comment
 
 Words = tuple[str, str]  # unit, comment
 

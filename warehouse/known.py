@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse.connect import connect
-from warehouse.intact import reading
-from warehouse.parts import list_parts
-from warehouse.schema import PARTS
+from zoospectra.warehouse.connect import connect
+from zoospectra.warehouse.intact import reading
+from zoospectra.warehouse.parts import list_parts
+from zoospectra.warehouse.schema import PARTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
+from zoospectra.warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
 
 PER_MODEL = frozenset({"layers", "skipped", "spectra", "layer_metrics", "slice_metrics"})
 FOLDERS = {

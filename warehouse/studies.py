@@ -14,12 +14,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from warehouse.query import one_line, open_newest
+from zoospectra.warehouse.query import one_line, open_newest
 
 
 def design_names(study: str) -> tuple[str, ...]:
     """Names of a study's SELECTs, sorted; () for a study without any."""
-    folder = resources.files("warehouse") / "sql" / "studies" / study
+    folder = resources.files("zoospectra.warehouse") / "sql" / "studies" / study
     if not folder.is_dir():
         return ()
     return tuple(sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql")))
@@ -39,7 +39,7 @@ def designs(
     with open_newest(directory) as connection:
         folders = dict.fromkeys(shared, "any") | dict.fromkeys(design_names(study), study)
         for name, folder in folders.items():
-            text = (resources.files("warehouse") / "sql" / "studies" / folder / f"{name}.sql").read_text()
+            text = (resources.files("zoospectra.warehouse") / "sql" / "studies" / folder / f"{name}.sql").read_text()
             params = {key: value for key, value in (values or {}).items() if f"${key}" in text}
             try:
                 found[name] = connection.sql(text, params=params or None).to_arrow_table()

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analysis.kernels import mkl, openblas, stacked
-from analysis.kernels.cast import AnyArray
-from analysis.records import FloatArray
+from zoospectra.analysis.kernels import mkl, openblas, stacked
+from zoospectra.analysis.kernels.cast import AnyArray
+from zoospectra.analysis.records import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.kernels.cast import AnyArray, block_rows
-from analysis.records import FloatArray
+from zoospectra.analysis.kernels.cast import AnyArray, block_rows
+from zoospectra.analysis.records import FloatArray
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
-from analysis.kernels.cast import AnyArray, block_rows, scaled
-from analysis.records import FloatArray
+from zoospectra.analysis.kernels.cast import AnyArray, block_rows, scaled
+from zoospectra.analysis.records import FloatArray
 
 
 def gram(W: AnyArray, exponent: int, width: int | None = None) -> FloatArray:

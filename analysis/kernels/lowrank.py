@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.kernels.cast import AnyArray
-from analysis.records import Spectrum
+from zoospectra.analysis.kernels.cast import AnyArray
+from zoospectra.analysis.records import Spectrum
 
 
 def product_spectrum(up: AnyArray, down: AnyArray) -> Spectrum:

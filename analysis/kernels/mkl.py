@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.kernels.cast import AnyArray
-from analysis.kernels.gram import gram
-from analysis.records import FloatArray
+from zoospectra.analysis.kernels.cast import AnyArray
+from zoospectra.analysis.kernels.gram import gram
+from zoospectra.analysis.records import FloatArray
 
 # Columns start on 64 bytes. Otherwise MKL with two threads gives other last bits on every call (seen at 1537, 2305
 # and 3073, never at multiples of 4).

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import lapack
 
-from analysis.kernels.cast import AnyArray
-from analysis.kernels.gram import gram
-from analysis.records import FloatArray
+from zoospectra.analysis.kernels.cast import AnyArray
+from zoospectra.analysis.kernels.gram import gram
+from zoospectra.analysis.records import FloatArray
 
 
 def evals(slices: AnyArray, exponent: int) -> FloatArray:

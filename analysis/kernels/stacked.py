@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.kernels.cast import AnyArray, scaled
-from analysis.records import FloatArray
+from zoospectra.analysis.kernels.cast import AnyArray, scaled
+from zoospectra.analysis.records import FloatArray
 
 
 def evals(slices: AnyArray, exponent: int) -> FloatArray:

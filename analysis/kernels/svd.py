@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import get_lapack_funcs, svdvals
 
-from analysis.kernels.cast import BLOCK_BYTES, AnyArray, chunk_size, scaled, shrink
-from analysis.records import FloatArray
+from zoospectra.analysis.kernels.cast import BLOCK_BYTES, AnyArray, chunk_size, scaled, shrink
+from zoospectra.analysis.records import FloatArray
 
 # Up to here one stacked call of numpy, above one in-place call a slice: a call costs as much as a 32 x 32 matrix.
 STACKED_M = 256

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
 COLUMNS = (
     Column("alpha_weighted", "double", "log10", "alpha * log10 of the largest eigenvalue (alpha hat)"),

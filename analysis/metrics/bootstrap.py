@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.metrics.options import THRESHOLD, fitted_values, merged
-from analysis.records import Column, Esd, Fit, Method, Value
-from analysis.uncertainty.interval import LEVEL, known, searched
+from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.uncertainty.interval import LEVEL, known, searched
 
 DEFAULTS = {**THRESHOLD, "replicates": 1000, "level": LEVEL}
 FIXED = "if the law held from the fit's xmin on and xmin were known"

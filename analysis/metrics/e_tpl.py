@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.metrics.options import THRESHOLD, fitted_values, merged
-from analysis.metrics.peak import peak
-from analysis.records import Column, Esd, Fit, Method, Value
-from analysis.tails import truncated
+from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
+from zoospectra.analysis.metrics.peak import peak
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.tails import truncated
 
 COLUMNS = (
     Column("E_TPL_alpha", "double", "1", "exponent of lam^-alpha exp(-Lambda lam) fitted from the ESD's peak on, >= 1"),

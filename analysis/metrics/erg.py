@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
 COLUMNS = (
     Column("k_ERG", "bigint", "count", "smallest k whose k largest mu = lam K / sum lam have sum ln mu < 0"),

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.options import THRESHOLD, fitted_values, merged
-from analysis.metrics.peak import peak
-from analysis.powerlaw import fit_powerlaw
-from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
-from analysis.uncertainty.batch import distances, slopes
+from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
+from zoospectra.analysis.metrics.peak import peak
+from zoospectra.analysis.powerlaw import fit_powerlaw
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.uncertainty.batch import distances, slopes
 
 BELOW, ABOVE = 0.95, 1.5
 """Range of starts around the peak, as shares of it."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.metrics.options import THRESHOLD, fitted_values, merged
-from analysis.records import Column, Esd, Fit, Method, Value
-from analysis.uncertainty.goodness import goodness
+from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.uncertainty.goodness import goodness
 
 DEFAULTS = {**THRESHOLD, "replicates": 1000, "min_tail": 2}
 

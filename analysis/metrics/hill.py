@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
 FRACTIONS = {"alpha_hill_half": 0.5, "alpha_hill_quarter": 0.25, "alpha_hill_5pct": 0.05}
 

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.marchenko_pastur import TAIL, fit_bulk, sigma2_of_entries
-from analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.marchenko_pastur import TAIL, fit_bulk, sigma2_of_entries
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
 
 COLUMNS = (
     Column("sigma_entries", "double", "weight", "sqrt(sum lam / (N K)): root mean square entry of the scaled matrices"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
 # Relative rounding of float64, numpy's unit of rank tolerances.
 EPS = float(np.finfo(np.float64).eps)

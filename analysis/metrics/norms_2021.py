@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
 
 COLUMNS = (
     Column("norm", "double", "1", "Frobenius norm of W, sqrt(sum lam)"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.records import Esd, FloatArray
+from zoospectra.analysis.records import Esd, FloatArray
 
 THRESHOLD = {"threshold": 1e-5, "threshold_relative": False}
 """As the weightwatcher profile: eigenvalues above 1e-5, absolute."""

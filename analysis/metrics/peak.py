@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.records import FloatArray
+from zoospectra.analysis.records import FloatArray
 
 BINS = 100
 """Bins of log10 lam, WeightWatcher's number."""

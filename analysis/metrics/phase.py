@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.marchenko_pastur import TAIL, Bulk, fit_bulk
-from analysis.records import Column, Esd, Fit, Method, Status, Value
+from zoospectra.analysis.marchenko_pastur import TAIL, Bulk, fit_bulk
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Status, Value
 
 RANDOM_LIKE = "random-like"
 BLEEDING_OUT = "bleeding-out"

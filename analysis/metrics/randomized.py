@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.marchenko_pastur import TAIL, Bulk, fit_bulk, sigma2_of_entries
-from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.marchenko_pastur import TAIL, Bulk, fit_bulk, sigma2_of_entries
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
 COLUMNS = (
     Column("rand_replicas", "bigint", "count", "shuffled copies R that the columns below average over"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.metrics.options import THRESHOLD, fitted_values, merged
-from analysis.records import Column, Esd, Fit, Method, Value
-from analysis.uncertainty.robust import MIN_TAIL, robust
+from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.uncertainty.robust import MIN_TAIL, robust
 
 DEFAULTS = {**THRESHOLD, "min_tail": MIN_TAIL}
 WEIGHT = "weights exp(-(D - D_best) sqrt(n_best) / 0.26)"

@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.metrics.options import THRESHOLD, fitted_values, merged
-from analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
 COLUMNS = (
     Column("powerlaw_alpha", "double", "1", "alpha by powerlaw.Fit, xmin searched, no xmax"),

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.metrics.options import merged
-from analysis.records import Column, Esd, Fit, Method, Value
-from analysis.tails.compare import contest
+from zoospectra.analysis.metrics.options import merged
+from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.tails.compare import contest
 
 SHORT = {
     "truncated_power_law": "tpl",

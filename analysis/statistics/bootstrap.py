@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.regression import regression
-from analysis.statistics.sample import Sample, degenerate, sample
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.regression import regression
+from zoospectra.analysis.statistics.sample import Sample, degenerate, sample
 
 LEAST = 1e-12
 """Share of x's variance below which a resampled x counts as constant."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.sample import degenerate, sample
+from zoospectra.analysis.statistics.sample import degenerate, sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from importlib import import_module
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.statistics.sample import degenerate, sample
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.statistics.sample import degenerate, sample
 
 
 @dataclass(frozen=True, slots=True)

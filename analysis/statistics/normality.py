@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from analysis.statistics.sample import degenerate, sample
+from zoospectra.analysis.statistics.sample import degenerate, sample
 
 MOST = 5000
 """Points above which the approximation of the p-value is not accurate (Royston 1995)."""

@@ -9,9 +9,9 @@ from math import factorial, prod
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.statistics.sample import sample
-from analysis.statistics.within import centred, of_sample
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.statistics.sample import sample
+from zoospectra.analysis.statistics.within import centred, of_sample
 
 TIES = 1e-12
 """Shuffles this close to the observed trend, relative to the largest possible one, count as doing as well."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.records import FloatArray
-from analysis.regression import CONSTANT
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.regression import CONSTANT
 
 FEW = "fewer than {least} points"
 X_CONSTANT, Y_CONSTANT = "x is constant", "y is constant"

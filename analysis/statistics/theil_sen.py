@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from analysis.statistics.sample import X_CONSTANT, is_constant, sample
+from zoospectra.analysis.statistics.sample import X_CONSTANT, is_constant, sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from analysis.records import FloatArray
-from analysis.statistics.sample import Sample, is_constant, sample
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.statistics.sample import Sample, is_constant, sample
 
 
 @dataclass(frozen=True, slots=True)

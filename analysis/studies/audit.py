@@ -10,9 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from analysis.studies.lines import line
-from analysis.studies.record import Cell, Row
-from analysis.studies.supplement import METRICS, Series, is_normalised
+from zoospectra.analysis.studies.lines import line
+from zoospectra.analysis.studies.record import Cell, Row
+from zoospectra.analysis.studies.supplement import METRICS, Series, is_normalised
 
 CLASSES = 1000
 """Classes of ImageNet-1K: one side of the last dense layer; the other is the architecture's."""

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
 
 METRICS = ("log_norm", "log_spectral_norm", "alpha")
 MAD_TO_SIGMA = 1.4826

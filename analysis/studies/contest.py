@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analysis.statistics.mutual_information import contest_score
-from analysis.studies.lines import Point, cells, line
-from analysis.studies.population import Population, columns, groupings, metrics, populations
-from analysis.studies.record import Cell, Designs, Findings, Options
+from zoospectra.analysis.statistics.mutual_information import contest_score
+from zoospectra.analysis.studies.lines import Point, cells, line
+from zoospectra.analysis.studies.population import Population, columns, groupings, metrics, populations
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options
 
 LABELS = {
     "alpha": "Alpha",

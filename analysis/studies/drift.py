@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
-from analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
 
 METRICS = ("alpha", "alpha_weighted", "log_norm", "log_spectral_norm", "log_alpha_norm")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from analysis.studies.lines import Point, cells, line
-from analysis.studies.record import Cell, Designs, Findings, Options, Row, number
-from analysis.studies.target import choose
+from zoospectra.analysis.studies.lines import Point, cells, line
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.target import choose
 
 COLUMNS = ("slope", "dispersion", "median", "mad", "roughness", "outliers", "largest")
 """What the design table measures."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from analysis.studies.collapse import robust_z
-from analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.collapse import robust_z
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.studies.record import Cell, Row, number
+from zoospectra.analysis.studies.record import Cell, Row, number
 
 NAMES = {"gpt2 small": "GPT2-small", "gpt2 medium": "GPT2-medium", "gpt2 large": "GPT2-large", "gpt2 xl": "GPT2-xl"}
 METRICS = ("log_norm", "log_spectral_norm", "alpha_weighted", "log_alpha_norm")

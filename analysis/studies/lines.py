@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.regression import Regression, regression
-from analysis.studies.record import Cell
+from zoospectra.analysis.regression import Regression, regression
+from zoospectra.analysis.studies.record import Cell
 
 SMALLEST = 4
 """Models a group needs at least, as in the papers' tables."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from analysis.studies import audit, language, supplement
-from analysis.studies.lines import Point, cells, grouped, line
-from analysis.studies.record import Cell, Designs, Findings, Options, Row, number
-from analysis.studies.target import choose
-from analysis.studies.verdict import judge, printed_cells
+from zoospectra.analysis.studies import audit, language, supplement
+from zoospectra.analysis.studies.lines import Point, cells, grouped, line
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.target import choose
+from zoospectra.analysis.studies.verdict import judge, printed_cells
 
 PROFILE = "published/weightwatcher-0.2"
 METRICS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.studies.record import Designs, Options, Row, number
-from analysis.studies.target import Target, choose
+from zoospectra.analysis.studies.record import Designs, Options, Row, number
+from zoospectra.analysis.studies.target import Target, choose
 
 METRICS = ("alpha", "D", "log_spectral_norm", "log_norm", "alpha_weighted", "log_alpha_norm")
 """Averages that studies regress on, unless the options name others."""

@@ -11,17 +11,17 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
-from analysis.simpson import Candidate, Verdict, scale_and_shape, search
-from analysis.statistics.bootstrap import slope_interval
-from analysis.statistics.influence import influence
-from analysis.statistics.mixed import mixed
-from analysis.statistics.multiple import benjamini_hochberg
-from analysis.statistics.normality import residual_normality
-from analysis.statistics.permutation import chance
-from analysis.statistics.theil_sen import theil_sen
-from analysis.studies.lines import STATISTICS, Point, line
-from analysis.studies.population import Population, columns, groupings, metrics, populations
-from analysis.studies.record import Cell, Designs, Findings, Options
+from zoospectra.analysis.simpson import Candidate, Verdict, scale_and_shape, search
+from zoospectra.analysis.statistics.bootstrap import slope_interval
+from zoospectra.analysis.statistics.influence import influence
+from zoospectra.analysis.statistics.mixed import mixed
+from zoospectra.analysis.statistics.multiple import benjamini_hochberg
+from zoospectra.analysis.statistics.normality import residual_normality
+from zoospectra.analysis.statistics.permutation import chance
+from zoospectra.analysis.statistics.theil_sen import theil_sen
+from zoospectra.analysis.studies.lines import STATISTICS, Point, line
+from zoospectra.analysis.studies.population import Population, columns, groupings, metrics, populations
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options
 
 SHOWN = 6
 """Pairs whose groups are shown."""

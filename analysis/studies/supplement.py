@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.regression import Regression
-from analysis.studies.lines import Point, line
-from analysis.studies.record import Cell, Row, number
+from zoospectra.analysis.regression import Regression
+from zoospectra.analysis.studies.lines import Point, line
+from zoospectra.analysis.studies.record import Cell, Row, number
 
 PREFIX = "osmr/"
 METRICS = {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.studies.record import Row
+from zoospectra.analysis.studies.record import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis.studies.record import Cell
+from zoospectra.analysis.studies.record import Cell
 
 ROUNDING = 1e-9
 """A value that lies on the very edge of the printed digit may be rounded either way."""

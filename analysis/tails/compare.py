@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
-from analysis.records import FloatArray
-from analysis.tails import exponential, lognormal, power_law, stretched, truncated
-from analysis.tails.tail import TailFit
-from analysis.tails.vuong import Comparison, ratio
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails import exponential, lognormal, power_law, stretched, truncated
+from zoospectra.analysis.tails.tail import TailFit
+from zoospectra.analysis.tails.vuong import Comparison, ratio
 
 ALTERNATIVES: dict[str, ModuleType] = {
     truncated.LAW: truncated,

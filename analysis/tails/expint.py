@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.records import FloatArray
+from zoospectra.analysis.records import FloatArray
 
 DROP = 40.0
 """The integrand is cut where it is below e^-40 = 4e-18 of its peak."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from analysis.records import FloatArray
-from analysis.tails.tail import TailFit, log_excess
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails.tail import TailFit, log_excess
 
 LAW = "exponential"
 

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import erfcx, log_ndtr
 
-from analysis.records import FloatArray
-from analysis.tails.tail import TailFit, at_limit, degenerate, log_excess, power_density
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails.tail import TailFit, at_limit, degenerate, log_excess, power_density
 
 LAW = "lognormal"
 DEEP = -5.0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.tails.tail import TailFit, log_excess, power_density
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails.tail import TailFit, log_excess, power_density
 
 LAW = "power_law"
 

@@ -13,8 +13,8 @@ import math
 import numpy as np
 from scipy.optimize import brentq
 
-from analysis.records import FloatArray
-from analysis.tails.tail import TailFit, at_limit, degenerate, log_excess, power_density
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails.tail import TailFit, at_limit, degenerate, log_excess, power_density
 
 LAW = "stretched_exponential"
 STEEP = 500.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.records import FloatArray
+from zoospectra.analysis.records import FloatArray
 
 MIN_TAIL = 3
 """Fewer values than this cannot tell a law of two parameters from any other."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.tails.expint import Moments, log_expint, moments
-from analysis.tails.tail import TailFit, at_limit, log_excess, power_density
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails.expint import Moments, log_expint, moments
+from zoospectra.analysis.tails.tail import TailFit, at_limit, log_excess, power_density
 
 LAW = "truncated_power_law"
 ALPHA_MIN = 1.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scipy.special import erfc, gammaincc
 
-from analysis.records import FloatArray
+from zoospectra.analysis.records import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.records import FloatArray
+from zoospectra.analysis.records import FloatArray
 
 IntArray = NDArray[np.int64]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.tails.tail import log_excess
-from analysis.uncertainty.batch import search
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails.tail import log_excess
+from zoospectra.analysis.uncertainty.batch import search
 
 STREAM = 1
 """Second word of the seed, so that goodness and intervals of one layer do not share their random numbers."""

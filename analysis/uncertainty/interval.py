@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincinv
 
-from analysis.records import FloatArray
-from analysis.tails.tail import log_excess
-from analysis.uncertainty.batch import search
-from analysis.uncertainty.goodness import BLOCK, log_values
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails.tail import log_excess
+from zoospectra.analysis.uncertainty.batch import search
+from zoospectra.analysis.uncertainty.goodness import BLOCK, log_values
 
 STREAM = 2
 """Second word of the seed; see analysis.uncertainty.goodness."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.records import FloatArray
-from analysis.uncertainty.batch import FLAT, IntArray, distances, lower_bounds, search, slopes
-from analysis.uncertainty.goodness import log_values
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.uncertainty.batch import FLAT, IntArray, distances, lower_bounds, search, slopes
+from zoospectra.analysis.uncertainty.goodness import log_values
 
 NOISE = math.sqrt(math.pi**2 / 12.0 - math.pi / 2.0 * math.log(2.0) ** 2)
 """Standard deviation of Kolmogorov's distribution, 0.2603: sd of sqrt(n) D for a law that is right."""

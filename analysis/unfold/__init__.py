@@ -10,9 +10,9 @@ import ast
 import re
 from collections.abc import Callable
 
-from analysis.unfold import farms, fft, slices, stacked
-from analysis.unfold.shape import AnyArray, MatrixShape, Unfold
-from analysis.unfold.shuffled import shuffle
+from zoospectra.analysis.unfold import farms, fft, slices, stacked
+from zoospectra.analysis.unfold.shape import AnyArray, MatrixShape, Unfold
+from zoospectra.analysis.unfold.shuffled import shuffle
 
 RULES: dict[str, Unfold] = {
     "slices": slices.RULE,

@@ -20,8 +20,8 @@ from functools import partial
 
 import numpy as np
 
-from analysis.unfold import slices
-from analysis.unfold.shape import AnyArray, MatrixShape, Unfold
+from zoospectra.analysis.unfold import slices
+from zoospectra.analysis.unfold.shape import AnyArray, MatrixShape, Unfold
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from functools import partial
 
 import numpy as np
 
-from analysis.unfold import slices
-from analysis.unfold.shape import AnyArray, MatrixShape, Unfold
+from zoospectra.analysis.unfold import slices
+from zoospectra.analysis.unfold.shape import AnyArray, MatrixShape, Unfold
 
 GRID = 32
 """Default side of the feature map: CIFAR's images, and the default of WeightWatcher's conv2d_fft."""

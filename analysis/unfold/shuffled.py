@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.unfold import slices
-from analysis.unfold.shape import AnyArray
+from zoospectra.analysis.unfold import slices
+from zoospectra.analysis.unfold.shape import AnyArray
 
 SCOPES = ("slice", "layer")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import prod
 
-from analysis.unfold.shape import AnyArray, MatrixShape, Unfold
+from zoospectra.analysis.unfold.shape import AnyArray, MatrixShape, Unfold
 
 
 def shape_of(shape: tuple[int, ...], layer_type: str) -> MatrixShape:

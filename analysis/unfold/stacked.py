@@ -6,8 +6,8 @@ Dense layers are one matrix as always. WeightWatcher's own 'stacked' option is a
 
 from __future__ import annotations
 
-from analysis.unfold import slices
-from analysis.unfold.shape import AnyArray, MatrixShape, Unfold
+from zoospectra.analysis.unfold import slices
+from zoospectra.analysis.unfold.shape import AnyArray, MatrixShape, Unfold
 
 
 def shape_of(shape: tuple[int, ...], layer_type: str) -> MatrixShape:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.powerlaw import fit_powerlaw
-from analysis.records import FloatArray
-from analysis.tails import truncated
-from analysis.uncertainty.goodness import goodness
-from jobs.benches.pair import Contender, Row, compare
-from jobs.benches.peers import installed, peer, quiet
-from jobs.executors.call import set_threads
+from zoospectra.analysis.powerlaw import fit_powerlaw
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.tails import truncated
+from zoospectra.analysis.uncertainty.goodness import goodness
+from zoospectra.jobs.benches.pair import Contender, Row, compare
+from zoospectra.jobs.benches.peers import installed, peer, quiet
+from zoospectra.jobs.work.executors.call import set_threads
 
 REPLICATES = 1000
 """Replicates of a goodness-of-fit p-value: an error of at most 0.016."""

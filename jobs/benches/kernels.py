@@ -7,12 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from analysis.kernels import KERNELS, kernel, svd
-from analysis.kernels.cast import AnyArray
-from analysis.kernels.gram import gram
-from analysis.spectrum import SVD_M
-from jobs.benches.pair import Contender, Row, compare
-from jobs.executors.call import set_threads
+from zoospectra.analysis.kernels import KERNELS, kernel, svd
+from zoospectra.analysis.kernels.cast import AnyArray
+from zoospectra.analysis.kernels.gram import gram
+from zoospectra.analysis.spectrum import SVD_M
+from zoospectra.jobs.benches.pair import Contender, Row, compare
+from zoospectra.jobs.work.executors.call import set_threads
 
 # Matrices of one stack are as many as fill this many values, so that small sizes take a time that can be measured.
 VALUES = 1 << 20

@@ -19,17 +19,17 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.numpy import save_file
 
-from analysis.profile import Profile
-from jobs.benches.pair import Contender, Row, compare
-from jobs.benches.peers import installed, peer, quiet
-from jobs.benches.pool import analyse_files
-from jobs.campaign import Campaign
-from jobs.executors import Cluster, Executor, open_executor
-from jobs.executors.call import set_threads
-from jobs.progress import ProgressLine
-from jobs.schedule import run
-from zoo.model import Model
-from zoo.sources.local import crawl
+from zoospectra.analysis.profile import Profile
+from zoospectra.jobs.benches.pair import Contender, Row, compare
+from zoospectra.jobs.benches.peers import installed, peer, quiet
+from zoospectra.jobs.benches.pool import analyse_files
+from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.work.campaign import Campaign
+from zoospectra.jobs.work.executors import Cluster, Executor, open_executor
+from zoospectra.jobs.work.executors.call import set_threads
+from zoospectra.jobs.work.schedule import run
+from zoospectra.zoo.model import Model
+from zoospectra.zoo.sources.local import crawl
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -1,6 +1,6 @@
 """Files of weights to metrics and nothing else: what WeightWatcher's analyze() does, on any executor.
 
-No hashing, no parts on disk: `jobs.scan` adds those. Some small files are one task; the layers of a large one are
+No hashing, no parts on disk: `jobs.verbs.scan` adds those. Some small files are one task; the layers of a large one are
 tasks of their own, each with the threads that its size takes.
 """
 
@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.cost import cost
-from analysis.layer import analyse_layer
-from analysis.profile import Profile
-from analysis.spectrum import spectrum
-from analysis.unfold import unfold_rule
-from jobs.executors import Executor, Outcome, Task
-from jobs.schedule import run
-from zoo.dtype import itemsize
-from zoo.formats import open_checkpoint
-from zoo.layers import layers
-from zoo.weights import read_layer
+from zoospectra.analysis.cost import cost
+from zoospectra.analysis.layer import analyse_layer
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.spectrum import spectrum
+from zoospectra.analysis.unfold import unfold_rule
+from zoospectra.jobs.work.executors import Executor, Outcome, Task
+from zoospectra.jobs.work.schedule import run
+from zoospectra.zoo.checkpoint.dtype import itemsize
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.values import read_layer
 
 TASK_BYTES = 4 << 20
 """Bytes of small files that make one task: about 0.1 s of work, against which a task's 2 ms count little."""

@@ -6,8 +6,8 @@ import os
 import platform
 from collections.abc import Sequence
 
-from jobs.benches.pair import Row
-from jobs.provenance import git_commit, versions
+from zoospectra.jobs.benches.pair import Row
+from zoospectra.jobs.records.provenance import git_commit, versions
 
 PACKAGES = ("zoospectra", "python", "numpy", "scipy", "torch")
 HEAD = ("suite", "case", "contender", "seconds", "times the first (least - most)", "difference", "rounds")

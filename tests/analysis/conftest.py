@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.layer import LayerAnalysis, analyse_layer
-from analysis.profile import Profile
-from analysis.spectrum import spectrum
-from analysis.unfold import unfold
+from zoospectra.analysis.layer import LayerAnalysis, analyse_layer
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.spectrum import spectrum
+from zoospectra.analysis.unfold import unfold
 
 NATCOMM = {
     "scale": "half_rf",

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.cost import cost
-from analysis.kernels.cast import BLOCK_BYTES, LEAST_ROWS
-from analysis.spectrum import SVD_M
+from zoospectra.analysis.cost import cost
+from zoospectra.analysis.kernels.cast import BLOCK_BYTES, LEAST_ROWS
+from zoospectra.analysis.spectrum import SVD_M
 
 side = st.integers(1, 20000)
 

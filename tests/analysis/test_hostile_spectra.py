@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from analysis.layer import analyse_layer
-from analysis.profile import Profile
-from analysis.records import Spectrum, Status
+from zoospectra.analysis.layer import analyse_layer
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.records import Spectrum, Status
 
 PROFILES = {
     path.stem: Profile.from_mapping(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from analysis.kernels import KERNELS, cuda, kernel, svd
-from analysis.kernels.cast import block_rows, scaled
-from analysis.kernels.gram import gram
-from analysis.spectrum import spectrum
+from zoospectra.analysis.kernels import KERNELS, cuda, kernel, svd
+from zoospectra.analysis.kernels.cast import block_rows, scaled
+from zoospectra.analysis.kernels.gram import gram
+from zoospectra.analysis.spectrum import spectrum
 
 EPS = np.finfo(np.float64).eps
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ def test_widening_for_alignment_leaves_no_trace() -> None:
 def test_gram_sums_over_blocks_of_rows(monkeypatch) -> None:
     W = np.random.default_rng(0).normal(size=(1000, 30)).astype(np.float32)
     whole = gram(W, 0)
-    monkeypatch.setattr("analysis.kernels.cast.BLOCK_BYTES", 1)
+    monkeypatch.setattr("zoospectra.analysis.kernels.cast.BLOCK_BYTES", 1)
     assert block_rows(30) == 256
     assert np.allclose(np.tril(gram(W, 0)), np.tril(whole), rtol=1e-12, atol=1e-10)
     wide = gram(W, 3, 32)

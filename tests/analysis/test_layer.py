@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from analysis.layer import TOO_FEW_EVALS, TOO_SMALL, analyse_layer, columns
-from analysis.records import Spectrum
-from analysis.spectrum import spectrum
+from zoospectra.analysis.layer import TOO_FEW_EVALS, TOO_SMALL, analyse_layer, columns
+from zoospectra.analysis.records import Spectrum
+from zoospectra.analysis.spectrum import spectrum
 
 VECTORS = {
     ("dense", (120, 80)): {
@@ -164,7 +164,11 @@ def test_a_layer_of_slices_has_their_means_and_sums(weyl, analyse, profile) -> N
         assert analysis.layer[name] == pytest.approx(np.mean([row[name] for row in analysis.slices]), rel=1e-14)
     assert analysis.layer["num_evals"] == 4 * 52
     assert analysis.layer["num_pl_spikes"] == sum(row["num_pl_spikes"] for row in analysis.slices)
-    assert (analysis.layer["rf"], analysis.layer["M"], analysis.layer["Q"]) == (4, 52, 60 / 52)
+    assert (analysis.layer["rf"], analysis.layer["M"], analysis.layer["Q"]) == (
+        4,
+        52,
+        60 / 52,
+    )
 
 
 def test_a_dead_slice_is_left_out_of_the_means(analyse, profile) -> None:

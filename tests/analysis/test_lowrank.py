@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.kernels.lowrank import product_spectrum
-from analysis.spectrum import spectrum
+from zoospectra.analysis.kernels.lowrank import product_spectrum
+from zoospectra.analysis.spectrum import spectrum
 
 
 @pytest.mark.parametrize(("a", "r", "b"), [(40, 4, 30), (30, 4, 40), (7, 7, 7), (50, 1, 3), (5, 2, 2)])

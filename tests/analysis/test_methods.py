@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from analysis.layer import analyse_layer
-from analysis.methods import METHODS, method
-from analysis.profile import Profile
-from analysis.spectrum import spectrum
-from analysis.unfold import unfold
+from zoospectra.analysis.layer import analyse_layer
+from zoospectra.analysis.methods import METHODS, method
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.spectrum import spectrum
+from zoospectra.analysis.unfold import unfold
 
 # norms_2021 redefines columns of norms: no profile has both.
 TOGETHER = [name for name in METHODS if name != "norms_2021"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.layer import LayerAnalysis, analyse_layer
-from analysis.spectrum import spectrum
-from analysis.unfold import unfold
+from zoospectra.analysis.layer import LayerAnalysis, analyse_layer
+from zoospectra.analysis.spectrum import spectrum
+from zoospectra.analysis.unfold import unfold
 
 CHECKPOINTS = (
     "checkpoint_trained_4D_regularized_5Lremoved.pth.tar",

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.powerlaw import RULES, curve, fit_powerlaw
-from analysis.records import Status
+from zoospectra.analysis.powerlaw import RULES, curve, fit_powerlaw
+from zoospectra.analysis.records import Status
 
 FAMILIES = (
     "pareto",

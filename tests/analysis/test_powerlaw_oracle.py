@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
-from analysis.powerlaw import fit_powerlaw
+from zoospectra.analysis.powerlaw import fit_powerlaw
 
 pytestmark = pytest.mark.oracle
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.profile import Profile
+from zoospectra.analysis.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
 

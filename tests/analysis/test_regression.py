@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.regression import Regression, regression
+from zoospectra.analysis.regression import Regression, regression
 
 
 def test_a_known_line() -> None:

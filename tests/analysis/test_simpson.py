@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from analysis.simpson import Verdict, judge, scale_and_shape, search, simpson
+from zoospectra.analysis.simpson import Verdict, judge, scale_and_shape, search, simpson
 
 TRIALS = 200
 SLOPES = {"reversal": (-1, -1), "partial": (1, -1), "none": (1, 1)}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.kernels import KERNELS
-from analysis.spectrum import SVD_M, is_finite, spectrum
+from zoospectra.analysis.kernels import KERNELS
+from zoospectra.analysis.spectrum import SVD_M, is_finite, spectrum
 
 STACKED_M, OPENBLAS_M = int(KERNELS["stacked"].largest), int(KERNELS["openblas"].largest)
 EPS = np.finfo(np.float64).eps
@@ -58,7 +58,7 @@ def test_large_matrices_by_the_other_solver() -> None:
 def test_blocks_of_rows_give_the_same_as_one_block(monkeypatch) -> None:
     W = np.random.default_rng(5).normal(size=(1, 3000, 300)).astype(np.float32)
     expected = by_svd(W)
-    monkeypatch.setattr("analysis.kernels.cast.BLOCK_BYTES", 1)
+    monkeypatch.setattr("zoospectra.analysis.kernels.cast.BLOCK_BYTES", 1)
     assert np.allclose(spectrum(W).evals, expected, rtol=1e-12)
     W[:, :, 0] = 0
     found = spectrum(W)
@@ -129,8 +129,8 @@ def test_overflow_is_refused_by_name() -> None:
 MEASURE = """
 import resource, sys
 import numpy as np
-from analysis.cost import cost
-from analysis.spectrum import spectrum
+from zoospectra.analysis.cost import cost
+from zoospectra.analysis.spectrum import spectrum
 N, M, deficient = (int(word) for word in sys.argv[1:])
 rng = np.random.default_rng(0)
 W = rng.standard_normal((1, N, M), dtype=np.float32)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jobs.bench import BenchSettings, bench
-from jobs.benches.fits import sample
-from jobs.benches.layers import WORKLOADS
-from jobs.benches.pair import Contender, Row, compare, difference
-from jobs.benches.peers import installed, peer, quiet
-from jobs.benches.pool import analyse_files, tasks
-from jobs.benches.table import HEAD, markdown
-from jobs.executors import Cluster, open_executor
-from jobs.main import main
-from jobs.profiles import load_profiles
 from tests.jobs.zoos import make_zoo
+from zoospectra.jobs.benches.fits import sample
+from zoospectra.jobs.benches.layers import WORKLOADS
+from zoospectra.jobs.benches.pair import Contender, Row, compare, difference
+from zoospectra.jobs.benches.peers import installed, peer, quiet
+from zoospectra.jobs.benches.pool import analyse_files, tasks
+from zoospectra.jobs.benches.table import HEAD, markdown
+from zoospectra.jobs.main import main
+from zoospectra.jobs.verbs.bench import BenchSettings, bench
+from zoospectra.jobs.words.profiles import load_profiles
+from zoospectra.jobs.work.executors import Cluster, open_executor
 
 
 def small(**values) -> BenchSettings:
@@ -88,7 +88,7 @@ def test_small_files_share_a_task_and_large_ones_are_split(tmp_path, monkeypatch
     assert len(whole) == 1
     executor = open_executor(Cluster("inline"))
     expected = analyse_files(files, profile, executor)
-    monkeypatch.setattr("jobs.benches.pool.TASK_BYTES", 1)
+    monkeypatch.setattr("zoospectra.jobs.benches.pool.TASK_BYTES", 1)
     split = tasks(files, profile)
     assert len(split) == 16
     assert all(task.memory > 0 and task.cpus == 1 for task in split)

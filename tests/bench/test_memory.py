@@ -19,15 +19,15 @@ MEASURE = """
 import re, sys, threading, time
 from pathlib import Path
 import numpy as np
-from analysis.cost import cost
-from analysis.layer import analyse_layer
-from analysis.spectrum import spectrum
-from analysis.unfold import unfold_rule
-from jobs.executors.call import set_threads
-from jobs.profiles import load_profiles
-from zoo.formats import open_checkpoint
-from zoo.layers import layers
-from zoo.weights import read_layer
+from zoospectra.analysis.cost import cost
+from zoospectra.analysis.layer import analyse_layer
+from zoospectra.analysis.spectrum import spectrum
+from zoospectra.analysis.unfold import unfold_rule
+from zoospectra.jobs.work.executors.call import set_threads
+from zoospectra.jobs.words.profiles import load_profiles
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.values import read_layer
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10

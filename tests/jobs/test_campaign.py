@@ -6,16 +6,16 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from jobs.campaign import Campaign
-from jobs.executors import Cluster, open_executor
-from jobs.main import main
-from jobs.profiles import load_profiles
-from jobs.progress import ProgressLine
-from jobs.schedule import run
 from tests.jobs.zoos import make_zoo
-from warehouse.build import build
-from warehouse.query import query
-from zoo.sources.local import crawl
+from zoospectra.jobs.main import main
+from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.words.profiles import load_profiles
+from zoospectra.jobs.work.campaign import Campaign
+from zoospectra.jobs.work.executors import Cluster, open_executor
+from zoospectra.jobs.work.schedule import run
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.query import query
+from zoospectra.zoo.sources.local import crawl
 
 
 def without_memory(zoo: Path, data: Path) -> Counter[tuple[str, str]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.command import MisuseError, compose, named
-from jobs.settings import ScanSettings
+from zoospectra.jobs.words.command import MisuseError, compose, named
+from zoospectra.jobs.words.settings import ScanSettings
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from jobs.main import main
 from tests.jobs.zoos import weights
+from zoospectra.jobs.main import main
 
 
 def compared(base: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.main import main
-from warehouse.build import TABLES, VIEWS, build
-from warehouse.schema import PARTS, unit_and_comment
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.build import TABLES, VIEWS, build
+from zoospectra.warehouse.schema import PARTS, unit_and_comment
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.executors import EXECUTORS, Cluster, Executor, Outcome, Task, open_executor
-from jobs.schedule import run
+from zoospectra.jobs.work.executors import EXECUTORS, Cluster, Executor, Outcome, Task, open_executor
+from zoospectra.jobs.work.schedule import run
 
 
 @pytest.fixture(scope="module", params=["inline", pytest.param("ray", marks=pytest.mark.ray)])

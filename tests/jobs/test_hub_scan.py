@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.main import main
 from tests.loopback import Loopback, Repo
 from tests.zoo.fetch import models
-from warehouse.query import query
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.query import query
 
 FILES = {
     "openai-community/gpt2": {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.main import main
 from tests.jobs.zoos import make_zoo
+from zoospectra.jobs.main import main
 
 
 @pytest.fixture(scope="module")

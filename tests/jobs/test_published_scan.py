@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.main import main
 from tests.jobs.zoos import make_zoo, weights
-from warehouse.query import query
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.query import query
 
 
 def load(path: Path, data: Path) -> int:

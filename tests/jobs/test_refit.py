@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.main import main
 from tests.jobs.zoos import make_zoo
-from warehouse.query import query
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.query import query
 
 
 def scan(zoo: Path, data: Path, *words: str) -> int:

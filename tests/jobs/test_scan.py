@@ -17,9 +17,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from jobs.main import main
 from tests.jobs.zoos import make_zoo, weights
-from warehouse.query import query
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.query import query
 
 TABLES = ("models", "reported_metrics", "layers", "layer_metrics", "model_metrics", "skipped", "spectra")
 RUN_COLUMNS = {"written", "first_seen", "last_seen", "snapshot", "path", "run_id"}
@@ -217,7 +217,7 @@ def test_kill_the_driver_then_rerun_equals_an_uninterrupted_run(tmp_path: Path) 
     data = tmp_path / "killed"
     words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=local"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.main", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "zoospectra", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
     while not list(data.glob("parts/models/*/layer_metrics-*.parquet")):
@@ -242,7 +242,7 @@ def test_kill_a_worker_and_the_scan_goes_on(tmp_path: Path) -> None:
     data = tmp_path / "data"
     words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=local"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.main", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "zoospectra", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     killed = 0
     deadline = time.monotonic() + 120
@@ -273,7 +273,7 @@ def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     data = tmp_path / "data"
     words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.main", *words],
+        [sys.executable, "-m", "zoospectra", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

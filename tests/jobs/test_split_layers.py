@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from jobs.main import main
-from warehouse.query import query
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.query import query
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.main import main
 from tests.jobs.zoos import make_zoo
-from warehouse.query import open_newest, query
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.query import open_newest, query
 
 
 def test_both_land_and_a_reader_is_not_disturbed(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_both_land_and_a_reader_is_not_disturbed(tmp_path: Path) -> None:
         for zoo in zoos:
             words = ["zoo=local", f"zoo.path={zoo}", f"zoo.name={zoo.name}", f"warehouse.dir={data}", "cluster=inline"]
             scans.append(
-                subprocess.Popen([sys.executable, "-m", "jobs.main", "scan", *words], stdout=subprocess.DEVNULL)
+                subprocess.Popen([sys.executable, "-m", "zoospectra", "scan", *words], stdout=subprocess.DEVNULL)
             )
         while any(scan.poll() is None for scan in scans):
             assert reader.execute(count).fetchall() == before

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warehouse.parts import conform, part_path
-from warehouse.schema import PARTS, WRITTEN, field
+from zoospectra.warehouse.parts import conform, part_path
+from zoospectra.warehouse.schema import PARTS, WRITTEN, field
 
 DEPTH = field("depth", pa.int64(), "count", "Depth of the network")
 NOW = pa.scalar(datetime.datetime(2026, 11, 1), WRITTEN.type)

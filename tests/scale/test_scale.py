@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.study import study
 from tests.scale.synthetic import SERIES, populate
-from warehouse.build import build
-from warehouse.query import query
-from warehouse.studies import designs
+from zoospectra.jobs.verbs.study import study
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.query import query
+from zoospectra.warehouse.studies import designs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 MODELS, LAYERS = 10_000, 100

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from warehouse.parts import write
-from warehouse.schema import PARTS, field
+from zoospectra.warehouse.parts import write
+from zoospectra.warehouse.schema import PARTS, field
 
 DAY = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 EXTRA = field("hill_k2", pa.float64(), "1", "Hill estimator at half of the spectrum")

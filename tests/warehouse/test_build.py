@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from warehouse.build import SCALAR_MACROS, TABLE_MACROS, TABLES, VIEWS, CheckError, build
-from warehouse.dictionary import dictionary
-from warehouse.parts import list_parts, write
-from warehouse.query import query
-from warehouse.schema import PARTS, field
+from zoospectra.warehouse.build import SCALAR_MACROS, TABLE_MACROS, TABLES, VIEWS, CheckError, build
+from zoospectra.warehouse.dictionary import dictionary
+from zoospectra.warehouse.parts import list_parts, write
+from zoospectra.warehouse.query import query
+from zoospectra.warehouse.schema import PARTS, field
 
 
 def rows(directory: Path, sql: str) -> list[tuple[object, ...]]:

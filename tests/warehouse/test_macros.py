@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from warehouse.build import build
-from warehouse.dictionary import MACROS
-from warehouse.parts import write
-from warehouse.query import query
-from warehouse.schema import PARTS
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.dictionary import MACROS
+from zoospectra.warehouse.parts import write
+from zoospectra.warehouse.query import query
+from zoospectra.warehouse.schema import PARTS
 
 
 def zoo(directory, alphas, targets, series) -> None:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.build import build
-from warehouse.known import known_results, read_spectra
-from warehouse.parts import list_parts, part_path, slug, sweep, write
-from warehouse.query import query
-from warehouse.schema import PARTS, field, unit_and_comment
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.known import known_results, read_spectra
+from zoospectra.warehouse.parts import list_parts, part_path, slug, sweep, write
+from zoospectra.warehouse.query import query
+from zoospectra.warehouse.schema import PARTS, field, unit_and_comment
 
 
 @given(st.text(max_size=200))
@@ -174,8 +174,8 @@ WRITER = """
 import sys
 from pathlib import Path
 import pyarrow as pa
-from warehouse.parts import write
-from warehouse.schema import PARTS
+from zoospectra.warehouse.parts import write
+from zoospectra.warehouse.schema import PARTS
 for i in range(10**6):
     row = {"content_hash": f"h{i}", "unfold": "u", "slice_id": 0, "code_version": "1", "evals": [1.0] * 20000}
     write(Path(sys.argv[1]), "spectra", f"k{i}", pa.Table.from_pylist([row], PARTS["spectra"]), f"m{i % 3}")

@@ -10,24 +10,24 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from warehouse.build import build, publish_results
-from warehouse.connect import generations
-from warehouse.dictionary import dictionary
-from warehouse.parts import write
-from warehouse.query import open_newest, query
-from warehouse.schema import PARTS
+from zoospectra.warehouse.build import build, publish_results
+from zoospectra.warehouse.connect import generations
+from zoospectra.warehouse.dictionary import dictionary
+from zoospectra.warehouse.parts import write
+from zoospectra.warehouse.query import open_newest, query
+from zoospectra.warehouse.schema import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = """
 import sys
 from pathlib import Path
-from warehouse.build import build
+from zoospectra.warehouse.build import build
 print(build(Path(sys.argv[1])).generation)
 """
 LOOP = """
 import sys
 from pathlib import Path
-from warehouse.build import build
+from zoospectra.warehouse.build import build
 print("ready", flush=True)
 while True:
     build(Path(sys.argv[1]))

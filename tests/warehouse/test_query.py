@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.build import build
-from warehouse.query import query
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.query import query
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Real architectures with random weights: every tensor is a layer or has a reason, and groups are the architecture's.
 
 Each library is imported in a process of its own: torchvision's wheels for another torch are met with declared operators
-(see zoo.snapshot.stub), which must not leak into other tests.
+(see zoo.sources.packages.snapshots.stub), which must not leak into other tests.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from zoo.formats import open_checkpoint
-from zoo.layers import layers
-from zoo.tensor import Layer
-from zoo.weights import layer_hash, read_layer
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.tensor import Layer
+from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 TRANSFORMERS = """
 import json, sys, torch
-from zoo.snapshot.stub import declare_operators
+from zoospectra.zoo.sources.packages.snapshots.stub import declare_operators
 kept = declare_operators()
 import transformers as T
 from transformers.utils import logging
@@ -86,7 +86,7 @@ EXPECTED: dict[str, dict[str, int]] = {
 
 VISION = """
 import sys, torch
-from zoo.snapshot.stub import declare_operators
+from zoospectra.zoo.sources.packages.snapshots.stub import declare_operators
 kept = declare_operators()
 library, names = sys.argv[2], sys.argv[3:]
 def make(name):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.catalogue import read_catalogue
-from zoo.model import ReportedMetric
+from zoospectra.zoo.model import ReportedMetric
+from zoospectra.zoo.sources.catalog import read_catalogue
 
 
 def written(folder: Path, text: str) -> Path:

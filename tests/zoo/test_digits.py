@@ -13,11 +13,11 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from zoo.digits import crawl
-from zoo.digits.population import DESIGN, Design, Recipe, Settings
-from zoo.digits.split import make_split
-from zoo.digits.weights import read_metadata, write_weights
-from zoo.model import Model, catalogue_columns
+from zoospectra.zoo.model import Model, catalogue_columns
+from zoospectra.zoo.sources.digits import crawl
+from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, Settings
+from zoospectra.zoo.sources.digits.split import make_split
+from zoospectra.zoo.sources.digits.weights import read_metadata, write_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Design(
@@ -151,7 +151,8 @@ def test_training_in_this_process_gives_the_same_bytes_and_leaves_torch_as_it_wa
 def test_a_full_cache_needs_neither_torch_nor_sklearn_nor_write_access(cache: Path, models: tuple[Model, ...]) -> None:
     folder = cache / TINY.folder
     code = (
-        "import sys; from pathlib import Path; from zoo.digits import crawl; from zoo.digits.population import *\n"
+        "import sys; from pathlib import Path; from zoospectra.zoo.sources.digits import crawl\n"
+        "from zoospectra.zoo.sources.digits.population import *\n"
         f"models = crawl(Path({str(cache)!r}), design={TINY!r})\n"
         "assert not {'torch', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "print(*[model.revision for model in models])"

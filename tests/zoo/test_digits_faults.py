@@ -12,9 +12,9 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from zoo.digits import crawl
-from zoo.digits.population import Design, Recipe, Settings
-from zoo.digits.weights import read_metadata
+from zoospectra.zoo.sources.digits import crawl
+from zoospectra.zoo.sources.digits.population import Design, Recipe, Settings
+from zoospectra.zoo.sources.digits.weights import read_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 2
@@ -25,8 +25,8 @@ DESIGN = Design(
 SCRIPT = f"""
 import sys
 from pathlib import Path
-from zoo.digits import crawl
-from zoo.digits.population import Design, Recipe, Settings
+from zoospectra.zoo.sources.digits import crawl
+from zoospectra.zoo.sources.digits.population import Design, Recipe, Settings
 crawl(Path(sys.argv[1]), workers={WORKERS}, design={DESIGN!r}, progress=lambda *report: print(*report, flush=True))
 """
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from zoo.digits.network import build_network
-from zoo.digits.population import DESIGN, Design, Recipe, Settings
-from zoo.digits.split import make_split
+from zoospectra.zoo.sources.digits.network import build_network
+from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, Settings
+from zoospectra.zoo.sources.digits.split import make_split
 
 HYPERPARAMETERS = ("width", "batch_size", "dropout", "weight_decay")
 

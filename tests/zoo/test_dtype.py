@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo import dtype as types
+from zoospectra.zoo.checkpoint import dtype as types
 
 
 @pytest.mark.parametrize("name", sorted(types.FLOAT8_FIELDS))

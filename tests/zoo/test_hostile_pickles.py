@@ -20,11 +20,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.formats import open_checkpoint
-from zoo.formats.pickled import Global, Inert
-from zoo.formats.unpickler import MAX_INSTRUCTIONS, unpickle
-from zoo.read import content_hash, stored
-from zoo.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert
+from zoospectra.zoo.checkpoint.formats.unpickler import MAX_INSTRUCTIONS, unpickle
+from zoospectra.zoo.checkpoint.read import content_hash, stored
+from zoospectra.zoo.checkpoint.tensor import CheckpointError
 
 LEGACY_MAGIC = (
     pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2)

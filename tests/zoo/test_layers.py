@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo.formats import open_checkpoint
-from zoo.layers import layers
-from zoo.skip import REASONS
-from zoo.tensor import TensorRef
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import REASONS
+from zoospectra.zoo.layers.choose import layers
 
 
 def tensor(name: str, *shape: int, dtype: str = "float32") -> TensorRef:

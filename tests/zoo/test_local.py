@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from zoo.fingerprint import FingerprintCache
-from zoo.formats import open_checkpoint
-from zoo.read import file_sha256
-from zoo.sources import SOURCES, source
-from zoo.sources.local import crawl
-from zoo.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.read import file_sha256
+from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.sources import SOURCES, source
+from zoospectra.zoo.sources.fingerprint import FingerprintCache
+from zoospectra.zoo.sources.local import crawl
 
 
 def weights(path: Path, seed: int = 0) -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.read import HASH_BLOCK, content_hash, contiguous_stride, file_sha256, read, span, stored
-from zoo.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.read import HASH_BLOCK, content_hash, contiguous_stride, file_sha256, read, span, stored
+from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
 
 
 def reference(folder: Path, array: np.ndarray, dtype: str = "float32", offset: int = 0) -> TensorRef:

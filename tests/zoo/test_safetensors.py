@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from zoo.formats import open_checkpoint
-from zoo.formats.safetensors import MAX_HEADER
-from zoo.read import content_hash, read, stored
-from zoo.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.formats.safetensors import MAX_HEADER
+from zoospectra.zoo.checkpoint.read import content_hash, read, stored
+from zoospectra.zoo.checkpoint.tensor import CheckpointError
 
 DTYPES = (
     torch.float64,

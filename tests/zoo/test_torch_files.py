@@ -14,10 +14,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.checkpoint import Checkpoint
-from zoo.formats import open_checkpoint
-from zoo.read import content_hash, read, stored
-from zoo.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.read import content_hash, read, stored
+from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
 
 
 class Anything:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from zoo.formats import open_checkpoint
-from zoo.read import content_hash
-from zoo.tensor import Layer
-from zoo.view import Order, Reshape, Take, View, apply, shape_after
-from zoo.weights import layer_hash, read_layer
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.read import content_hash
+from zoospectra.zoo.checkpoint.tensor import Layer
+from zoospectra.zoo.checkpoint.view import Order, Reshape, Take, View, apply, shape_after
+from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 HEADS: View = (Reshape((2, 3, 4, 6)), Take(1, 1, 2), Reshape((8, 6)))
 

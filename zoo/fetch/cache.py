@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.errors import FetchError
 
 HELD = 16
 """Files that one process keeps from eviction; a reader maps its file right after it was given."""

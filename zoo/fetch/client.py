@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from zoo.fetch.backoff import PASSING, asked, jittered
-from zoo.fetch.errors import FetchError
-from zoo.fetch.limiter import Limiter
-from zoo.fetch.settings import Settings, hub_token
+from zoospectra.zoo.fetch.backoff import PASSING, asked, jittered
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.limiter import Limiter
+from zoospectra.zoo.fetch.settings import Settings, hub_token
 
 T = TypeVar("T")
 MAX_TRIES = 200

@@ -18,12 +18,12 @@ from typing import Any
 
 import httpx2
 
-from zoo.fetch import unzip
-from zoo.fetch.cache import PART
-from zoo.fetch.client import announced, check_size
-from zoo.fetch.errors import FetchError
-from zoo.fetch.locator import Locator, locate
-from zoo.fetch.session import Session, session
+from zoospectra.zoo.fetch import unzip
+from zoospectra.zoo.fetch.cache import PART
+from zoospectra.zoo.fetch.client import announced, check_size
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.locator import Locator, locate
+from zoospectra.zoo.fetch.session import Session, session
 
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 LINKED = re.compile(r'"([0-9a-f]{64})"')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.tensor import CheckpointError
 
 REASONS: dict[str, str] = {
     "gated": "its terms must be accepted first: accept them on its page, set HF_TOKEN, scan again",
@@ -13,14 +13,14 @@ REASONS: dict[str, str] = {
     "over_budget": "the day's byte budget is spent; the next run goes on from here, or raise fetch.day_bytes",
     "checksum_mismatch": "the bytes are not those that the catalogue names; they were deleted",
 }
-"""Reason -> what to do about it; part of zoo.skip.REASONS."""
+"""Reason -> what to do about it; part of zoo.checkpoint.trouble.REASONS."""
 
 RETRIED = frozenset({"unreachable", "rate_limited", "over_budget", "checksum_mismatch"})
 """Reasons that another run may overcome."""
 
 
 class FetchError(CheckpointError):
-    """Bytes that could not be had; `reason` is one of REASONS here or of zoo.skip.REASONS."""
+    """Bytes that could not be had; `reason` is one of REASONS here or of zoo.checkpoint.trouble.REASONS."""
 
 
 class RangeIgnoredError(FetchError):

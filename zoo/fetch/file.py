@@ -10,8 +10,8 @@ from __future__ import annotations
 import io
 import os
 
-from zoo.fetch.ranges import read_range, stream_range
-from zoo.fetch.session import Session, session
+from zoospectra.zoo.fetch.ranges import read_range, stream_range
+from zoospectra.zoo.fetch.session import Session, session
 
 WINDOW = 1 << 16
 """Bytes read ahead at the least."""

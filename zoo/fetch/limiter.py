@@ -17,8 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from zoo.fetch.errors import FetchError
-from zoo.fetch.settings import Settings
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.settings import Settings
 
 POLL = 0.02
 """Seconds between looks for a free connection."""

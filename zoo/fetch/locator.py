@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.errors import FetchError
 
 HEX = re.compile(r"[0-9a-f]{6,64}")
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,12}")

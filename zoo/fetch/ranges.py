@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import httpx2
 
-from zoo.fetch.client import TryAgainError, announced
-from zoo.fetch.errors import FetchError, RangeIgnoredError
-from zoo.fetch.session import Session, session
+from zoospectra.zoo.fetch.client import TryAgainError, announced
+from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
+from zoospectra.zoo.fetch.session import Session, session
 
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 

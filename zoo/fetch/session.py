@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 
-from zoo.fetch.cache import Cache
-from zoo.fetch.client import Client
-from zoo.fetch.settings import Settings, current
+from zoospectra.zoo.fetch.cache import Cache
+from zoospectra.zoo.fetch.client import Client
+from zoospectra.zoo.fetch.settings import Settings, current
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.errors import FetchError
 
 MAX_RATIO = 100
 """Inflated bytes for each stored byte; weights hardly shrink, deflate's own limit is 1032."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zoo.model import Model
-from zoo.sources import local
+from zoospectra.zoo.model import Model
+from zoospectra.zoo.sources import local
 
 SOURCES: dict[str, Callable[..., tuple[Model, ...]]] = {
     "local": local.crawl,

@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from zoo.catalogue import Entry, read_catalogue
-from zoo.fingerprint import FingerprintCache
-from zoo.formats import signature
-from zoo.formats.huggingface import config_of, is_model_folder, shards_of
-from zoo.model import Model
-from zoo.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.formats import signature
+from zoospectra.zoo.checkpoint.formats.huggingface import config_of, is_model_folder, shards_of
+from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.model import Model
+from zoospectra.zoo.sources.catalog import Entry, read_catalogue
+from zoospectra.zoo.sources.fingerprint import FingerprintCache
 
 CATALOGUE = "catalog.csv"
 """Name of the catalogue inside the folder."""

@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo.model import Model, ReportedMetric
+from zoospectra.zoo.model import Model, ReportedMetric
 
 ARCHIVES = ("public_data.zip", "phase_one_data.zip", "phase_two_data.zip")
 """Names of the public archives."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.powerlaw import fit_powerlaw
-from analysis.records import Esd, Fit, Status
-from analysis.unfold.shuffled import shuffle
+from zoospectra.analysis.powerlaw import fit_powerlaw
+from zoospectra.analysis.records import Esd, Fit, Status
+from zoospectra.analysis.unfold.shuffled import shuffle
 
 
 def _evals(matrices: np.ndarray) -> np.ndarray:

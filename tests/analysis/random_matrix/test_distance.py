@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.distance import cka, difference, frobenius, layer_distance, overlap
+from zoospectra.analysis.distance import cka, difference, frobenius, layer_distance, overlap
 
 
 @pytest.fixture

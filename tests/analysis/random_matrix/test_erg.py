@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.metrics.erg import METHOD, k_erg
-from analysis.records import Esd, Fit, Status
+from zoospectra.analysis.metrics.erg import METHOD, k_erg
+from zoospectra.analysis.records import Esd, Fit, Status
 
 NO_FIT = Fit(Status.TOO_FEW)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.metrics.hill import METHOD, hill, hill_plot
-from analysis.records import Esd, Fit, Status
+from zoospectra.analysis.metrics.hill import METHOD, hill, hill_plot
+from zoospectra.analysis.records import Esd, Fit, Status
 
 NO_FIT = Fit(Status.TOO_FEW)
 

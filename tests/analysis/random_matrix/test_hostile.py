@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.metrics import erg, hill, marchenko_pastur, phase, randomized
+from zoospectra.analysis.metrics import erg, hill, marchenko_pastur, phase, randomized
 
 METHODS = [module.METHOD for module in (erg, hill, marchenko_pastur, phase, randomized)]
 TYPES = {"double": float, "bigint": int, "varchar": str, "boolean": bool}

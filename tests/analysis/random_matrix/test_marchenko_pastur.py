@@ -7,9 +7,9 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import binom
 
-from analysis.marchenko_pastur import cdf, edges, fit_bulk, median, sigma2_of_entries
-from analysis.metrics.marchenko_pastur import METHOD
-from analysis.records import Fit, Status
+from zoospectra.analysis.marchenko_pastur import cdf, edges, fit_bulk, median, sigma2_of_entries
+from zoospectra.analysis.metrics.marchenko_pastur import METHOD
+from zoospectra.analysis.records import Fit, Status
 
 NO_FIT = Fit(Status.TOO_FEW)
 

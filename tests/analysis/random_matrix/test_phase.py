@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.metrics.phase import METHOD
-from analysis.records import Fit, Status
+from zoospectra.analysis.metrics.phase import METHOD
+from zoospectra.analysis.records import Fit, Status
 
 
 def noise(rng, N, M):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from analysis.metrics.randomized import METHOD, jensen_shannon
-from analysis.records import Esd, Fit, Status
-from analysis.unfold import shuffled, slices
+from zoospectra.analysis.metrics.randomized import METHOD, jensen_shannon
+from zoospectra.analysis.records import Esd, Fit, Status
+from zoospectra.analysis.unfold import shuffled, slices
 
 NO_FIT = Fit(Status.TOO_FEW)
 PINNED = "7c73d9caeebeccc6"

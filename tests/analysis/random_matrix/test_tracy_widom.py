@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.tracy_widom import centre_and_width, quantile, survival, upper_edge
+from zoospectra.analysis.tracy_widom import centre_and_width, quantile, survival, upper_edge
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.metrics.hill import hill
-from analysis.unfold import farms, fft, slices, stacked
+from zoospectra.analysis.metrics.hill import hill
+from zoospectra.analysis.unfold import farms, fft, slices, stacked
 
 
 def singular(matrices: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from analysis.distance import frobenius, layer_distance
-from analysis.metrics import erg, marchenko_pastur, randomized
-from analysis.records import Fit, Status
-from analysis.unfold import slices
+from zoospectra.analysis.distance import frobenius, layer_distance
+from zoospectra.analysis.metrics import erg, marchenko_pastur, randomized
+from zoospectra.analysis.records import Fit, Status
+from zoospectra.analysis.unfold import slices
 
 pytestmark = pytest.mark.oracle
 NO_FIT = Fit(Status.TOO_FEW)
@@ -153,7 +153,7 @@ def test_the_fft_option_of_weightwatcher_is_another_thing(ww):
     """It decomposes the real part over the frequency axes: 79.0 where the largest singular value is 26.4 / sqrt(2)."""
     import torch
 
-    from analysis.unfold import fft
+    from zoospectra.analysis.unfold import fft
 
     W = np.random.default_rng(0).standard_normal((24, 16, 3, 3)).astype(np.float32)
     theirs = watcher(ww, {"c.weight": torch.tensor(W)}).analyze(conv2d_fft=True, min_evals=2).iloc[0]

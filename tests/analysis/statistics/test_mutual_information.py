@@ -9,7 +9,7 @@ from math import log
 import numpy as np
 import pytest
 
-from analysis.statistics.mutual_information import contest_score
+from zoospectra.analysis.statistics.mutual_information import contest_score
 
 DEPTH = [2, 2, 2, 2, 4, 4, 4, 4]
 WIDTH = [1, 2, 1, 2, 1, 2, 1, 2]

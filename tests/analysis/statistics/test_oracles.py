@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.regression import regression
-from analysis.statistics.bootstrap import slope_interval
-from analysis.statistics.influence import influence
-from analysis.statistics.mixed import mixed
-from analysis.statistics.multiple import benjamini_hochberg
-from analysis.statistics.normality import residual_normality
-from analysis.statistics.permutation import chance
-from analysis.statistics.theil_sen import theil_sen
-from analysis.statistics.within import within
+from zoospectra.analysis.regression import regression
+from zoospectra.analysis.statistics.bootstrap import slope_interval
+from zoospectra.analysis.statistics.influence import influence
+from zoospectra.analysis.statistics.mixed import mixed
+from zoospectra.analysis.statistics.multiple import benjamini_hochberg
+from zoospectra.analysis.statistics.normality import residual_normality
+from zoospectra.analysis.statistics.permutation import chance
+from zoospectra.analysis.statistics.theil_sen import theil_sen
+from zoospectra.analysis.statistics.within import within
 
 pytestmark = pytest.mark.oracle
 

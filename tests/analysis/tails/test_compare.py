@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.tails.compare import contest
-from analysis.tails.vuong import ratio
+from zoospectra.analysis.tails.compare import contest
+from zoospectra.analysis.tails.vuong import ratio
 
 
 def test_the_law_that_made_the_data_is_chosen(tails):

@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from analysis.tails.expint import log_expint, moments
+from zoospectra.analysis.tails.expint import log_expint, moments
 
 ALPHAS = [-80.0, -5.5, -1.0, 0.0, 0.3, 0.999, 1.0, 1.0001, 1.5, 2.0, 2.7, 4.3, 8.0, 25.0, 300.0]
 LAMS = [1e-14, 1e-9, 1e-4, 0.01, 0.1, 1.0, 5.0, 100.0, 1e4]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
-from analysis.tails import exponential, lognormal, power_law, stretched, truncated
-from analysis.tails.tail import TailFit
+from zoospectra.analysis.tails import exponential, lognormal, power_law, stretched, truncated
+from zoospectra.analysis.tails.tail import TailFit
 
 LAWS = [power_law, truncated, exponential, stretched, lognormal]
 

@@ -6,12 +6,12 @@ import warnings
 import numpy as np
 import pytest
 
-from analysis.metrics import bootstrap, e_tpl, fingers, gof, robust_alpha, tails
-from analysis.metrics.peak import peak
-from analysis.powerlaw import fit_powerlaw
-from analysis.records import Esd, Fit, Status
-from analysis.tails import truncated
-from analysis.uncertainty.goodness import goodness
+from zoospectra.analysis.metrics import bootstrap, e_tpl, fingers, gof, robust_alpha, tails
+from zoospectra.analysis.metrics.peak import peak
+from zoospectra.analysis.powerlaw import fit_powerlaw
+from zoospectra.analysis.records import Esd, Fit, Status
+from zoospectra.analysis.tails import truncated
+from zoospectra.analysis.uncertainty.goodness import goodness
 
 METHODS = [tails.METHOD, e_tpl.METHOD, fingers.METHOD, gof.METHOD, bootstrap.METHOD, robust_alpha.METHOD]
 CHEAP = {"gof": {"replicates": 50}, "bootstrap": {"replicates": 50}}

@@ -6,9 +6,9 @@ powerlaw searches with a simplex that stops at a relative 1e-4, so its parameter
 import numpy as np
 import pytest
 
-from analysis.tails.compare import ALTERNATIVES, NESTED, contest
-from analysis.tails.tail import TailFit
-from analysis.tails.vuong import ratio
+from zoospectra.analysis.tails.compare import ALTERNATIVES, NESTED, contest
+from zoospectra.analysis.tails.tail import TailFit
+from zoospectra.analysis.tails.vuong import ratio
 
 pytestmark = pytest.mark.oracle
 

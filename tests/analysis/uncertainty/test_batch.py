@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.powerlaw import fit_powerlaw
-from analysis.records import Status
-from analysis.uncertainty.batch import distances, lower_bounds, search, slopes
+from zoospectra.analysis.powerlaw import fit_powerlaw
+from zoospectra.analysis.records import Status
+from zoospectra.analysis.uncertainty.batch import distances, lower_bounds, search, slopes
 
 
 def plain(logs, min_tail=2):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.uncertainty.goodness import goodness, goodness_from
+from zoospectra.analysis.uncertainty.goodness import goodness, goodness_from
 
 
 def test_p_is_uniform_under_the_law_when_xmin_is_known():
@@ -68,7 +68,7 @@ def test_blocks_of_replicates_are_one_stream(body_and_tail, monkeypatch):
     x = body_and_tail(3, 150)
     whole = goodness(x, 60, 1)
     assert 0.0 <= whole.p <= 1.0
-    monkeypatch.setattr("analysis.uncertainty.goodness.BLOCK", 10)
+    monkeypatch.setattr("zoospectra.analysis.uncertainty.goodness.BLOCK", 10)
     assert goodness(x, 60, 1).replicates == whole.replicates
 
 

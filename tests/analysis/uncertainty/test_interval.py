@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.uncertainty.interval import known, searched
+from zoospectra.analysis.uncertainty.interval import known, searched
 
 ALPHA = 2.5
 

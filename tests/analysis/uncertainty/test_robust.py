@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.powerlaw import curve, fit_powerlaw
-from analysis.uncertainty.robust import NOISE, robust
+from zoospectra.analysis.powerlaw import curve, fit_powerlaw
+from zoospectra.analysis.uncertainty.robust import NOISE, robust
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.unfold import RULES, unfold, unfold_rule
-from analysis.unfold.slices import shape_of
+from zoospectra.analysis.unfold import RULES, unfold, unfold_rule
+from zoospectra.analysis.unfold.slices import shape_of
 
 
 @pytest.mark.parametrize(

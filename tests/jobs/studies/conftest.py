@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from warehouse.build import build
-from warehouse.parts import write
-from warehouse.schema import PARTS, field
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.parts import write
+from zoospectra.warehouse.schema import PARTS, field
 
 DEPTH = field("depth", pa.int64(), "count", "Depth of the network")
 WIDTH = field("width", pa.int64(), "count", "Width of the network")

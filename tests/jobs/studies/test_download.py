@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.command import named
-from jobs.published import read
 from tests.loopback import Loopback
-from zoo.fetch.errors import FetchError
-from zoo.fetch.settings import Settings, environment
-from zoo.published import natcomm2021
+from zoospectra.jobs.records.published import read
+from zoospectra.jobs.words.command import named
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.settings import Settings, environment
+from zoospectra.zoo.sources.tables import natcomm2021
 
 
 @pytest.fixture

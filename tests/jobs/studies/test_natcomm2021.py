@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import published
-from jobs.main import main
-from jobs.published import load, read
-from jobs.study import Done, study
 from tests.jobs.zoos import make_zoo
-from warehouse.query import query
+from zoospectra.jobs.main import main
+from zoospectra.jobs.records import published
+from zoospectra.jobs.records.published import load, read
+from zoospectra.jobs.verbs.study import Done, study
+from zoospectra.warehouse.query import query
 
 TABLES = {"NC_T1": 48, "DRAFT_T1": 16, "NC_T1_CORRECTED": 3, "NC_T2": 25, "NC_TEXT_GPT2": 11, "NC_S_RMSE": 108}
 TABLES |= {

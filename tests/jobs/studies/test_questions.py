@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.query import query
+from zoospectra.warehouse.query import query
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "questions.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.command import named
-from jobs.main import main
-from jobs.study import study
+from zoospectra.jobs.main import main
+from zoospectra.jobs.verbs.study import study
+from zoospectra.jobs.words.command import named
 
 
 @pytest.fixture(scope="module")

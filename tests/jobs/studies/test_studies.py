@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from analysis.studies.collapse import robust_z
-from analysis.studies.contest import average
-from analysis.studies.record import Cell
-from analysis.studies.target import choose
-from jobs.main import main
-from jobs.study import STUDIES, study
-from jobs.tables import escape, safe
 from tests.jobs.studies.conftest import write_catalogue, write_model
-from warehouse.build import build
-from warehouse.query import query
+from zoospectra.analysis.studies.collapse import robust_z
+from zoospectra.analysis.studies.contest import average
+from zoospectra.analysis.studies.record import Cell
+from zoospectra.analysis.studies.target import choose
+from zoospectra.jobs.main import main
+from zoospectra.jobs.show.tables import escape, safe
+from zoospectra.jobs.verbs.study import STUDIES, study
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.query import query
 
 
 def run(name: str, warehouse: Path, **options):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Loopback
-from zoo.fetch.session import Session, session
-from zoo.fetch.settings import Settings, environment
+from zoospectra.zoo.fetch.session import Session, session
+from zoospectra.zoo.fetch.settings import Settings, environment
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zoo.tensor import AnyArray
+from zoospectra.zoo.checkpoint.tensor import AnyArray
 
 BF16 = np.dtype("<u2")
 """bfloat16 travels as its upper sixteen bits."""

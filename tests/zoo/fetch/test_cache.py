@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.fetch.cache import HELD, Cache
-from zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.cache import HELD, Cache
+from zoospectra.zoo.fetch.errors import FetchError
 
 MIB = 1 << 20
 
@@ -55,7 +55,7 @@ def test_what_is_held_is_never_evicted_not_even_by_another_process(tmp_path: Pat
     cache = Cache(str(tmp_path), 100 * MIB)
     held = fill(cache, 0)
     age(held, 5000)
-    script = "import sys; from zoo.fetch.cache import Cache; print(Cache(sys.argv[1], 1).evict() > 0)"
+    script = "import sys; from zoospectra.zoo.fetch.cache import Cache; print(Cache(sys.argv[1], 1).evict() > 0)"
     command = [sys.executable, "-c", script, str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "True"
     assert held.exists()

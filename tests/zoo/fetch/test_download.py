@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Loopback, Zeros
-from zoo.fetch.download import download
-from zoo.fetch.errors import FetchError
-from zoo.fetch.session import Session
+from zoospectra.zoo.fetch.download import download
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.session import Session
 
 DATA = os.urandom(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

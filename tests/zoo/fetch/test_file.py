@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.loopback import Loopback
-from zoo.fetch.errors import FetchError, RangeIgnoredError
-from zoo.fetch.file import RemoteFile
-from zoo.fetch.session import Session
+from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
+from zoospectra.zoo.fetch.file import RemoteFile
+from zoospectra.zoo.fetch.session import Session
 
 DATA = os.urandom(50_000)
 Fetching = Callable[..., Session]

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.loopback import Loopback, Zeros
-from zoo.fetch.backoff import asked, jittered
-from zoo.fetch.errors import FetchError
-from zoo.fetch.limiter import Limiter, State, pause, reserve
-from zoo.fetch.session import Session
-from zoo.fetch.settings import Settings, configure, current
+from zoospectra.zoo.fetch.backoff import asked, jittered
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.limiter import Limiter, State, pause, reserve
+from zoospectra.zoo.fetch.session import Session
+from zoospectra.zoo.fetch.settings import Settings, configure, current
 
 Fetching = Callable[..., Session]
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)

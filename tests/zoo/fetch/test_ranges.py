@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.loopback import Loopback
-from zoo.fetch.errors import FetchError, RangeIgnoredError
-from zoo.fetch.ranges import Span, coalesce, read_range, stream_range
-from zoo.fetch.session import Session
+from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
+from zoospectra.zoo.fetch.ranges import Span, coalesce, read_range, stream_range
+from zoospectra.zoo.fetch.session import Session
 
 DATA = os.urandom(400_000)
 Fetching = Callable[..., Session]

@@ -13,15 +13,15 @@ import torch
 
 from tests.loopback import Loopback, Repo, Zeros
 from tests.zoo.fetch import models
-from zoo import dtype as types
-from zoo.checkpoint import Checkpoint
-from zoo.fetch.errors import FetchError
-from zoo.fetch.locator import refused
-from zoo.fetch.remote import is_remote, local, open_remote, prefetched
-from zoo.fetch.session import Session
-from zoo.formats import open_checkpoint
-from zoo.read import content_hash, read
-from zoo.tensor import AnyArray, CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.read import content_hash, read
+from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.remote import is_remote, local, open_remote, prefetched
+from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError, TensorRef
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.locator import refused
+from zoospectra.zoo.fetch.session import Session
 
 Fetching = Callable[..., Session]
 HEADER = 4096

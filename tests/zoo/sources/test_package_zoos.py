@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from zoo.sources import pytorchcv, timm, torchvision
+from zoospectra.zoo.sources.packages import pytorchcv, timm, torchvision
 
 CRAWLS = {"pytorchcv": pytorchcv.crawl, "torchvision": torchvision.crawl, "timm": timm.crawl}
 
@@ -121,7 +121,7 @@ def test_pytorchcv_number_and_readme_agree_wherever_both_speak():
     """error_value against the README's column of the same meaning, on every row: two sources of one package."""
     from importlib import metadata
 
-    from zoo.snapshot import pytorchcv as package
+    from zoospectra.zoo.sources.packages.snapshots import pytorchcv as package
 
     try:
         body = metadata.metadata("pytorchcv").get_payload()

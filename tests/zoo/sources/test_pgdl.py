@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from zoo import archive
-from zoo.sources import pgdl
+from zoospectra.zoo import archive
+from zoospectra.zoo.sources import pgdl
 
 LAYERS = [{"layer_name": "Conv2D", "filters": 4, "kernel_size": 3}, {"layer_name": "Dense", "units": 10}]
 IMAGES = 3_000_000

@@ -12,10 +12,9 @@ from collections import Counter
 
 import pytest
 
-from zoo.published import columns, table
-from zoo.published.record import content_hash
-from zoo.snapshot import pytorchcv
-from zoo.sources import published
+from zoospectra.zoo.sources.packages.snapshots import pytorchcv
+from zoospectra.zoo.sources.tables import columns, published, table
+from zoospectra.zoo.sources.tables.record import content_hash
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,146 @@
+"""What a scan tells a person: what was left out and why, averages beside the reported metric, regressions by group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.regression import regression
+from zoospectra.jobs.show.display import print_table
+from zoospectra.jobs.work.campaign import Counts
+from zoospectra.warehouse.query import query
+from zoospectra.zoo.checkpoint.trouble import REASONS
+from zoospectra.zoo.model import Model
+
+METRICS = ("alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm")
+"""Averages that the papers regress on reported quality."""
+
+SHOWN_MODELS = 60
+"""Rows of the table of averages; the rest is one query away."""
+
+SHOWN_FAILURES = 20
+"""Failures listed one by one."""
+
+SMALLEST_GROUP = 4
+"""Models that a regression needs at least, as in the papers."""
+
+POOLED = "(all series)"
+"""Name of the group of all models of a data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The reported metric that averages are set beside."""
+
+    metric: str
+    """Its name."""
+    values: Mapping[str, tuple[str, float]]
+    """model_id -> (data set, value)."""
+
+
+def print_summary(
+    run_id: str, counts: Counts, models: Sequence[Model], profiles: Sequence[Profile], warehouse: Path
+) -> None:
+    """Print the summary of one scan, read back from the warehouse it built."""
+    scope = {model.model_id for model in models}
+    skipped = _scoped(warehouse, "SELECT model_id, tensor, reason, detail, failed FROM skipped ORDER BY ALL", scope)
+    _print_skipped([row for row in skipped if not row["failed"]])
+    _print_failed([row for row in skipped if row["failed"]])
+    for profile in profiles:
+        averages = _averages(warehouse, profile.name, scope)
+        target = _target(models)
+        _print_averages(averages, profile.name, target)
+        if target:
+            _print_regressions(averages, target)
+    fits = _scoped(warehouse, "SELECT model_id, status FROM layer_metrics", scope)
+    fitted = sum(row["status"] == "success" for row in fits)
+    print(
+        f"run {run_id}: {counts.models} models, {counts.layers} layers ({counts.analysed} tensors analysed now), "
+        f"{fitted} of {len(fits)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"
+    )
+    print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
+
+
+def _scoped(warehouse: Path, sql: str, scope: set[str]) -> list[dict[str, Any]]:
+    return [row for row in query(warehouse, sql).to_pylist() if row["model_id"] in scope]
+
+
+def _print_skipped(rows: Sequence[dict[str, Any]]) -> None:
+    counted = Counter(row["reason"] for row in rows).most_common()
+    if counted:
+        meanings = [REASONS.get(reason, "") for reason, _ in counted]
+        table = {"skipped by rule": [r for r, _ in counted], "tensors": [n for _, n in counted], "meaning": meanings}
+        print_table(pa.table(table), whole=False)
+
+
+def _print_failed(rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        names = {"failed": "model_id", "tensor": "tensor", "reason": "reason", "detail": "detail"}
+        table = [{shown: row[name] for shown, name in names.items()} for row in rows[:SHOWN_FAILURES]]
+        print_table(pa.Table.from_pylist(table), whole=False)
+        if len(rows) > SHOWN_FAILURES:
+            print(f"... and {len(rows) - SHOWN_FAILURES} more: SELECT * FROM skipped WHERE failed")
+
+
+def _averages(warehouse: Path, profile: str, scope: set[str]) -> list[dict[str, Any]]:
+    columns = ", ".join(("model_id", "series", "dataset", "num_layers", *METRICS))
+    name = profile.replace("'", "''")
+    return _scoped(warehouse, f"SELECT {columns} FROM model_metrics WHERE profile = '{name}' ORDER BY model_id", scope)
+
+
+def _target(models: Sequence[Model]) -> Target | None:
+    """The reported metric that most models share, an accuracy before any other and a training score last."""
+    counted = Counter(metric.metric for model in models for metric in model.metrics)
+    if not counted:
+        return None
+    chosen = min(counted, key=lambda name: (name.startswith("train"), -counted[name], "acc" not in name, name))
+    reported = ((model.model_id, metric) for model in models for metric in model.metrics if metric.metric == chosen)
+    return Target(chosen, {model_id: (metric.dataset, metric.value) for model_id, metric in reported})
+
+
+def _print_averages(rows: Sequence[dict[str, Any]], profile: str, target: Target | None) -> None:
+    table = []
+    for row in rows[:SHOWN_MODELS]:
+        shown = {"model": row["model_id"], "series": row["series"], "layers": row["num_layers"]}
+        shown |= {metric: row[metric] for metric in METRICS}
+        if target:
+            shown[target.metric] = target.values.get(row["model_id"], (None, None))[1]
+        table.append(shown)
+    if table:
+        print_table(pa.Table.from_pylist(table), f"averages over layers, profile {profile}", digits=4, whole=False)
+    if len(rows) > SHOWN_MODELS:
+        print(f"... and {len(rows) - SHOWN_MODELS} more: SELECT * FROM model_metrics")
+
+
+def _print_regressions(rows: Sequence[dict[str, Any]], target: Target) -> None:
+    """Ordinary least squares of the reported metric on each average, by series and pooled over a data set."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["model_id"] in target.values:
+            dataset = target.values[row["model_id"]][0]
+            groups.setdefault((dataset, row["series"] or "(no series)"), []).append(row)
+            groups.setdefault((dataset, POOLED), []).append(row)
+    table, small = [], []
+    for (dataset, series), members in sorted(groups.items()):
+        alone = sum(one == dataset for one, _ in groups) == 2
+        if series == POOLED and alone:
+            continue
+        if len(members) < SMALLEST_GROUP:
+            small.append(f"{series} on {dataset} ({len(members)})")
+            continue
+        for metric in METRICS:
+            found = regression([row[metric] for row in members], [target.values[row["model_id"]][1] for row in members])
+            table.append(
+                {"dataset": dataset, "series": series, "metric": metric, "models": found.n, "slope": found.slope}
+                | {"R2": found.r2, "RMSE": found.rmse, "Kendall tau": found.kendall_tau}
+            )
+    if table:
+        print_table(pa.Table.from_pylist(table), f"{target.metric} = intercept + slope * metric", digits=4, whole=False)
+    if small:
+        print(f"no regression for fewer than {SMALLEST_GROUP} models: {', '.join(small)}")

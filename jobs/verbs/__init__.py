@@ -1,0 +1,1 @@
+"""Verbs of the command, one a file, each ending in its VERB record."""

@@ -1,0 +1,100 @@
+"""Worker side, second stage: weights or stored spectra in, Arrow tables out. Nothing shared is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from zoospectra.analysis.kernels.lowrank import product_spectrum
+from zoospectra.analysis.layer import LayerAnalysis, analyse_layer
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.records import Spectrum
+from zoospectra.analysis.spectrum import spectrum
+from zoospectra.analysis.unfold import matrices
+from zoospectra.jobs.records import rows
+from zoospectra.jobs.work.plan import Item, needed
+from zoospectra.warehouse.known import read_spectra
+from zoospectra.zoo.layers.values import read_factors, read_layer
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Work that travels together."""
+
+    model_id: str
+    """Model whose folder gets the parts."""
+    key: str
+    """Digest of what determines the result: content hashes, profiles, code version."""
+    items: tuple[Item, ...]
+    """Distinct weight tensors."""
+    profiles: tuple[Profile, ...]
+    """Profiles to fit."""
+    device: str = "cpu"
+    """Where large matrices are computed."""
+
+    @property
+    def seconds(self) -> float:
+        """Predicted work on one core, seconds."""
+        return sum(item.cost.seconds for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """Results of a shard, one Arrow table a kind of part; kinds without rows are absent."""
+
+    tables: Mapping[str, pa.Table]
+    """Kind of part -> table."""
+    filtered: frozenset[tuple[str, str]]
+    """(content_hash, profile_key) of what a profile's filters left without a fit."""
+
+
+def analyse(shard: Shard) -> Analysed:
+    """Spectra of what has none yet, then every profile's metrics."""
+    stored = _stored(shard)
+    spectra: list[tuple[str, str, Spectrum]] = []
+    metrics: list[tuple[str, Profile, LayerAnalysis]] = []
+    for item in shard.items:
+        known = dict(stored.get(item.content_hash, ()))
+        for rule, found in _spectra(item, shard, known):
+            spectra.append((item.content_hash, rule, found))
+            known[rule] = found
+        for profile in shard.profiles:
+            metrics.append((item.content_hash, profile, _metrics(item, profile, known)))
+    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics))
+
+
+def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterator[tuple[str, Spectrum]]:
+    """The raw spectra that the profiles need and that are not kept yet; the weights are read at most once."""
+    missing = [name for name in needed(shard.profiles) if name not in known]
+    if missing:
+        if item.layer is None:
+            msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
+            raise ValueError(msg)
+        thin = read_factors(item.layer) if missing == ["slices"] else None
+        if thin is not None:
+            yield "slices", product_spectrum(*thin)
+            return
+        array = read_layer(item.layer)
+        seed = seed_of(item.content_hash)
+        for name in missing:
+            yield name, spectrum(matrices(array, item.layer_type, name, seed), shard.device)
+
+
+def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:
+    """Spectra of the shard's items that are kept already, by content hash."""
+    files = {path for item in shard.items for _, path in item.stored}
+    if not files:
+        return {}
+    return rows.spectra_records(read_spectra(files, {item.content_hash for item in shard.items if item.stored}))
+
+
+def _metrics(item: Item, profile: Profile, known: Mapping[str, Spectrum]) -> LayerAnalysis:
+    own, *copies = (known[name] for name in profile.spectra)
+    return analyse_layer(own, item.layer_type, profile, shuffled=copies, seed=seed_of(item.content_hash))
+
+
+def seed_of(content_hash: str) -> int:
+    """Seed of everything random about a tensor: the first 64 bits of its content hash, whatever machine works on it."""
+    return int(content_hash[:16], 16)

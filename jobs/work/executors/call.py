@@ -1,0 +1,42 @@
+"""Runs one task inside a worker: threads stated, and a raise turned into a record."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+from zoospectra.jobs.work.executors.task import Outcome, Task
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """The BLAS and OpenMP pools of this process; found once, since looking costs milliseconds."""
+    import numpy as np  # noqa: F401 - the pools must be loaded before they can be found
+    import torch  # noqa: F401
+
+    return ThreadpoolController()
+
+
+def set_threads(threads: int) -> None:
+    """State the number of BLAS threads: workers are reused, so an earlier task's setting would leak into this one."""
+    import torch
+
+    _pools().limit(limits=threads)
+    torch.set_num_threads(threads)
+
+
+def call(task: Task) -> Outcome:
+    """Run one task; the only place where any exception becomes data, so that one bad tensor cannot end a scan."""
+    start = time.perf_counter()
+    try:
+        set_threads(task.cpus)
+        value = task.function(task.argument)
+    except Exception as error:  # noqa: BLE001 - see docstring
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
+        text = f"{type(error).__name__}: {error} ({place})"
+        return Outcome(task, error=text, seconds=time.perf_counter() - start)
+    return Outcome(task, value=value, seconds=time.perf_counter() - start)

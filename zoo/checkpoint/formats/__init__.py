@@ -1,0 +1,78 @@
+"""Readers of checkpoints, one file a format; `open_checkpoint` picks one by what a file holds.
+
+A reader looks at headers only and gives references to tensors. None executes anything from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
+from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
+from zoospectra.zoo.checkpoint.formats.huggingface import WEIGHTS, configs, open_folder
+from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
+from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
+from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
+from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_of
+from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
+from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
+from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.fetch.locator import is_remote
+
+FORMATS: dict[str, Callable[[str], Checkpoint]] = {
+    "safetensors": open_safetensors,
+    "torch_zip": open_torch_zip,
+    "torch_legacy": open_torch_legacy,
+    "hdf5": open_hdf5,
+    "keras": open_hdf5,
+    "onnx": open_onnx,
+    "gguf": open_gguf,
+    "npz": open_npz,
+    "npy": open_npy,
+}
+"""Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
+
+
+def open_checkpoint(path: str) -> Checkpoint:
+    """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
+
+    A remote locator (see zoo.fetch.locator) is opened by its header too. Every failure is a CheckpointError whose
+    reason is one of zoo.checkpoint.trouble.REASONS: 'unreadable', 'unsafe', 'missing_reader', 'no_tensors', ...
+    """
+    if is_remote(path):
+        from zoospectra.zoo.checkpoint.remote import (
+            open_remote,  # clients of the network are not loaded for local files
+        )
+
+        return open_remote(path, open_checkpoint)
+    where = str(Path(path).absolute())
+    checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
+    if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
+        config, skips = configs(Path(where).parent)
+        checkpoint = replace(checkpoint, config={**checkpoint.config, **config}, skips=(*checkpoint.skips, *skips))
+    if not checkpoint.tensors:
+        left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
+        raise CheckpointError("no_tensors", f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
+    return replace(
+        checkpoint,
+        tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in checkpoint.tensors),
+        skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
+    )
+
+
+def _open_file(path: str) -> Checkpoint:
+    """Open one file by its format."""
+    name = format_of(path)
+    reader = FORMATS.get(name)
+    if reader is None:
+        detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"
+        raise CheckpointError("unsupported_format", detail)
+    return reader(path)
+
+
+def _encodable(name: str) -> str:
+    """A name that every table can hold: lone surrogates, which JSON and pickle allow, are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

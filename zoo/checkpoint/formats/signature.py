@@ -1,0 +1,128 @@
+"""Which format a file is in: by what it starts with, and only then by its name.
+
+Names lie often enough (a pickle called .safetensors) that content decides wherever content can. Formats without a
+reader are known here too, so that their models are listed with a plain reason.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from zoospectra.zoo.checkpoint.formats import safetensors, torch_legacy
+from zoospectra.zoo.checkpoint.tensor import CheckpointError
+
+HEAD = 512
+"""Bytes looked at; a tar archive says so at byte 257."""
+
+WITHOUT_READER: dict[str, str] = {
+    "ggml": "GGML",
+    "tensorflow": "TensorFlow checkpoint or graph",
+    "tflite": "TensorFlow Lite",
+    "msgpack": "Flax msgpack",
+    "tar": "tar archive (torch 0.1 or a packed folder)",
+    "gzip": "gzip archive",
+    "pickle": "pickle that torch.save did not write",
+    "zip": "zip archive that torch.save did not write",
+}
+"""Format that is recognised, but not read -> its name in a message."""
+
+MAGIC: dict[bytes, str] = {
+    b"\x89HDF\r\n\x1a\n": "hdf5",
+    b"GGUF": "gguf",
+    b"ggml": "ggml",
+    b"lmgg": "ggml",
+    b"tjgg": "ggml",
+    b"\x93NUMPY": "npy",
+    b"\x1f\x8b": "gzip",
+}
+"""First bytes of a file -> format."""
+
+SUFFIXES: dict[str, str] = {
+    ".safetensors": "safetensors",
+    ".th": "torch",
+    ".pth": "torch",
+    ".pt": "torch",
+    ".tar": "torch",
+    ".bin": "torch",
+    ".ckpt": "torch",
+    ".pkl": "torch",
+    ".pickle": "torch",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".keras": "keras",
+    ".onnx": "onnx",
+    ".npz": "npz",
+    ".npy": "npy",
+    ".gguf": "gguf",
+    ".ggml": "ggml",
+    ".pb": "tensorflow",
+    ".tflite": "tflite",
+    ".msgpack": "msgpack",
+}
+"""Suffixes of weight files -> what their name promises."""
+
+
+def format_of(path: str) -> str:
+    """Format of a file: a key of zoo.checkpoint.formats.FORMATS or of WITHOUT_READER.
+
+    Raises CheckpointError: 'unreadable' for a file that is missing, empty, or not what its suffix says, and
+    'unsupported_format' when neither content nor name says anything.
+    """
+    if not Path(path).is_file():  # a pipe or device would block or never end
+        raise CheckpointError("unreadable", f"{path}: No such file, or no plain file")
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, 2)
+    except OSError as error:
+        raise CheckpointError("unreadable", f"{path}: {error.strerror or error}") from error
+    if size == 0:
+        raise CheckpointError("unreadable", f"{path} is empty")
+    promised = SUFFIXES.get(Path(path).suffix.lower())
+    found = by_content(head, size) or (_zip_kind(path) if head.startswith(b"PK") else None)
+    if found is not None:
+        return found
+    if promised is None:
+        raise CheckpointError(
+            "unsupported_format", f"{path}: neither its first bytes nor its name are those of weights"
+        )
+    if promised in ("torch", "hdf5", "gguf", "npz", "npy", "keras"):
+        # These have signatures that were looked for: without one, the content is something else.
+        detail = f"{path}: its suffix says {promised}, but it starts with {head[:8]!r}: damaged, or something else"
+        raise CheckpointError("unreadable", detail)
+    return promised
+
+
+def by_content(head: bytes, size: int) -> str | None:
+    """Format that the first bytes of a file of `size` bytes say; None when they say nothing."""
+    for magic, name in MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    if torch_legacy.looks_like(head):
+        return "torch_legacy"
+    if head[257:262] == b"ustar":
+        return "tar"
+    if safetensors.looks_like(head, size):
+        return "safetensors"
+    if len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5:
+        return "pickle"
+    return None
+
+
+def _zip_kind(path: str) -> str | None:
+    """What kind of zip archive a file is, from its members' names; None when it is a damaged one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile):
+        return None
+    if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+        return "torch_zip"
+    if any(name.endswith("model.weights.h5") for name in names):
+        return "keras"
+    if names and all(name.endswith(".npy") for name in names):
+        return "npz"
+    return "zip"

@@ -1,0 +1,87 @@
+"""Torch's zip files (since torch 1.6, TorchScript too): data.pkl, and one archive member a storage.
+
+torch stores members uncompressed, so a tensor's bytes lie in the file and can be mapped. Archives that were packed
+again are compressed; their tensors name the member that must be inflated. Nothing is executed (see unpickler).
+Not covered: other compression than deflate, encryption, big-endian files.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.formats.members import DAMAGE, data_offset, members_of
+from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor, storage_type
+from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
+from zoospectra.zoo.checkpoint.formats.unpickler import MAX_PICKLE, unpickle
+from zoospectra.zoo.checkpoint.read import span
+from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+
+
+def open_torch_zip(path: str) -> Checkpoint:
+    """Tensors of a zip checkpoint; CheckpointError when the archive or its pickle is damaged or unsafe."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(path, archive)
+    except CheckpointError:
+        raise
+    except DAMAGE as error:
+        raise CheckpointError("unreadable", f"{path}: damaged zip archive: {error}") from error
+
+
+def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
+    members = members_of(archive, Path(path).stat().st_size)
+    pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        detail = f"zip archive with {len(pickles)} members data.pkl, expected 1: {', '.join(list(members)[:4])[:200]}"
+        raise CheckpointError("unsupported_format", detail)
+    folder = pickles[0].removesuffix("data.pkl")
+    order = members.get(folder + "byteorder")
+    if order is not None and archive.read(order) != b"little":
+        raise CheckpointError("unsupported_format", "torch file of a big-endian machine")
+    if members[pickles[0]].file_size > MAX_PICKLE:
+        raise CheckpointError("unsafe", f"pickle of {members[pickles[0]].file_size} bytes, at most {MAX_PICKLE}")
+    code = archive.read(pickles[0])
+    root, _, names = unpickle(code, 0, len(code), _storage)
+    found, skips = named_tensors(root)
+    refs: list[TensorRef] = []
+    with Path(path).open("rb") as file:
+        size = file.seek(0, 2)
+        offsets: dict[str, int] = {}
+        for name, tensor in found:
+            if isinstance(tensor, Refused):
+                skips.append(Skip(name, tensor.reason, tensor.detail, True))
+                continue
+            member = f"{folder}data/{tensor.storage.key}"
+            if member not in members:
+                raise CheckpointError("unreadable", f"{name}: the archive has no member {member}")
+            info = members[member]
+            if info.compress_type == zipfile.ZIP_STORED and member not in offsets:
+                file.seek(info.header_offset)
+                offsets[member] = data_offset(info, file.read(30), size)
+            refs.append(_reference(path, name, tensor, info, offsets.get(member)))
+    return Checkpoint("torch_zip", tuple(refs), tuple(skips), tuple(sorted(names)))
+
+
+def _storage(reference: object) -> Storage:
+    """('storage', class, key, location, elements): what torch refers to a storage by."""
+    if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
+        raise CheckpointError("unreadable", f"unknown persistent reference {type(reference).__name__}")
+    key, numel = reference[2], reference[4]
+    if not isinstance(key, str) or type(numel) is not int or numel < 0:
+        raise CheckpointError("unreadable", "a storage without a key or a size")
+    return Storage(key, storage_type(reference[1]), numel)
+
+
+def _reference(path: str, name: str, tensor: Tensor, info: zipfile.ZipInfo, offset: int | None) -> TensorRef:
+    """Where a tensor's bytes are: offset is that of a stored member in the file, None for a compressed one."""
+    size = types.itemsize(tensor.dtype)
+    first, length = tensor.start * size, span(tensor.shape, tensor.stride) * size
+    if first + length > info.file_size:
+        detail = f"{name}: needs bytes {first} to {first + length} of a member of {info.file_size}"
+        raise CheckpointError("unreadable", detail)
+    if offset is None:
+        return TensorRef(name, path, tensor.dtype, tensor.shape, tensor.stride, first, length, info.filename)
+    return TensorRef(name, path, tensor.dtype, tensor.shape, tensor.stride, offset + first, length)

@@ -1,0 +1,26 @@
+"""What opening a checkpoint gives: references to its tensors, what was left out, and what its pickles named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoospectra.zoo.checkpoint.tensor import Skip, TensorRef
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One opened checkpoint; headers were read, tensor bytes were not."""
+
+    format: str
+    """Key of zoo.checkpoint.formats.FORMATS, e.g. 'safetensors', 'torch_zip', 'huggingface'."""
+    tensors: tuple[TensorRef, ...]
+    """Every tensor of the model, in checkpoint order; a tensor's index here is its layer_id."""
+    skips: tuple[Skip, ...] = ()
+    """Tensors and containers that have no reference, each with its reason."""
+    globals_seen: tuple[str, ...] = ()
+    """Sorted 'module.name' of everything that the checkpoint's pickles referred to; none of it was imported."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What lies beside the weights and says how they split: config.json, adapter_config.json under the key 'adapter',
+    or a file's own metadata. Data from outside: every value is checked where it is used."""

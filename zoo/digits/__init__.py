@@ -1,5 +1,0 @@
-"""The embedded zoo: small networks trained offline on scikit-learn's digits, the first time they are asked for."""
-
-from zoo.digits.catalogue import crawl
-
-__all__ = ["crawl"]

@@ -1,0 +1,1 @@
+"""Layers: which tensors are weights, which matrices they hold, and their values."""

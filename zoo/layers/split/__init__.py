@@ -1,0 +1,31 @@
+"""Split rules: which matrices a stored tensor holds, one file a family. The first rule that knows a tensor counts."""
+
+from __future__ import annotations
+
+from zoospectra.zoo.layers.split.experts import experts
+from zoospectra.zoo.layers.split.fused import fused
+from zoospectra.zoo.layers.split.part import Around, Part, Rule
+from zoospectra.zoo.layers.split.plain import plain
+from zoospectra.zoo.layers.split.recurrent import recurrent
+from zoospectra.zoo.layers.split.tables import tables
+
+RULES: dict[str, Rule] = {
+    "recurrent": recurrent,
+    "experts": experts,
+    "fused": fused,
+    "tables": tables,
+    "plain": plain,
+}
+"""Family -> rule, in the order in which they are asked."""
+
+
+def split(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...] | None:
+    """Layers of a weight tensor; None when no rule knows what it is."""
+    for rule in RULES.values():
+        parts = rule(name, shape, around)
+        if parts is not None:
+            return parts
+    return None
+
+
+__all__ = ["RULES", "Around", "Part", "split"]

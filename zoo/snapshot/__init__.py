@@ -1,4 +1,0 @@
-"""Catalogues of public packages, frozen: what each package says about its pretrained weights, one file a version.
-
-A scan reads these files and never imports the packages. `python -m zoo.snapshot.make PACKAGE` makes a new one.
-"""

@@ -1,0 +1,95 @@
+"""Pages of the hub's listing and infos of single models, as plain JSON objects.
+
+Own requests instead of HfApi: its model_info does not retry, it sends the token to whatever address the next page
+names, and one malformed model ends its whole listing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from zoospectra.zoo.fetch.client import origin
+from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.fetch.session import Session
+from zoospectra.zoo.sources.hub.query import PAGE, SHA, Query, info_url, listing_url
+
+MAX_PAGE = 256 << 20
+"""Largest page in bytes; a thousand models with their cards take some 10 MB."""
+MAX_INFO = 64 << 20
+"""Largest info of one model in bytes."""
+NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+
+Item = dict[str, Any]
+
+
+def listing(query: Query, here: Session) -> Iterator[Item]:
+    """Models of a search in the hub's order; FetchError in the middle of it when a page cannot be had."""
+    url: str | None = listing_url(here.settings.hub, query)
+    left = query.limit
+    seen: set[str] = set()
+    while url is not None and (left is None or left > 0):
+        if url in seen or origin(url) != origin(here.settings.hub):
+            raise FetchError("unsafe", f"the listing goes on at {url[:200]}, which is another server or a page again")
+        seen.add(url)
+        answer = here.client.small(url, MAX_PAGE)
+        items = _json(answer.body, url)
+        if not isinstance(items, list):
+            raise FetchError("unreadable", f"{url}: expected a list of models")
+        for item in items[: PAGE if left is None else left]:
+            if isinstance(item, dict):
+                yield item
+        left = None if left is None else left - len(items)
+        following = NEXT.search(answer.headers.get("link", ""))
+        url = following[1] if following and items else None
+
+
+def info(model: str, revision: str | None, here: Session) -> Item:
+    """The fields of a listing for one model at one revision."""
+    return _object(here, info_url(here.settings.hub, model, revision, blobs=False))
+
+
+def files(model: str, sha: str, here: Session) -> Item:
+    """Info with sizes and hashes of all files at one commit: asked once, since a commit never changes."""
+    url = info_url(here.settings.hub, model, sha, blobs=True)
+    if not SHA.fullmatch(sha):
+        return _object(here, url)
+    path = here.cache.path("info", _key(url), ".json")
+    found = here.cache.get(path)
+    if found is not None:
+        try:
+            kept = json.loads(found.read_bytes())
+        except (OSError, ValueError):
+            kept = None
+        if isinstance(kept, dict):
+            return kept
+    item = _object(here, url)
+    kept = {"sha": item.get("sha"), "siblings": item.get("siblings")}
+    here.cache.put(path, lambda temporary: _write(temporary, kept))
+    return item
+
+
+def _write(path: Path, kept: Item) -> None:
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _key(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:40]
+
+
+def _object(here: Session, url: str) -> Item:
+    found = _json(here.client.small(url, MAX_INFO).body, url)
+    if not isinstance(found, dict):
+        raise FetchError("unreadable", f"{url}: expected a JSON object")
+    return found
+
+
+def _json(body: bytes, url: str) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FetchError("unreadable", f"{url}: no JSON: {error}") from error

@@ -1,0 +1,24 @@
+"""The torchvision zoo: 166 weights for classification, detection, segmentation, video and optical flow.
+
+URL: https://github.com/pytorch/vision, weights at https://download.pytorch.org/models
+Licence: BSD-3-Clause; some weights name another one
+Sample row: vgg11, IMAGENET1K_V1, vgg, imagenet-1k, top1_accuracy 69.02, .../vgg11-8a719046.pth, sha256-prefix:8a719046
+
+Read from a snapshot (zoo/snapshot/torchvision.py says what each number means): the package is never imported.
+`model_id` is torchvision/<model>/<member of its weights enumeration>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoospectra.zoo.model import Model
+from zoospectra.zoo.sources.packages.snapshots import table
+
+
+def crawl(versions: Sequence[str] = ()) -> tuple[Model, ...]:
+    """Weights in the package's order, from the newest snapshot or from all `versions`, merged.
+
+    ValueError: a version without a snapshot; the known ones are listed.
+    """
+    return table.load("torchvision", versions)

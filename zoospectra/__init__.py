@@ -1,0 +1,1 @@
+"""zoospectra measures the quality of pretrained neural networks from their weights alone."""
