@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import random
 import threading
 import zipfile
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from zoospectra.zoo.fetch.download import download
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.session import Session
 
-DATA = os.urandom(300_000)
+DATA = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 SHA1 = hashlib.sha1(DATA).hexdigest()
 Fetching = Callable[..., Session]
@@ -79,7 +79,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Loopback, url: st
     server.script.add("/release/*", "cut", 1, after=1000)
     with pytest.raises(FetchError):
         download(url, within=fetching(attempts=1))
-    server.content.files["/release/net-01.pth"] = other = os.urandom(200_000)
+    server.content.files["/release/net-01.pth"] = other = random.Random(1).randbytes(200_000)
     assert download(url, within=fetching()).read_bytes() == other
 
 
