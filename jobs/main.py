@@ -1,7 +1,4 @@
-"""The console command: `zoospectra VERB key=value ...`.
-
-Exit status: 0 done, 2 wrong usage, 3 some models or layers failed, 1 the job itself broke, 130 interrupted.
-"""
+"""The console command: `zoospectra VERB key=value ...`. Dispatch, and mistakes as one line; statuses are jobs.exit's."""
 
 from __future__ import annotations
 
@@ -9,19 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from zoospectra.jobs.words.command import MisuseError
-
-VERBS = {
-    "scan": "crawl a zoo, analyse what is new, load the warehouse, summarise",
-    "catalog": "crawl only: models, weights, reported metrics",
-    "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
-    "compare": "two checkpoints of one architecture, layer by layer",
-    "refit": "new fits from stored spectra, for the whole warehouse",
-    "study": "run a named study: its SQL, its statistics, its tables",
-    "dictionary": "every table and column of the warehouse: type, unit, meaning",
-    "sql": "read-only query on the warehouse",
-    "bench": "measure this machine: kernels, fits and whole layers against the peers",
-}
+from zoospectra.jobs.exit import Exit, exit_status
+from zoospectra.jobs.verbs import VERBS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,29 +15,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage())
-        return 0
+        return Exit.DONE
     if words[0] == "--version":
-        from zoospectra.jobs.records.provenance import versions
+        from importlib.metadata import version
 
-        print(f"zoospectra {versions()['zoospectra']}")
-        return 0
-    verb, *rest = words
+        print(f"zoospectra {version('zoospectra')}")
+        return Exit.DONE
     try:
-        if verb not in VERBS:
-            raise MisuseError(f"unknown verb {verb!r}: expected one of {', '.join(VERBS)}")
-        return int(importlib.import_module(f"zoospectra.jobs.verbs.{verb}").command(rest))
-    except MisuseError as error:
-        print(f"zoospectra {verb}: {error}", file=sys.stderr)
-        return 2
+        return _run(words[0], words[1:])
     except KeyboardInterrupt:
-        print(
-            f"zoospectra {verb}: interrupted; what was finished is kept, the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
+        _complain(words[0], "interrupted; what was finished is kept, the same command goes on from there")
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
-        return 0
+        return Exit.DONE
+
+
+def _run(name: str, words: Sequence[str]) -> Exit:
+    """One verb from its words to its status."""
+    if name not in VERBS:
+        _complain(name, f"unknown verb: expected one of {', '.join(VERBS)}")
+        return Exit.MISUSE
+    verb = importlib.import_module(f"zoospectra.jobs.verbs.{name}").VERB
+    if "--help" in words or "-h" in words:
+        print(verb.help)
+        return Exit.DONE
+    from zoospectra.jobs.words.command import Configuration, MisuseError, misuse, sort_words
+
+    try:
+        line = sort_words(words, verb.positional)
+        configuration = Configuration(line.folders)
+        if line.show_values:
+            print(configuration.text(name, verb.settings, line.overrides, verb.positional))
+            return Exit.DONE
+        settings = configuration.settings(name, verb.settings, line.overrides, verb.positional, line.positional)
+        with misuse():
+            request = verb.check(settings, configuration)
+    except MisuseError as error:
+        _complain(name, str(error))
+        return Exit.MISUSE
+    result = verb.run(request)
+    verb.show(result)
+    return exit_status(verb.failures(result))
+
+
+def _complain(name: str, text: str) -> None:
+    print(f"zoospectra {name}: {text}", file=sys.stderr)
 
 
 def _usage() -> str:

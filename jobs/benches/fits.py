@@ -46,50 +46,50 @@ def fits(sizes: Sequence[int], rounds: int, budget: float) -> Iterator[list[Row]
 
 
 def _power_law(x: FloatArray) -> list[Contender]:
-    found = [Contender("zoospectra", partial(_own, x, "weightwatcher"))]
+    contenders = [Contender("zoospectra", partial(_own, x, "weightwatcher"))]
     if installed("weightwatcher"):
         fitter = peer("weightwatcher.WW_powerlaw")
-        found.append(Contender("WeightWatcher's fitter", partial(_weightwatcher, fitter, x)))
-    return found
+        contenders.append(Contender("WeightWatcher's fitter", partial(_weightwatcher, fitter, x)))
+    return contenders
 
 
 def _cut(x: FloatArray) -> list[Contender]:
-    found = [Contender("zoospectra", partial(_own, x, "natcomm2021"))]
+    contenders = [Contender("zoospectra", partial(_own, x, "natcomm2021"))]
     if installed("powerlaw"):
-        found.append(Contender("powerlaw", partial(_powerlaw, peer("powerlaw"), x)))
-    return found
+        contenders.append(Contender("powerlaw", partial(_powerlaw, peer("powerlaw"), x)))
+    return contenders
 
 
 def _truncated(x: FloatArray) -> list[Contender]:
     """With xmin known, so that only the law's own parameters are searched."""
     xmin = fit_powerlaw(x).xmin or float(x[0])
     tail = x[x >= xmin]
-    found = [Contender("zoospectra", partial(_own_truncated, tail, xmin))]
+    contenders = [Contender("zoospectra", partial(_own_truncated, tail, xmin))]
     if installed("powerlaw"):
-        found.append(Contender("powerlaw", partial(_powerlaw_truncated, peer("powerlaw"), tail, xmin)))
-    return found
+        contenders.append(Contender("powerlaw", partial(_powerlaw_truncated, peer("powerlaw"), tail, xmin)))
+    return contenders
 
 
 def _own(x: FloatArray, rule: str) -> list[float]:
-    found = fit_powerlaw(x, rule)
-    return [found.alpha or 0.0, found.xmin or 0.0]
+    fit = fit_powerlaw(x, rule)
+    return [fit.alpha or 0.0, fit.xmin or 0.0]
 
 
 def _weightwatcher(fitter: Any, x: FloatArray) -> list[float]:  # noqa: ANN401 - an untyped package
     with quiet():
-        found = fitter.WWFit(x, xmax=float(x[-1]))
-    return [float(found.alpha), float(found.xmin)]
+        fit = fitter.WWFit(x, xmax=float(x[-1]))
+    return [float(fit.alpha), float(fit.xmin)]
 
 
 def _powerlaw(package: Any, x: FloatArray) -> list[float]:  # noqa: ANN401 - an untyped package
     with quiet():
-        found = package.Fit(x, xmax=float(x[-1]), verbose=False)
-        return [float(found.alpha), float(found.xmin)]
+        fit = package.Fit(x, xmax=float(x[-1]), verbose=False)
+        return [float(fit.alpha), float(fit.xmin)]
 
 
 def _own_truncated(tail: FloatArray, xmin: float) -> list[float]:
-    found = truncated.fit(tail, xmin)
-    return [found.parameters["alpha"]] if found else []
+    law = truncated.fit(tail, xmin)
+    return [law.parameters["alpha"]] if law else []
 
 
 def _powerlaw_truncated(package: Any, tail: FloatArray, xmin: float) -> list[float]:  # noqa: ANN401 - untyped package
@@ -98,5 +98,5 @@ def _powerlaw_truncated(package: Any, tail: FloatArray, xmin: float) -> list[flo
 
 
 def _goodness(x: FloatArray) -> list[float]:
-    found = goodness(x, REPLICATES, seed=0)
-    return [found.p] if found else []
+    result = goodness(x, REPLICATES, seed=0)
+    return [result.p] if result else []

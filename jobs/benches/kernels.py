@@ -31,13 +31,13 @@ def kernels(sizes: Sequence[int], threads: Sequence[int], rounds: int, budget: f
 
 def _contenders(slices: AnyArray) -> list[Contender]:
     M = slices.shape[2]
-    chosen = next(name for name, one in KERNELS.items() if one is kernel(M))
+    chosen = next(name for name, function in KERNELS.items() if function is kernel(M))
     names = [chosen, *(name for name in KERNELS if name != chosen)]
-    found = [Contender(name, partial(_largest, name, slices)) for name in names]
-    found.append(Contender("Gram matrix alone", partial(_gram, slices)))
+    contenders = [Contender(name, partial(_largest, name, slices)) for name in names]
+    contenders.append(Contender("Gram matrix alone", partial(_gram, slices)))
     if M <= SVD_M:
-        found.append(Contender("singular values", partial(_svd, slices)))
-    return found
+        contenders.append(Contender("singular values", partial(_svd, slices)))
+    return contenders
 
 
 def _largest(name: str, slices: AnyArray) -> list[float]:

@@ -24,7 +24,7 @@ from zoospectra.jobs.benches.pair import Contender, Row, compare
 from zoospectra.jobs.benches.peers import installed, peer, quiet
 from zoospectra.jobs.benches.pool import analyse_files
 from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.work.campaign import Campaign
+from zoospectra.jobs.work.engine import Engine
 from zoospectra.jobs.work.executors import Cluster, Executor, open_executor
 from zoospectra.jobs.work.executors.call import set_threads
 from zoospectra.jobs.work.schedule import run
@@ -70,9 +70,6 @@ def layers(
     names: Sequence[str], executors: Sequence[str], profile: Profile, *, shrink: int, rounds: int, budget: float
 ) -> Iterator[list[Row]]:
     """One list of rows a workload; `shrink` divides the sides of dense matrices and the number of checkpoints."""
-    if unknown := sorted(set(names) - set(WORKLOADS)):
-        msg = f"unknown workloads {unknown}: expected some of {', '.join(WORKLOADS)}"
-        raise ValueError(msg)
     workers = {name: open_executor(Cluster(name)) for name in executors}
     try:
         for name in names:
@@ -80,9 +77,11 @@ def layers(
             with tempfile.TemporaryDirectory() as folder:
                 for number, tensors in enumerate(files):
                     save_file(tensors, Path(folder, f"net{number}.safetensors"))
-                models = crawl(folder, "bench")
+                models = crawl(LocalOptions(folder), Crawl("bench", Path(folder, "cache"), print))
                 contenders = [
-                    one for name in executors for one in _ours(name, Path(folder), models, profile, workers[name])
+                    contender
+                    for name in executors
+                    for contender in _ours(name, Path(folder), models, profile, workers[name])
                 ]
                 for contender in contenders:
                     contender.run()  # workers import their libraries, files reach the page cache
@@ -97,11 +96,11 @@ def layers(
 def weights(shapes: Shapes, seed: int) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     """Gaussian tensors whose columns differ in scale, so that spectra have tails; keys end in '.weight'."""
     rng = np.random.default_rng(seed)
-    found = {}
+    tensors = {}
     for name, shape in shapes.items():
         scale = 0.02 * np.exp(rng.standard_normal((1, shape[1], *(1 for _ in shape[2:])), dtype=np.float32))
-        found[f"{name}.weight"] = (rng.standard_normal(shape, dtype=np.float32) * scale).astype(np.float32)
-    return found
+        tensors[f"{name}.weight"] = (rng.standard_normal(shape, dtype=np.float32) * scale).astype(np.float32)
+    return tensors
 
 
 def _ours(
@@ -118,10 +117,8 @@ def scan(models: Sequence[Model], profile: Profile, executor: Executor) -> list[
     """Analyse models into parts of an empty folder; sorted alphas."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        campaign = Campaign(
-            root, models, [profile], shard_seconds=0.25, memory=1 << 40, progress=ProgressLine("bench", quiet=True)
-        )
-        run(campaign.start(), executor, campaign.handle)
+        engine = Engine(root, [profile], ProgressLine("bench", quiet=True), shard_seconds=0.25, device="cpu")
+        run(engine.open_models(models), executor, engine.handle)
         metrics = pq.read_table([*root.rglob("layer_metrics-*.parquet")], columns=["alpha"])
     return sorted(alpha for alpha in metrics["alpha"].to_pylist() if alpha is not None)
 
@@ -133,12 +130,12 @@ def _weightwatcher(files: Sequence[Mapping[str, Any]]) -> Contender:
 
 def _analyze(package: Any, nets: Sequence[torch.nn.Module]) -> list[float]:  # noqa: ANN401 - an untyped package
     set_threads(torch.multiprocessing.cpu_count())
-    found: list[float] = []
+    alphas: list[float] = []
     for net in nets:
         with quiet(), np.errstate(all="ignore"):
             details = package.WeightWatcher(model=net).analyze()
-        found += [float(alpha) for alpha in details["alpha"] if alpha >= 0]
-    return sorted(found)
+        alphas += [float(alpha) for alpha in details["alpha"] if alpha >= 0]
+    return sorted(alphas)
 
 
 def _module(tensors: Mapping[str, Any]) -> torch.nn.Module:

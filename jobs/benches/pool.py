@@ -68,20 +68,20 @@ def analyse_files(paths: Sequence[Path], profile: Profile, executor: Executor) -
 
 def tasks(paths: Sequence[Path], profile: Profile) -> list[Task]:
     """Tasks of some files: small ones together, large ones by layer."""
-    found: list[Task] = []
+    planned: list[Task] = []
     together: list[str] = []
     filled = 0
     for path in paths:
         size = path.stat().st_size
         if size >= TASK_BYTES:
-            found += _by_layer(str(path), profile)
+            planned += _by_layer(str(path), profile)
             continue
         if together and filled + size > TASK_BYTES:
-            found.append(_together(together, filled, profile))
+            planned.append(_together(together, filled, profile))
             together, filled = [], 0
         together.append(str(path))
         filled += size
-    return [*found, _together(together, filled, profile)] if together else found
+    return [*planned, _together(together, filled, profile)] if together else planned
 
 
 def _together(paths: Sequence[str], filled: int, profile: Profile) -> Task:
@@ -90,20 +90,20 @@ def _together(paths: Sequence[str], filled: int, profile: Profile) -> Task:
 
 def _by_layer(path: str, profile: Profile) -> list[Task]:
     """One task a layer, with its predicted cost."""
-    found, _ = layers(open_checkpoint(path).tensors)
+    chosen, _ = layers(open_checkpoint(path).tensors)
     rule = unfold_rule(profile.unfold)
-    made = []
-    for layer in found:
+    planned = []
+    for layer in chosen:
         shape = rule.shape_of(layer.shape, layer.layer_type)
-        price = cost(shape.N, shape.M, shape.rf, itemsize(layer.ref.dtype))
-        made.append(
+        predicted = cost(shape.N, shape.M, shape.rf, itemsize(layer.ref.dtype))
+        planned.append(
             Task(
                 f"{path} {layer.layer_id}",
                 analyse_portion,
                 Portion((path,), layer.layer_id, profile),
-                seconds=price.seconds,
-                cpus=price.threads,
-                memory=price.peak_bytes,
+                seconds=predicted.seconds,
+                cpus=predicted.threads,
+                memory=predicted.peak_bytes,
             )
         )
-    return made
+    return planned

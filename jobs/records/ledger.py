@@ -1,4 +1,4 @@
-"""What a job leaves besides its results: the catalogue it saw, and its own row in `runs`."""
+"""What a job leaves besides its results: the catalog it saw, and its own row in `runs`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from zoospectra.jobs.exit import Exit
 from zoospectra.jobs.records import provenance, rows
 from zoospectra.warehouse import parts
 from zoospectra.warehouse.schema import PARTS
@@ -24,66 +25,41 @@ class Entry:
     run_id: str
     """Time of its start and six random hex digits."""
     verb: str
-    """'scan', 'catalog', ..."""
+    """'scan', 'catalog', 'refit', 'study'."""
     started: datetime.datetime
     """UTC."""
-    zoo: str
-    """Name of the zoo."""
-    snapshot: str
-    """Digest of the catalogue it works on."""
+    zoo: str | None = None
+    """Name of the zoo; None for a run on the warehouse itself."""
+    snapshot: str | None = None
+    """Digest of the catalog it works on; None for a run on the warehouse itself."""
 
 
-def begin(verb: str, models: Sequence[Model], warehouse: Path) -> Entry:
-    """Keep the catalogue and open a run on it."""
+def begin(verb: str, warehouse: Path, models: Sequence[Model] = ()) -> Entry:
+    """Open a run; keeps the catalog of the models it works on, if any."""
     started = datetime.datetime.now(datetime.UTC)
+    run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    if not models:
+        return Entry(run_id, verb, started)
     digest = rows.snapshot(models)
     parts.write(warehouse, "models", digest, rows.models(models, digest))
     parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
-    return Entry(_run_id(started), verb, started, models[0].zoo, digest)
+    return Entry(run_id, verb, started, models[0].zoo, digest)
 
 
-def end(entry: Entry, warehouse: Path, *, config: str, exit_status: int, counts: Mapping[str, int]) -> None:
-    """Write the run's row; counts are columns of `runs` such as models, layers, skipped, failed."""
-    about = {"run_id": entry.run_id, "verb": entry.verb, "zoo": entry.zoo, "snapshot": entry.snapshot}
-    _write(about, entry.started, warehouse, config, exit_status, counts)
-
-
-def record(
-    verb: str,
-    started: datetime.datetime,
-    warehouse: Path,
-    *,
-    config: str,
-    exit_status: int,
-    counts: Mapping[str, int],
-) -> str:
-    """Write the row of a run that worked on the warehouse itself, not on a zoo; returns its run_id."""
-    run_id = _run_id(started)
-    _write({"run_id": run_id, "verb": verb}, started, warehouse, config, exit_status, counts)
-    return run_id
-
-
-def _run_id(started: datetime.datetime) -> str:
-    return f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-def _write(
-    about: Mapping[str, str],
-    started: datetime.datetime,
-    warehouse: Path,
-    config: str,
-    exit_status: int,
-    counts: Mapping[str, int],
-) -> None:
+def end(entry: Entry, warehouse: Path, *, config: str, status: Exit, counts: Mapping[str, int]) -> None:
+    """Write the run's row; counts are columns of `runs`: models, layers, skipped, failed."""
     row = {
-        **about,
-        "started": started,
+        "run_id": entry.run_id,
+        "verb": entry.verb,
+        "zoo": entry.zoo,
+        "snapshot": entry.snapshot,
+        "started": entry.started,
         "finished": datetime.datetime.now(datetime.UTC),
         "config": config,
         "versions": json.dumps(provenance.versions()),
         "git_commit": provenance.git_commit(),
         "machine": json.dumps(provenance.machine()),
-        "exit_status": exit_status,
+        "exit_status": int(status),
         **counts,
     }
-    parts.write(warehouse, "runs", about["run_id"], pa.Table.from_pylist([row], schema=PARTS["runs"]))
+    parts.write(warehouse, "runs", entry.run_id, pa.Table.from_pylist([row], schema=PARTS["runs"]))

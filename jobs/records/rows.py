@@ -4,54 +4,77 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from zoospectra.analysis.layer import LayerAnalysis
-from zoospectra.analysis.profile import CODE_VERSION, Profile
-from zoospectra.analysis.records import Column, Spectrum
+from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
+from zoospectra.analysis.records import Column, Outcome, Spectrum
 from zoospectra.analysis.unfold import unfold_rule
-from zoospectra.jobs.work.plan import KnownLayer
+from zoospectra.warehouse.identity import ModelId, ResultId
 from zoospectra.warehouse.schema import PARTS, field
-from zoospectra.zoo.checkpoint.tensor import Layer, Skip
-from zoospectra.zoo.model import Model, catalogue_columns
+from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.layers.layer import Layer
+from zoospectra.zoo.model import Model, catalog_columns
 
 ARROW_TYPES = {"double": pa.float64(), "bigint": pa.int64(), "varchar": pa.string(), "boolean": pa.bool_()}
 
 
+class SpectrumOf(NamedTuple):
+    """The raw spectrum of a tensor by one unfold rule."""
+
+    content_hash: str
+    """Whose."""
+    unfold: str
+    """Rule that made its matrices."""
+    spectrum: Spectrum
+    """Eigenvalues of every slice."""
+
+
+class MetricsOf(NamedTuple):
+    """The metrics of a tensor under one profile."""
+
+    content_hash: str
+    """Whose."""
+    profile: Profile
+    """By which convention."""
+    analysis: LayerAnalysis
+    """Rows of the layer and its slices."""
+
+    @property
+    def identity(self) -> ResultId:
+        """What determines the numbers."""
+        return ResultId(self.content_hash, self.profile.unfold, self.profile.key, FIT_VERSION)
+
+
 def snapshot(models: Sequence[Model]) -> str:
-    """Digest of everything a catalogue says: the same catalogue has the same snapshot on every night."""
+    """Digest of everything a catalog says: the same catalog has the same snapshot on every night."""
     text = json.dumps([_plain(model) for model in models], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 
 
 def _plain(model: Model) -> dict[str, Any]:
-    return {name: getattr(model, name) for name in Model.__slots__ if name not in ("metrics", "extra")} | {
+    return {name: getattr(model, name) for name in Model.__slots__ if name not in ("metrics", "extra", "published")} | {
         "metrics": [[getattr(metric, name) for name in metric.__slots__] for metric in model.metrics],
         "extra": dict(model.extra),
     }
 
 
-def models(found: Sequence[Model], digest: str) -> pa.Table:
-    """Catalogue rows; extra columns are typed by their values and carry a comment."""
+def models(catalog: Sequence[Model], digest: str) -> pa.Table:
+    """Catalog rows; extra columns are typed by their values and carry a comment."""
     base = [name for name in PARTS["models"].names if name != "snapshot"]
     data = [
-        {"snapshot": digest} | {name: getattr(model, name) for name in base} | catalogue_columns(model)
-        for model in found
+        {"snapshot": digest} | {name: getattr(model, name) for name in base} | catalog_columns(model)
+        for model in catalog
     ]
-    extra = sorted({name for model in found for name in model.extra})
-    fields = [
-        field(name, _type([row.get(name) for row in data]), "as catalogued", f"{name} of the catalogue")
-        for name in extra
-    ]
-    columns = {one.name: pa.array([_cast(row.get(one.name), one.type) for row in data], one.type) for one in fields}
     table = pa.Table.from_pylist(data, schema=PARTS["models"])
-    for one in fields:
-        table = table.append_column(one, columns[one.name])
+    for name in sorted({name for model in catalog for name in model.extra}):
+        column = field(name, _type([row.get(name) for row in data]), "as catalogued", f"{name} of the catalog")
+        table = table.append_column(column, pa.array([_cast(row.get(name), column.type) for row in data], column.type))
     return table
 
 
@@ -64,28 +87,28 @@ def _type(values: Sequence[Any]) -> pa.DataType:
     return pa.float64() if kinds <= {int, float} else pa.string()
 
 
-def _cast(value: Any, type_: pa.DataType) -> Any:  # noqa: ANN401 - catalogue values of any plain type
+def _cast(value: Any, type_: pa.DataType) -> Any:  # noqa: ANN401 - catalog values of any plain type
     if value is None:
         return None
     return str(value) if pa.types.is_string(type_) else float(value) if pa.types.is_floating(type_) else value
 
 
-def reported_metrics(found: Sequence[Model], digest: str) -> pa.Table:
+def reported_metrics(catalog: Sequence[Model], digest: str) -> pa.Table:
     """One row a model, data set and metric."""
     names = [name for name in PARTS["reported_metrics"].names if name not in ("snapshot", "model_id", "revision")]
     data = [
         {"snapshot": digest, "model_id": model.model_id, "revision": model.revision}
         | {name: getattr(metric, name) for name in names}
-        for model in found
+        for model in catalog
         for metric in model.metrics
     ]
     return pa.Table.from_pylist(data, schema=PARTS["reported_metrics"])
 
 
-def layers(model: Model, found: Iterable[tuple[Layer, str]]) -> pa.Table:
+def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
     """One row a layer, with the matrices of the default unfold rule."""
     data = []
-    for layer, content_hash in found:
+    for layer, content_hash in hashed:
         shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
         data.append(
             {
@@ -109,20 +132,18 @@ def layers(model: Model, found: Iterable[tuple[Layer, str]]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["layers"])
 
 
-def kept_layers(table: pa.Table) -> list[KnownLayer]:
-    """Layers of a kept index."""
+def listed_layers(table: pa.Table) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
+    """content_hash, tensor, layer_type and shape of the layers of a kept index."""
     names = ("content_hash", "tensor", "layer_type", "shape")
-    return [
-        KnownLayer(content_hash, tensor, layer_type, tuple(shape), None)
-        for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in names), strict=True)
-    ]
+    for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in names), strict=True):
+        yield content_hash, tensor, layer_type, tuple(shape)
 
 
-def skipped(model: Model, skips: Iterable[Skip]) -> pa.Table:
+def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:
     """One row a tensor (or model) that is not analysed."""
     data: list[dict[str, Any]] = [
         {"model_id": model.model_id, "revision": model.revision}
-        | {"tensor": skip.tensor, "reason": skip.reason, "detail": skip.detail, "failed": skip.failed}
+        | {"tensor": skip.tensor, "reason": str(skip.reason), "detail": skip.detail, "failed": skip.failed}
         for skip in skips
     ]
     return pa.Table.from_pylist(data, schema=PARTS["skipped"])
@@ -131,36 +152,29 @@ def skipped(model: Model, skips: Iterable[Skip]) -> pa.Table:
 def kept_skips(table: pa.Table) -> list[Skip]:
     """Skips of a kept index."""
     names = ("tensor", "reason", "detail", "failed")
-    return [Skip(*row) for row in zip(*(table[name].to_pylist() for name in names), strict=True)]
+    return [
+        Skip(tensor, Reason(reason), detail, failed)
+        for tensor, reason, detail, failed in zip(*(table[name].to_pylist() for name in names), strict=True)
+    ]
 
 
-def results(
-    spectra: Sequence[tuple[str, str, Spectrum]], metrics: Sequence[tuple[str, Profile, LayerAnalysis]]
-) -> dict[str, pa.Table]:
+def results(spectra: Sequence[SpectrumOf], metrics: Sequence[MetricsOf]) -> dict[str, pa.Table]:
     """Tables of a shard, one a kind of part that has rows."""
     tables = {"spectra": _spectra(spectra), "layer_metrics": _metrics(metrics, "layer_metrics")}
     tables["slice_metrics"] = _metrics(metrics, "slice_metrics")
     return {kind: table for kind, table in tables.items() if len(table)}
 
 
-def _spectra(found: Sequence[tuple[str, str, Spectrum]]) -> pa.Table:
+def _spectra(computed: Sequence[SpectrumOf]) -> pa.Table:
     data: dict[str, list[Any]] = {name: [] for name in PARTS["spectra"].names}
-    for content_hash, rule, spectrum in found:
+    for content_hash, unfold, spectrum in computed:
         for slice_id, evals in enumerate(spectrum.evals):
-            row = (
-                content_hash,
-                rule,
-                slice_id,
-                spectrum.N,
-                spectrum.M,
-                evals,
-                spectrum.method,
-                spectrum.device,
-                CODE_VERSION,
-            )
-            for name, value in zip(data, row, strict=True):
-                data[name].append(value)
-    return pa.table([pa.array(data[one.name], one.type) for one in PARTS["spectra"]], schema=PARTS["spectra"])
+            row = {"content_hash": content_hash, "unfold": unfold, "slice_id": slice_id, "N": spectrum.N}
+            row |= {"M": spectrum.M, "evals": evals, "method": spectrum.method, "device": spectrum.device}
+            row |= {"code_version": SPECTRUM_VERSION}
+            for name, values in data.items():
+                values.append(row[name])
+    return pa.table([pa.array(data[column.name], column.type) for column in PARTS["spectra"]], schema=PARTS["spectra"])
 
 
 def spectra_records(table: pa.Table) -> dict[str, list[tuple[str, Spectrum]]]:
@@ -168,37 +182,33 @@ def spectra_records(table: pa.Table) -> dict[str, list[tuple[str, Spectrum]]]:
     slices: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in table.to_pylist():
         slices.setdefault((row["content_hash"], row["unfold"]), []).append(row)
-    found: dict[str, list[tuple[str, Spectrum]]] = {}
-    for (content_hash, rule), group in slices.items():
+    records: dict[str, list[tuple[str, Spectrum]]] = {}
+    for (content_hash, unfold), group in slices.items():
         first = group[0]
         evals = np.array(
             [row["evals"] for row in sorted(group, key=lambda row: int(row["slice_id"]))], dtype=np.float64
         )
         spectrum = Spectrum(evals, first["N"], first["M"], first["method"], first["device"])
-        found.setdefault(content_hash, []).append((rule, spectrum))
-    return found
+        records.setdefault(content_hash, []).append((unfold, spectrum))
+    return records
 
 
-def filtered(metrics: Sequence[tuple[str, Profile, LayerAnalysis]]) -> frozenset[tuple[str, str]]:
-    """(content_hash, profile_key) of what a profile's filters left without a fit."""
-    rows = ((content_hash, profile.key, str(analysis.layer["status"])) for content_hash, profile, analysis in metrics)
-    return frozenset((content_hash, key) for content_hash, key, status in rows if status.startswith("skipped:"))
+def filtered(metrics: Sequence[MetricsOf]) -> frozenset[ResultId]:
+    """What a profile's filters left without a fit."""
+    return frozenset(
+        result.identity for result in metrics if result.analysis.layer["outcome"] == Outcome.FILTERED
+    )
 
 
-def _metrics(found: Sequence[tuple[str, Profile, LayerAnalysis]], kind: str) -> pa.Table:
+def _metrics(computed: Sequence[MetricsOf], kind: str) -> pa.Table:
     """Metric rows of every profile; columns beyond the contract come with the analysis room's units and words."""
     data: list[Mapping[str, Any]] = []
     extra: dict[str, Column] = {}
-    for content_hash, profile, analysis in found:
-        identity = {
-            "content_hash": content_hash,
-            "unfold": profile.unfold,
-            "profile": profile.name,
-            "profile_key": profile.key,
-            "code_version": CODE_VERSION,
-        }
-        mine = [analysis.layer] if kind == "layer_metrics" else analysis.slices
-        data += [identity | dict(row) for row in mine]
+    for result in computed:
+        identity = {**result.identity._asdict(), "profile": result.profile.name}
+        analysis = result.analysis
+        metric_rows = [analysis.layer] if kind == "layer_metrics" else analysis.slices
+        data += [identity | dict(row) for row in metric_rows]
         extra |= {column.name: column for column in analysis.columns if column.name not in PARTS[kind].names}
-    fields = [field(one.name, ARROW_TYPES[one.type], one.unit, one.doc) for one in extra.values()]
+    fields = [field(column.name, ARROW_TYPES[column.type], column.unit, column.doc) for column in extra.values()]
     return pa.Table.from_pylist(data, schema=pa.schema([*PARTS[kind], *fields]))

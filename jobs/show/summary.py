@@ -13,9 +13,9 @@ import pyarrow as pa
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.regression import regression
 from zoospectra.jobs.show.display import print_table
-from zoospectra.jobs.work.campaign import Counts
+from zoospectra.jobs.work.engine import Run
 from zoospectra.warehouse.query import query
-from zoospectra.zoo.checkpoint.trouble import REASONS
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.model import Model
 
 METRICS = ("alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm")
@@ -29,6 +29,9 @@ SHOWN_FAILURES = 20
 
 SMALLEST_GROUP = 4
 """Models that a regression needs at least, as in the papers."""
+
+ADVICE = {str(reason): reason.advice for reason in Reason}
+"""Code of a reason -> what it means."""
 
 POOLED = "(all series)"
 """Name of the group of all models of a data set."""
@@ -44,9 +47,7 @@ class Target:
     """model_id -> (data set, value)."""
 
 
-def print_summary(
-    run_id: str, counts: Counts, models: Sequence[Model], profiles: Sequence[Profile], warehouse: Path
-) -> None:
+def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile], warehouse: Path) -> None:
     """Print the summary of one scan, read back from the warehouse it built."""
     scope = {model.model_id for model in models}
     skipped = _scoped(warehouse, "SELECT model_id, tensor, reason, detail, failed FROM skipped ORDER BY ALL", scope)
@@ -58,10 +59,10 @@ def print_summary(
         _print_averages(averages, profile.name, target)
         if target:
             _print_regressions(averages, target)
-    fits = _scoped(warehouse, "SELECT model_id, status FROM layer_metrics", scope)
-    fitted = sum(row["status"] == "success" for row in fits)
+    fits = _scoped(warehouse, "SELECT model_id, outcome FROM layer_metrics", scope)
+    fitted, counts = sum(row["outcome"] == "fit" for row in fits), run.counts
     print(
-        f"run {run_id}: {counts.models} models, {counts.layers} layers ({counts.analysed} tensors analysed now), "
+        f"run {run.run_id}: {counts.models} models, {counts.layers} layers ({counts.analysed} tensors analysed now), "
         f"{fitted} of {len(fits)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"
     )
     print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
@@ -74,7 +75,7 @@ def _scoped(warehouse: Path, sql: str, scope: set[str]) -> list[dict[str, Any]]:
 def _print_skipped(rows: Sequence[dict[str, Any]]) -> None:
     counted = Counter(row["reason"] for row in rows).most_common()
     if counted:
-        meanings = [REASONS.get(reason, "") for reason, _ in counted]
+        meanings = [ADVICE.get(reason, "") for reason, _ in counted]
         table = {"skipped by rule": [r for r, _ in counted], "tensors": [n for _, n in counted], "meaning": meanings}
         print_table(pa.table(table), whole=False)
 
@@ -128,17 +129,17 @@ def _print_regressions(rows: Sequence[dict[str, Any]], target: Target) -> None:
             groups.setdefault((dataset, POOLED), []).append(row)
     table, small = [], []
     for (dataset, series), members in sorted(groups.items()):
-        alone = sum(one == dataset for one, _ in groups) == 2
+        alone = sum(name == dataset for name, _ in groups) == 2
         if series == POOLED and alone:
             continue
         if len(members) < SMALLEST_GROUP:
             small.append(f"{series} on {dataset} ({len(members)})")
             continue
         for metric in METRICS:
-            found = regression([row[metric] for row in members], [target.values[row["model_id"]][1] for row in members])
+            line = regression([row[metric] for row in members], [target.values[row["model_id"]][1] for row in members])
             table.append(
-                {"dataset": dataset, "series": series, "metric": metric, "models": found.n, "slope": found.slope}
-                | {"R2": found.r2, "RMSE": found.rmse, "Kendall tau": found.kendall_tau}
+                {"dataset": dataset, "series": series, "metric": metric, "models": line.n, "slope": line.slope}
+                | {"R2": line.r2, "RMSE": line.rmse, "Kendall tau": line.kendall_tau}
             )
     if table:
         print_table(pa.Table.from_pylist(table), f"{target.metric} = intercept + slope * metric", digits=4, whole=False)

@@ -1,1 +1,14 @@
-"""Verbs of the command, one a file, each ending in its VERB record."""
+"""Verbs of the command, one a file, each ending in its VERB record; conf/<verb>.yaml, where present, has its values."""
+
+VERBS = {
+    "scan": "crawl a zoo, analyse what is new, load the warehouse, summarise",
+    "catalog": "crawl only: models, weights, reported metrics",
+    "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
+    "compare": "two checkpoints of one architecture, layer by layer",
+    "refit": "new fits from stored spectra, for the whole warehouse",
+    "study": "run a named study: its SQL, its statistics, its tables",
+    "dictionary": "every table and column of the warehouse: type, unit, meaning",
+    "sql": "read-only query on the warehouse",
+    "bench": "measure this machine: kernels, fits and whole layers against the peers",
+}
+"""Name of a verb -> what it does. The file of the same name has its VERB."""

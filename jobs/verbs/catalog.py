@@ -4,36 +4,86 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from zoospectra.jobs.work.crawl import ZooSettings
+from zoospectra.jobs.words.verb import Verb
+from zoospectra.warehouse.settings import WarehouseSettings
+from zoospectra.zoo.fetch.settings import FetchSettings
 
-from zoospectra.jobs.records import ledger
-from zoospectra.jobs.show.display import print_table
-from zoospectra.jobs.words.command import answered, compose, misuse
-from zoospectra.jobs.words.fetching import fetching
-from zoospectra.jobs.words.settings import CatalogSettings
-from zoospectra.jobs.work import crawl as crawling
-from zoospectra.warehouse import build
-from zoospectra.zoo.fetch.settings import configure
-from zoospectra.zoo.model import Model
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from zoospectra.jobs.words.command import Configuration
+    from zoospectra.zoo.model import Model
 
 HELP = """usage: zoospectra catalog [zoo=digits|local|pytorchcv|...] [zoo.path=DIR] [models=GLOB,...] [limit=N]
                           [warehouse.dir=DIR]
 
-Reads a zoo's catalogue and keeps it: models, weights, checksums, reported metrics. No weight is analysed."""
+Reads a zoo's catalog and keeps it: models, weights, checksums, reported metrics. No weight is analysed."""
 
 SHOWN = 100
 """Rows that are printed; the rest is one query away."""
 
 
-def catalog(models: Sequence[Model], warehouse: Path, *, keep: int = 3, config: str = "{}") -> pa.Table:
-    """Keep a catalogue in the warehouse; returns it, one row a model and reported metric."""
-    entry = ledger.begin("catalog", models, warehouse)
-    ledger.end(entry, warehouse, config=config, exit_status=0, counts={"models": len(models)})
-    build.build(warehouse, keep=keep)
+@dataclass(frozen=True, slots=True)
+class CatalogSettings:
+    """Values of `catalog`."""
+
+    zoo: ZooSettings = field(default_factory=ZooSettings)
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+    models: list[str] = field(default_factory=list)
+    """Globs on a model's name or id; none means all."""
+    limit: int | None = None
+    """At most so many models, in the zoo's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A catalog that can be kept."""
+
+    settings: CatalogSettings
+    """As composed."""
+    models: tuple[Model, ...]
+    """What the zoo lists and the user chose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A catalog that is kept."""
+
+    request: Request
+    """What was asked for."""
+    listing: pa.Table
+    """One row a model and reported metric."""
+
+
+def check(settings: CatalogSettings, _configuration: Configuration) -> Request:
+    """Read the catalog; ValueError for whatever is not there."""
+    from zoospectra.jobs.work.crawl import crawl
+    from zoospectra.zoo.fetch.settings import configure
+
+    cache = Path(settings.warehouse.dir) / "cache"
+    configure(settings.fetch, cache / "fetch")
+    return Request(settings, crawl(settings.zoo, cache, settings.models, settings.limit))
+
+
+def catalog(request: Request) -> Catalog:
+    """Keep a catalog in the warehouse."""
+    import pyarrow as pa
+
+    from zoospectra.jobs.exit import Exit
+    from zoospectra.jobs.records import ledger
+    from zoospectra.warehouse import build
+
+    warehouse, models = Path(request.settings.warehouse.dir), request.models
+    entry = ledger.begin("catalog", warehouse, models)
+    config = json.dumps(dataclasses.asdict(request.settings))
+    ledger.end(entry, warehouse, config=config, status=Exit.DONE, counts={"models": len(models)})
+    build.build(warehouse, keep=request.settings.warehouse.keep)
     listing = [
         {"model_id": model.model_id, "series": model.series, "dataset": model.dataset}
         | ({"metric": metric.metric, "value": metric.value} if metric else {"metric": None, "value": None})
@@ -41,30 +91,20 @@ def catalog(models: Sequence[Model], warehouse: Path, *, keep: int = 3, config: 
         for model in models
         for metric in (model.metrics or (None,))
     ]
-    return pa.Table.from_pylist(listing)
+    return Catalog(request, pa.Table.from_pylist(listing))
 
 
-def command(words: Sequence[str]) -> int:
-    """Entry of the verb."""
-    if answered("catalog", words, HELP, CatalogSettings):
-        return 0
-    settings = compose("catalog", words, CatalogSettings)
-    warehouse = Path(settings.warehouse.dir)
-    with misuse():
-        configure(fetching(dataclasses.asdict(settings.fetch), warehouse))
-        request = crawling.Request(dataclasses.asdict(settings.zoo), warehouse / "cache", _say)
-        found = crawling.crawl(settings.zoo.source, request)
-        models = crawling.choose(found, settings.models, settings.limit)
-    config = json.dumps(dataclasses.asdict(settings))
-    listing = catalog(models, warehouse, keep=settings.warehouse.keep, config=config)
+def show(result: Catalog) -> None:
+    """The first rows, and how to see the rest."""
+    from zoospectra.jobs.show.display import print_table
+
+    listing = result.listing
     print_table(listing.slice(0, SHOWN), whole=False)
     if listing.num_rows > SHOWN:
-        print(
-            f"... and {listing.num_rows - SHOWN} more rows: SELECT * FROM models JOIN reported_metrics USING (model_id)"
-        )
-    print(f"{len(models)} models; kept in {warehouse / 'warehouse.duckdb'}")
-    return 0
+        rest = listing.num_rows - SHOWN
+        print(f"... and {rest} more rows: SELECT * FROM models JOIN reported_metrics USING (model_id)")
+    warehouse = Path(result.request.settings.warehouse.dir, "warehouse.duckdb")
+    print(f"{len(result.request.models)} models; kept in {warehouse}")
 
 
-def _say(text: str) -> None:
-    print(f"catalog: {text}", file=sys.stderr, flush=True)
+VERB = Verb(HELP, CatalogSettings, check, catalog, show)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from zoospectra.jobs.words.verb import Positional, Verb
 
-from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.unfold import unfold_rule
-from zoospectra.jobs.show.display import print_table
-from zoospectra.jobs.words.command import MisuseError, answered, compose
-from zoospectra.jobs.words.profiles import load_profiles
-from zoospectra.jobs.words.settings import DescribeSettings
-from zoospectra.jobs.work.plan import needed, spectra_cost
-from zoospectra.zoo.checkpoint.dtype import itemsize
-from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
-from zoospectra.zoo.checkpoint.trouble import REASONS
-from zoospectra.zoo.layers.choose import layers
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from zoospectra.analysis.profile import Profile
+    from zoospectra.jobs.words.command import Configuration
 
 HELP = """usage: zoospectra describe PATH [profiles=NAME,...]
 
@@ -26,56 +21,80 @@ Lists what a scan would do with one checkpoint (a file, or a folder of shards): 
 what it would skip, with reasons. Reads headers only."""
 
 
-def describe(path: str | Path, profiles: Sequence[Profile]) -> tuple[pa.Table, pa.Table]:
-    """Layers and skips of one checkpoint, one row a tensor; CheckpointError when it is unreadable."""
-    checkpoint = open_checkpoint(str(path))
-    found, skips = layers(checkpoint.tensors, checkpoint.config)
-    kept, left = [], [*checkpoint.skips, *skips]
-    for layer in found:
-        shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
-        price = spectra_cost(layer.shape, layer.layer_type, needed(profiles), itemsize(layer.ref.dtype))
-        kept.append(
-            {
-                "layer_id": layer.layer_id,
-                "longname": layer.longname,
-                "layer_type": layer.layer_type,
-                "dtype": layer.dtype,
-                "shape": "x".join(map(str, layer.shape)),
-                "matrices": f"{shape.rf} of {shape.N}x{shape.M}",
-                "num_evals": shape.M * shape.rf,
-                "seconds": price.seconds,
-                "peak_MiB": price.peak_bytes / 2**20,
-            }
-        )
-    rows = [
-        {"tensor": skip.tensor, "reason": skip.reason, "meaning": REASONS[skip.reason], "detail": skip.detail}
-        for skip in left
-    ]
-    names = ("tensor", "reason", "meaning", "detail")
-    return pa.Table.from_pylist(kept), pa.Table.from_pylist(
-        rows, schema=pa.schema([(name, pa.string()) for name in names])
-    )
+@dataclass(frozen=True, slots=True)
+class DescribeSettings:
+    """Values of `describe`."""
+
+    path: str
+    """Checkpoint file or folder."""
+    profiles: list[str] = field(default_factory=lambda: ["weightwatcher"])
+    """Names of conventions whose spectra are costed."""
 
 
-def command(words: Sequence[str]) -> int:
-    """Entry of the verb."""
-    paths = [word for word in words if not word.startswith(("profiles=", "--"))]
-    rest = [word for word in words if word not in paths]
-    if answered("describe", rest, HELP, DescribeSettings):
-        return 0
-    settings = compose("describe", rest, DescribeSettings)
-    if len(paths) != 1:
-        raise MisuseError(f"expected one PATH, got {len(paths)}: zoospectra describe model.safetensors")
-    if not Path(paths[0]).exists():
-        raise MisuseError(f"{paths[0]}: no such file or folder")
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a scan would do with one checkpoint."""
+
+    layers: pa.Table
+    """One row a layer: shape, matrices, eigenvalues, predicted seconds on one core and MiB beyond an idle worker."""
+    skipped: pa.Table
+    """One row a tensor that is left out, with its reason."""
+
+
+def check(settings: DescribeSettings, configuration: Configuration) -> Description:
+    """The description itself: opening the file is the check; ValueError for a missing or unreadable one."""
+    from zoospectra.jobs.words.profiles import load_profiles
+    from zoospectra.zoo.checkpoint.trouble import CheckpointError
+
+    if not Path(settings.path).exists():
+        msg = f"{settings.path}: no such file or folder"
+        raise ValueError(msg)
+    profiles = load_profiles(settings.profiles, configuration)
     try:
-        kept, left = describe(paths[0], load_profiles(settings.profiles))
+        return describe(settings.path, profiles)
     except CheckpointError as error:
-        raise MisuseError(f"{paths[0]}: {' '.join(str(error).split())}") from error
-    if len(kept):
-        print_table(kept, title=f"{len(kept)} layers")
-        total, peak = sum(kept["seconds"].to_pylist()), max(kept["peak_MiB"].to_pylist())
-        print(f"predicted: {total:.2f} s on one core, {peak:.0f} MiB at most beyond an idle worker")
-    if len(left):
-        print_table(left, title=f"{len(left)} tensors skipped")
-    return 0
+        msg = f"{settings.path}: {error}"
+        raise ValueError(msg) from error
+
+
+def describe(path: str | Path, profiles: Sequence[Profile]) -> Description:
+    """Layers and skips of one checkpoint, one row a tensor; CheckpointError (a ValueError) when it is unreadable."""
+    import pyarrow as pa
+
+    from zoospectra.analysis.unfold import unfold_rule
+    from zoospectra.jobs.work.plan import needed, spectra_cost
+    from zoospectra.zoo.checkpoint.dtype import itemsize
+    from zoospectra.zoo.checkpoint.formats import open_checkpoint
+    from zoospectra.zoo.layers.choose import layers
+
+    checkpoint = open_checkpoint(str(path))
+    chosen, skips = layers(checkpoint.tensors, checkpoint.config)
+    kept = []
+    for layer in chosen:
+        shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
+        cost = spectra_cost(layer.shape, layer.layer_type, needed(profiles), itemsize(layer.ref.dtype))
+        row = {"layer_id": layer.layer_id, "longname": layer.longname, "layer_type": layer.layer_type}
+        row |= {"dtype": layer.dtype, "shape": "x".join(map(str, layer.shape))}
+        row |= {"matrices": f"{shape.rf} of {shape.N}x{shape.M}", "num_evals": shape.M * shape.rf}
+        kept.append(row | {"seconds": cost.seconds, "peak_MiB": cost.peak_bytes / 2**20})
+    left_out = [
+        {"tensor": skip.tensor, "reason": str(skip.reason), "meaning": skip.reason.advice, "detail": skip.detail}
+        for skip in (*checkpoint.skips, *skips)
+    ]
+    schema = pa.schema([(name, pa.string()) for name in ("tensor", "reason", "meaning", "detail")])
+    return Description(pa.Table.from_pylist(kept), pa.Table.from_pylist(left_out, schema=schema))
+
+
+def show(description: Description) -> None:
+    """Both tables, and the predicted cost."""
+    from zoospectra.jobs.show.display import print_table
+
+    if layers := len(description.layers):
+        print_table(description.layers, title=f"{layers} layers")
+        seconds, peak = sum(description.layers["seconds"].to_pylist()), max(description.layers["peak_MiB"].to_pylist())
+        print(f"predicted: {seconds:.2f} s on one core, {peak:.0f} MiB at most beyond an idle worker")
+    if skipped := len(description.skipped):
+        print_table(description.skipped, title=f"{skipped} tensors skipped")
+
+
+VERB = Verb(HELP, DescribeSettings, check, lambda description: description, show, positional=(Positional("path", "PATH"),))

@@ -4,47 +4,83 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from zoospectra.jobs.show.formats import FORMATS, Printable, check_format, print_as
+from zoospectra.jobs.words.verb import Positional, Verb
+from zoospectra.warehouse.settings import WarehouseSettings
 
-from zoospectra.jobs.verbs.sql import WRITERS
-from zoospectra.jobs.words.command import MisuseError, answered, compose, misuse
-from zoospectra.jobs.words.settings import SqlSettings
-from zoospectra.warehouse.dictionary import MACROS, TABLES
-from zoospectra.warehouse.dictionary import dictionary as read_dictionary
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-HELP = """usage: zoospectra dictionary [TABLE ...] [warehouse.dir=DIR] [format=table|csv|json|parquet]
+    from zoospectra.jobs.words.command import Configuration
+
+HELP = f"""usage: zoospectra dictionary [TABLE ...] [warehouse.dir=DIR] [format={"|".join(FORMATS)}]
 
 Every column of the newest warehouse, or of these tables: type, unit, meaning. Without a table also what each table and
 macro is."""
 
 
+@dataclass(frozen=True, slots=True)
+class DictionarySettings:
+    """Values of `dictionary`."""
+
+    tables: list[str] = field(default_factory=list)
+    """Tables to explain; none means all."""
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    format: str = "table"
+    """How the result is printed."""
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown format."""
+        check_format(self.format)
+
+
+def check(settings: DictionarySettings, _configuration: Configuration) -> tuple[Printable, ...]:
+    """What is to be printed; ValueError for an unknown table or a missing warehouse."""
+    import pyarrow as pa
+
+    from zoospectra.warehouse.dictionary import tables_and_macros
+
+    warehouse = Path(settings.warehouse.dir)
+    columns = Printable(dictionary(warehouse, settings.tables), settings.format)
+    if settings.tables or settings.format != "table":
+        return (columns,)
+    words = tables_and_macros(warehouse)
+    overview = pa.table({"name": list(words), "what it is": list(words.values())})
+    return Printable(overview, settings.format), columns
+
+
 def dictionary(warehouse: str | Path = "data", tables: Sequence[str] = ()) -> pa.Table:
     """The data dictionary, one row a column, as kept in the warehouse itself; ValueError for an unknown table."""
+    import pyarrow as pa
+
+    from zoospectra.warehouse.dictionary import dictionary as read_dictionary
+
     entries = read_dictionary(Path(warehouse))
     known = dict.fromkeys(entry.table for entry in entries)
     for name in tables:
         if name not in known:
             msg = f"unknown table {name!r}: expected one of {', '.join(known)}"
             raise ValueError(msg)
-    rows = [dataclasses.asdict(entry) for entry in entries if not tables or entry.table in tables]
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(
+        [dataclasses.asdict(entry) for entry in entries if not tables or entry.table in tables]
+    )
 
 
-def command(words: Sequence[str]) -> int:
-    """Entry of the verb."""
-    tables = [word for word in words if "=" not in word and not word.startswith("-")]
-    rest = [word for word in words if word not in tables]
-    if answered("sql", rest, HELP, SqlSettings):
-        return 0
-    settings = compose("sql", rest, SqlSettings)
-    if settings.format not in WRITERS:
-        raise MisuseError(f"unknown format {settings.format!r}: expected one of {', '.join(WRITERS)}")
-    with misuse():
-        found = dictionary(settings.warehouse.dir, tables)
-    if not tables and settings.format == "table":
-        words_of = {**TABLES, **MACROS}
-        WRITERS["table"](pa.table({"name": list(words_of), "what it is": list(words_of.values())}))
-    WRITERS[settings.format](found)
-    return 0
+def show(results: tuple[Printable, ...]) -> None:
+    """One table after another."""
+    for result in results:
+        print_as(result)
+
+
+VERB = Verb(
+    HELP,
+    DictionarySettings,
+    check,
+    lambda results: results,
+    show,
+    positional=(Positional("tables", "TABLE", many=True, optional=True),),
+)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from zoospectra.analysis.profile import Profile
-from zoospectra.jobs.records import ledger, published
-from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.show.summary import print_summary
-from zoospectra.jobs.words.command import answered, compose, misuse
-from zoospectra.jobs.words.fetching import fetching
-from zoospectra.jobs.words.profiles import load_profiles
-from zoospectra.jobs.words.settings import ScanSettings
-from zoospectra.jobs.work import crawl as crawling
-from zoospectra.jobs.work.campaign import Campaign, Counts
-from zoospectra.jobs.work.executors import Cluster, open_executor
-from zoospectra.jobs.work.schedule import run
-from zoospectra.warehouse import build, parts
-from zoospectra.zoo.fetch.settings import configure
-from zoospectra.zoo.model import Model
+from zoospectra.jobs.work.crawl import ZooSettings
+from zoospectra.jobs.work.executors import Cluster
+from zoospectra.jobs.words.profiles import FitSettings
+from zoospectra.jobs.words.verb import Verb
+from zoospectra.warehouse.settings import WarehouseSettings
+from zoospectra.zoo.fetch.settings import FetchSettings
+
+if TYPE_CHECKING:
+    from zoospectra.analysis.profile import Profile
+    from zoospectra.jobs.words.command import Configuration
+    from zoospectra.jobs.work.engine import Run
+    from zoospectra.zoo.model import Model
 
 HELP = """usage: zoospectra scan [zoo=digits|local|...] [zoo.path=DIR] [models=GLOB,...] [limit=N] [profiles=NAME,...]
                        [cluster=inline|local|ray] [warehouse.dir=DIR]
@@ -34,100 +31,101 @@ prints what it found. Without arguments: the embedded digits zoo, offline. Inter
 
 exit status: 0 all done; 3 some models or layers failed, listed with reasons; 2 wrong usage; 1 the job itself broke"""
 
-MEMORY_SHARE = 0.7
-"""Share of the machine's memory that one matrix may be predicted to need."""
+
+@dataclass(frozen=True, slots=True)
+class ScanSettings:
+    """Values of `scan`."""
+
+    zoo: ZooSettings = field(default_factory=ZooSettings)
+    cluster: Cluster = field(default_factory=Cluster)
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
+    profiles: list[str] = field(default_factory=lambda: ["weightwatcher"])
+    """Names of conventions to analyse by."""
+    models: list[str] = field(default_factory=list)
+    """Globs on a model's name or id; none means all."""
+    limit: int | None = None
+    """At most so many models, in the zoo's order."""
+    shard_seconds: float = 1.0
+    """Predicted seconds of work that travel together."""
+    attempts: int = 2
+    """Tries of a task whose worker died."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no scan can run with."""
+        if self.attempts < 1:
+            msg = f"attempts={self.attempts}: expected at least 1"
+            raise ValueError(msg)
+        if not self.shard_seconds > 0:
+            msg = f"shard_seconds={self.shard_seconds:g}: expected more than 0"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A scan that can begin."""
+
+    settings: ScanSettings
+    """As composed."""
+    models: tuple[Model, ...]
+    """What the zoo lists and the user chose."""
+    profiles: tuple[Profile, ...]
+    """Conventions to analyse by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a scan did."""
+    """A scan that came to its end."""
 
-    run_id: str
-    """Its row in `runs`."""
-    counts: Counts
-    """Models, layers, skips, failures."""
-    exit_status: int
-    """0, or 3 when something failed."""
-    warehouse: Path
-    """The generation it published."""
+    request: Request
+    """What was asked for."""
+    run: Run
+    """What it did."""
 
 
-def scan(
-    models: Sequence[Model],
-    profiles: Sequence[Profile],
-    warehouse: Path,
-    *,
-    cluster: Cluster,
-    shard_seconds: float = 1.0,
-    attempts: int = 2,
-    keep: int = 3,
-    config: str = "{}",
-) -> Scan:
+def check(settings: ScanSettings, configuration: Configuration) -> Request:
+    """Profiles and catalog; ValueError for whatever is not there."""
+    from zoospectra.jobs.words.profiles import load_profiles
+    from zoospectra.jobs.work.crawl import crawl
+    from zoospectra.zoo.fetch.settings import configure
+
+    profiles = load_profiles(settings.profiles, configuration, engine=settings.fit.engine)
+    cache = Path(settings.warehouse.dir) / "cache"
+    configure(settings.fetch, cache / "fetch")
+    return Request(settings, crawl(settings.zoo, cache, settings.models, settings.limit), profiles)
+
+
+def scan(request: Request) -> Scan:
     """Analyse what is missing of these models and publish a new generation of the warehouse.
 
-    Every finished shard is kept at once, so that an interrupted scan loses seconds of work. Equivalent, for one model
-    and the profile `weightwatcher`, to `WeightWatcher(model).analyze()`, with the layers it drops.
+    Equivalent, for one model and the profile `weightwatcher`, to `WeightWatcher(model).analyze()`, with the layers it
+    drops.
     """
-    parts.sweep(warehouse)
-    entry = ledger.begin("scan", models, warehouse)
-    with ProgressLine("scan") as progress:
-        memory = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-        campaign = Campaign(
-            warehouse,
-            models,
-            profiles,
-            shard_seconds=shard_seconds,
-            memory=memory,
-            progress=progress,
-            device=cluster.device,
-        )
-        tasks = campaign.start()
-        if tasks:
-            with misuse():
-                workers = open_executor(cluster)
-            finished = False
-            try:
-                run(tasks, workers, campaign.handle, attempts=attempts)
-                finished = True
-            finally:
-                workers.close(cancel=not finished)
-    counts = campaign.finish()
-    exit_status = 3 if counts.failed else 0
-    tally = {"models": counts.models, "layers": counts.layers, "skipped": counts.skipped, "failed": counts.failed}
-    ledger.end(entry, warehouse, config=config, exit_status=exit_status, counts=tally)
-    return Scan(entry.run_id, counts, exit_status, build.build(warehouse, keep=keep).path)
+    from zoospectra.jobs.work.engine import Engine, execute
 
-
-def command(words: Sequence[str]) -> int:
-    """Entry of the verb."""
-    if answered("scan", words, HELP, ScanSettings):
-        return 0
-    settings = compose("scan", words, ScanSettings)
-    warehouse, config = Path(settings.warehouse.dir), json.dumps(dataclasses.asdict(settings))
-    with misuse():
-        profiles = load_profiles(settings.profiles, words, engine=settings.fit.engine)
-        configure(fetching(dataclasses.asdict(settings.fetch), warehouse))
-        if settings.zoo.source == published.SOURCE:
-            return published.scan(
-                settings.zoo.path, settings.zoo.name, warehouse, keep=settings.warehouse.keep, config=config
-            )
-        request = crawling.Request(dataclasses.asdict(settings.zoo), warehouse / "cache", _say)
-        found = crawling.crawl(settings.zoo.source, request)
-        models = crawling.choose(found, settings.models, settings.limit)
-    cluster = Cluster(**dataclasses.asdict(settings.cluster))
-    result = scan(
-        models,
-        profiles,
-        warehouse,
-        cluster=cluster,
-        shard_seconds=settings.shard_seconds,
+    settings = request.settings
+    done = execute(
+        "scan",
+        partial(Engine.open_models, models=request.models),
+        request.profiles,
+        Path(settings.warehouse.dir),
+        models=request.models,
+        cluster=settings.cluster,
         attempts=settings.attempts,
-        keep=settings.warehouse.keep,
-        config=config,
+        shard_seconds=settings.shard_seconds,
+        keep_generations=settings.warehouse.keep,
+        config=json.dumps(dataclasses.asdict(settings)),
     )
-    print_summary(result.run_id, result.counts, models, profiles, warehouse)
-    return result.exit_status
+    return Scan(request, done)
 
 
-def _say(text: str) -> None:
-    print(f"scan: {text}", file=sys.stderr, flush=True)
+def show(result: Scan) -> None:
+    """The summary of a scan, read back from the warehouse it built."""
+    from zoospectra.jobs.show.summary import print_summary
+
+    request = result.request
+    print_summary(result.run, request.models, request.profiles, Path(request.settings.warehouse.dir))
+
+
+VERB = Verb(HELP, ScanSettings, check, scan, show, failures=lambda result: result.run.counts.failed)

@@ -1,57 +1,60 @@
-"""`zoospectra sql "SELECT ..."`: a read-only query, as a table, CSV, JSON or Parquet; a prompt without one.
-
-The query is a plain argument, never parsed as an override.
-"""
+"""`zoospectra sql "SELECT ..."`: a read-only query, as a table, CSV, JSON or Parquet; a prompt without one."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from zoospectra.jobs.show.formats import FORMATS, Printable, check_format, print_as
+from zoospectra.jobs.words.verb import Positional, Verb
+from zoospectra.warehouse.settings import WarehouseSettings
 
-from zoospectra.jobs.show.display import print_table
-from zoospectra.jobs.words.command import MisuseError, answered, compose, misuse
-from zoospectra.jobs.words.settings import SqlSettings
-from zoospectra.warehouse.query import query
+if TYPE_CHECKING:
+    from zoospectra.jobs.words.command import Configuration
 
-HELP = """usage: zoospectra sql ["SELECT ..."] [warehouse.dir=DIR] [format=table|csv|json|parquet]
+HELP = f"""usage: zoospectra sql ["SELECT ..."] [warehouse.dir=DIR] [format={"|".join(FORMATS)}]
 
 Tables and columns are documented in the warehouse: SELECT * FROM duckdb_columns() has them with units and comments."""
 
 
-def sql(text: str, warehouse: str | Path = "data") -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class SqlSettings:
+    """Values of `sql`."""
+
+    query: str | None = None
+    """One statement that reads; None for a prompt."""
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    format: str = "table"
+    """How the result is printed."""
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown format."""
+        check_format(self.format)
+
+
+def check(settings: SqlSettings, _configuration: Configuration) -> SqlSettings | Printable:
+    """The result of the query, since only asking tells whether it is right; ValueError says what is wrong with it."""
+    return settings if settings.query is None else run_query(settings, settings.query)
+
+
+def run_query(settings: SqlSettings, text: str) -> Printable:
     """Run one read-only query on the newest generation; ValueError says what is wrong with it."""
-    return query(Path(warehouse), text)
+    from zoospectra.warehouse.query import query
+
+    return Printable(query(Path(settings.warehouse.dir), text), settings.format)
 
 
-def command(words: Sequence[str]) -> int:
-    """Entry of the verb."""
-    texts = [word for word in words if not _is_setting(word)]
-    rest = [word for word in words if _is_setting(word)]
-    if answered("sql", rest, HELP, SqlSettings):
-        return 0
-    settings = compose("sql", rest, SqlSettings)
-    if settings.format not in WRITERS:
-        raise MisuseError(f"unknown format {settings.format!r}: expected one of {', '.join(WRITERS)}")
-    if len(texts) > 1:
-        raise MisuseError(f"expected one query in quotes, got {len(texts)} words: {texts[0]!r}, {texts[1]!r}, ...")
-    if texts:
-        with misuse():
-            WRITERS[settings.format](sql(texts[0], settings.warehouse.dir))
-        return 0
-    return _prompt(settings)
+def show(result: SqlSettings | Printable) -> None:
+    """The result; without a query, a prompt."""
+    if isinstance(result, Printable):
+        print_as(result)
+    else:
+        _prompt(result)
 
 
-def _is_setting(word: str) -> bool:
-    return word.startswith(("warehouse.", "warehouse=", "format=", "--"))
-
-
-def _prompt(settings: SqlSettings) -> int:
+def _prompt(settings: SqlSettings) -> None:
     """Queries line by line until end of input; a mistake is reported and the prompt goes on."""
     if sys.stdin.isatty():
         print("one query a line; end of input leaves", file=sys.stderr)
@@ -59,45 +62,14 @@ def _prompt(settings: SqlSettings) -> int:
         try:
             line = input("zoospectra> " if sys.stdin.isatty() else "")
         except EOFError:
-            return 0
+            return
         if line.strip():
             try:
-                WRITERS[settings.format](sql(line, settings.warehouse.dir))
+                print_as(run_query(settings, line))
             except ValueError as error:
                 print(f"zoospectra sql: {error}", file=sys.stderr)
 
 
-def _print_table(table: pa.Table) -> None:
-    print_table(table)
-    print(f"{table.num_rows} row{'' if table.num_rows == 1 else 's'}")
-
-
-def _print_csv(table: pa.Table) -> None:
-    flat = [
-        column.cast(pa.string())
-        if not pa.types.is_nested(column.type)
-        else pa.array([json.dumps(v, default=str) for v in column.to_pylist()])
-        for column in table.columns
-    ]
-    sys.stdout.flush()
-    pa.csv.write_csv(pa.table(flat, names=table.column_names), sys.stdout.buffer)
-    sys.stdout.buffer.flush()
-
-
-def _print_json(table: pa.Table) -> None:
-    print(json.dumps(table.to_pylist(), default=str, indent=1))
-
-
-def _print_parquet(table: pa.Table) -> None:
-    if sys.stdout.isatty():
-        raise MisuseError("format=parquet writes binary: redirect it, for example `> result.parquet`")
-    pa.parquet.write_table(table, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
-
-
-WRITERS: dict[str, Callable[[pa.Table], None]] = {
-    "table": _print_table,
-    "csv": _print_csv,
-    "json": _print_json,
-    "parquet": _print_parquet,
-}
+VERB = Verb(
+    HELP, SqlSettings, check, lambda result: result, show, positional=(Positional("query", "QUERY", optional=True),)
+)

@@ -1,8 +1,10 @@
-"""From command-line words to checked values: Hydra composes, mistakes become one line.
+"""From command-line words to checked values: Hydra composes, mistakes become one line. The only file that knows Hydra.
 
-Words are Hydra's `key=value`; values of text keys are taken as they stand (a path with '=' or spaces, a revision made
-of digits), and lists may be written plainly (`models=resnet*,vgg*`). `--config-dir DIR` adds a folder of
-configurations.
+Words are `key=value`, or positional where the verb declares them; values of text keys are taken as they stand (a path
+with '=' or spaces, a revision made of digits), and lists may be written plainly (`models=resnet*,vgg*`). The folders
+of `--config-dir` are searched before the package's conf. A verb's settings are a frozen record: its own fields, and the
+records of the rooms that own a group (`warehouse`, `cluster`, ...). A field with REGISTRY metadata holds the record of
+whatever the group chose (a zoo's source, a study's kind), whose keys stand beside the choice.
 """
 
 from __future__ import annotations
@@ -12,163 +14,270 @@ import difflib
 import re
 import typing
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_module
+from hydra import compose
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional
+
 Settings = TypeVar("Settings")
+
+KEY = re.compile(r"[A-Za-z_][\w.]*=")
+"""How a word with a key begins."""
 
 
 class MisuseError(ValueError):
     """Wrong usage: one line that says what, what was expected, and what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The words of one command, sorted."""
+
+    overrides: tuple[str, ...] = ()
+    """key=value."""
+    positional: tuple[str, ...] = ()
+    """Words without a key."""
+    folders: tuple[str, ...] = ()
+    """Folders of --config-dir."""
+    show_values: bool = False
+    """--cfg: print the values, do nothing."""
+
+
 @contextmanager
 def misuse() -> Iterator[None]:
-    """Turn the ValueErrors of a stage that only checks what the user asked for into one MisuseError line."""
+    """Turn the ValueErrors of a check into MisuseErrors of one line."""
     try:
         yield
     except ValueError as error:
         raise MisuseError(" ".join(str(error).split())) from error
 
 
-def compose(verb: str, words: Sequence[str], schema: type[Settings]) -> Settings:
-    """Compose conf/<verb>.yaml with the words of the command line into a checked instance of schema."""
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), _config(verb, words, schema))
-        settings: Any = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        raise MisuseError(_one_line(error)) from error
-    return typing.cast(Settings, settings)
-
-
-def answered(verb: str, words: Sequence[str], about: str, schema: type[Any]) -> bool:
-    """Whether the words only ask about the verb: --help prints what it does, --cfg the values it would run with."""
-    if "--help" in words:
-        print(about)
-        return True
-    if "--cfg" in words:
-        print(OmegaConf.to_yaml(_config(verb, [word for word in words if word != "--cfg"], schema)))
-        return True
-    return False
-
-
-def named(group: str, name: str, words: Sequence[str] = ()) -> dict[str, Any]:
-    """Values of conf/<group>/<name>.yaml, where --config-dir may add folders; MisuseError lists the names there are."""
-    with _hydra(words):
-        _check_option(group, name, words)
-        values = OmegaConf.to_container(
-            hydra_compose(config_name=f"{group}/{name}", overrides=_search(words)), resolve=True
-        )
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in dict(values[group]).items()}
-
-
-def _config(verb: str, words: Sequence[str], schema: type[Any]) -> DictConfig:
-    leaves = dict(_leaves(schema))
-    with _hydra(words):
-        available = set(GlobalHydra.instance().config_loader().list_groups(""))
-        groups = {field.name for field in dataclasses.fields(schema)} & available
-        overrides = [_override(word, leaves, groups, words) for word in _split(words)[0]]
-        return hydra_compose(config_name=verb, overrides=[*_search(words), *overrides])
-
-
-@contextmanager
-def _hydra(words: Sequence[str]) -> Iterator[None]:
-    """Hydra on pkg://conf, its errors as one line."""
-    for folder in _split(words)[1]:
-        if not Path(folder).is_dir():
-            raise MisuseError(f"--config-dir {folder!r} is not a folder")
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module("zoospectra.conf", version_base="1.3"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (HydraException, OmegaConfBaseException) as error:
-        absent = re.search(r"Could not override '([^']+)'", str(error))
-        what = (
-            f"{absent[1]!r} is no value of the chosen configuration; --cfg prints those there are" if absent else None
-        )
-        raise MisuseError(what or _one_line(error)) from error
-
-
-def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Overrides, and the folders named by --config-dir."""
+def sort_words(words: Sequence[str], positional: Sequence[Positional]) -> Line:
+    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there."""
     overrides: list[str] = []
+    plain: list[str] = []
     folders: list[str] = []
+    show_values = False
     rest = iter(words)
     for word in rest:
         option, _, value = word.partition("=")
         if option == "--config-dir":
             folders.append(value or next(rest, ""))
-        elif word.startswith("-"):
+        elif word == "--cfg":
+            show_values = True
+        elif word.startswith("--") and " " not in word:
             raise MisuseError(f"unknown option {word!r}: expected key=value, --config-dir DIR, --cfg or --help")
-        else:
+        elif KEY.match(word) and not (positional and Path(word).exists()):
             overrides.append(word)
-    return overrides, folders
+        elif positional:
+            plain.append(word)
+        else:
+            raise MisuseError(f"cannot read {word!r}: expected key=value; --cfg prints the keys and their values")
+    return Line(tuple(overrides), tuple(plain), tuple(folders), show_values)
 
 
-def _search(words: Sequence[str]) -> list[str]:
-    folders = [f"'file://{Path(folder).resolve()}'" for folder in _split(words)[1]]
-    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+class Configuration:
+    """The configuration files that a command sees: those of `folders`, then the package's."""
+
+    def __init__(self, folders: Sequence[str] = ()) -> None:
+        for folder in folders:
+            if not Path(folder).is_dir():
+                raise MisuseError(f"--config-dir {folder!r} is not a folder")
+        self._folders = tuple(Path(folder).resolve() for folder in folders)
+
+    def group(self, group: str, name: str) -> dict[str, Any]:
+        """Values of conf/<group>/<name>.yaml; MisuseError lists the names there are."""
+        with self._hydra():
+            self._check_option(group, name)
+            values = OmegaConf.to_container(compose(config_name=f"{group}/{name}"), resolve=True)
+        assert isinstance(values, dict)
+        return {str(key): value for key, value in dict(values[group]).items()}
+
+    def settings(
+        self,
+        verb: str,
+        schema: type[Settings],
+        overrides: Sequence[str],
+        positional: Sequence[Positional] = (),
+        words: Sequence[str] = (),
+    ) -> Settings:
+        """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`."""
+        composed, choices = self._compose(verb, schema, overrides, positional)
+        values = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(values, dict)
+        for field in dataclasses.fields(schema):  # type: ignore[arg-type] - schema is a dataclass
+            if isinstance(values.get(field.name), dict) and field.name in choices:
+                values[field.name][CHOICE] = choices[field.name]
+        plain = {str(key): value for key, value in values.items()} | _placed(positional, words)
+        return typing.cast(Settings, _record(schema, plain, ""))
+
+    def text(self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]) -> str:
+        """The values that a verb would run with, as YAML."""
+        return OmegaConf.to_yaml(self._compose(verb, schema, overrides, positional)[0])
+
+    def _compose(
+        self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]
+    ) -> tuple[DictConfig, dict[str, str]]:
+        """The composed values, and the file that each group's values come from.
+
+        Two steps: the groups' choices decide which keys there are; then every word is read by its key's type.
+        """
+        own = {place.field for place in positional}
+        with self._hydra():
+            name = verb if verb in self._names("", ObjectType.CONFIG) else None
+            groups = {field.name for field in dataclasses.fields(schema)} & set(self._names("", ObjectType.GROUP))
+            chosen = [word for word in overrides if word.partition("=")[0] in groups]
+            for group, _, option in (word.partition("=") for word in chosen):
+                self._check_option(group, option)
+            leaves = {key: type_ for key, type_ in _leaves(schema, compose(name, overrides=chosen)) if key not in own}
+            read = [_override(word, leaves, groups) for word in overrides if word not in chosen]
+            composed = compose(name, overrides=[*chosen, *read], return_hydra_config=True)
+            choices = {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
+            with open_dict(composed):
+                del composed["hydra"]
+            return composed, choices
+
+    @contextmanager
+    def _hydra(self) -> Iterator[None]:
+        """Hydra on these folders, its errors as one line."""
+        search = create_config_search_path("pkg://zoospectra.conf")
+        for folder in reversed(self._folders):
+            search.prepend("config-dir", f"file://{folder}")
+        GlobalHydra.instance().clear()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                Hydra.create_main_hydra2("zoospectra", search)
+                yield
+        except (HydraException, OmegaConfBaseException) as error:
+            absent = re.search(r"Could not override '([^']+)'", str(error))
+            what = f"{absent[1]!r} is no value of the chosen configuration; --cfg prints them" if absent else None
+            raise MisuseError(what or _one_line(error)) from error
+        finally:
+            GlobalHydra.instance().clear()
+
+    def _names(self, group: str, kind: ObjectType = ObjectType.CONFIG) -> list[str]:
+        return list(GlobalHydra.instance().config_loader().get_group_options(group, kind))
+
+    def _check_option(self, group: str, name: str) -> None:
+        known = self._names(group)
+        if name not in known:
+            raise MisuseError(f"unknown {group} {name!r}{_suggest(name, known)}: expected one of {', '.join(known)}")
 
 
-def _override(word: str, leaves: dict[str, Any], groups: set[str], words: Sequence[str]) -> str:
+def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a settings record and their types; `values` say which record a registry field takes."""
+    types = typing.get_type_hints(schema)
+    for field in dataclasses.fields(schema):
+        if registry := field.metadata.get(REGISTRY):
+            with misuse():
+                record = registry(values)
+            yield from _leaves(record, values, prefix)
+        elif dataclasses.is_dataclass(types[field.name]):
+            yield from _leaves(types[field.name], values.get(field.name) or {}, f"{prefix}{field.name}.")
+        elif CHOICE not in field.metadata:
+            yield f"{prefix}{field.name}", types[field.name]
+
+
+def _record(schema: type[Any], values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401 - an instance of schema
+    """An instance of the record from plain values: leaves checked by OmegaConf, records of groups built first."""
+    types = typing.get_type_hints(schema)
+    leaves: list[tuple[str, Any, dataclasses.Field[Any]]] = []
+    built: dict[str, Any] = {}
+    own = {field.name for field in dataclasses.fields(schema)}
+    rest = {key: value for key, value in values.items() if key not in own and key != CHOICE}
+    for field in dataclasses.fields(schema):
+        if registry := field.metadata.get(REGISTRY):
+            with misuse():
+                record = registry(values)
+            built[field.name] = _record(record, rest, prefix)
+            rest = {}
+        elif dataclasses.is_dataclass(types[field.name]):
+            built[field.name] = _record(types[field.name], values.get(field.name) or {}, f"{prefix}{field.name}.")
+        elif CHOICE in field.metadata:
+            built[field.name] = values.get(CHOICE, field.default)
+        else:
+            leaves.append((field.name, types[field.name], field))
+    if rest:
+        known = ", ".join(own)
+        raise MisuseError(f"unknown key {prefix + next(iter(rest))!r}: expected one of {known}")
+    given = {name: values[name] for name, _, _ in leaves if name in values}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checked = OmegaConf.merge(OmegaConf.structured(_leaf_record(leaves)), given)
+        built |= {str(key): value for key, value in dict(OmegaConf.to_container(checked, resolve=True)).items()}  # type: ignore[arg-type]
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or getattr(error, "key", "")
+        raise MisuseError(f"{prefix}{key}: {_one_line(error)}") from error
+    try:
+        return schema(**built)
+    except ValueError as error:
+        raise MisuseError(prefix + " ".join(str(error).split())) from error
+
+
+def _leaf_record(leaves: Iterable[tuple[str, Any, dataclasses.Field[Any]]]) -> type[Any]:
+    """A record of the plain fields alone: OmegaConf cannot merge into nested frozen ones."""
+    fields: list[tuple[str, Any, Any]] = []
+    for name, type_, field in leaves:
+        if field.default_factory is not dataclasses.MISSING:
+            fields.append((name, type_, dataclasses.field(default_factory=field.default_factory)))
+        else:
+            default = "???" if field.default is dataclasses.MISSING else field.default
+            fields.append((name, type_, dataclasses.field(default=default)))
+    return dataclasses.make_dataclass("Leaves", fields)
+
+
+def _placed(positional: Sequence[Positional], words: Sequence[str]) -> dict[str, Any]:
+    """Positional words by field; MisuseError when there are too few or too many."""
+    placed: dict[str, Any] = {}
+    left = list(words)
+    for place in positional:
+        if place.many:
+            placed[place.field], left = left, []
+        elif left:
+            placed[place.field] = left.pop(0)
+    absent = [place.label for place in positional if place.field not in placed and not place.optional]
+    if absent or left:
+        expected = " ".join(f"[{place.label}]" if place.optional else place.label for place in positional)
+        got = "nothing" if not words else f"{len(words)} word{'s' * (len(words) > 1)}: {' '.join(words)[:80]}"
+        raise MisuseError(f"expected {expected}, got {got}")
+    return placed
+
+
+def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> str:
     """One word as an override that Hydra's grammar reads the way the user meant it."""
-    key, equals, value = word.partition("=")
-    if not equals:
-        raise MisuseError(
-            f"cannot read {word!r}: expected key=value, with key one of {', '.join([*sorted(groups), *leaves])}"
-        )
-    if key in groups:
-        _check_option(key, value, words)
-        return word
-    if key not in leaves:
+    key, _, value = word.partition("=")
+    type_ = leaves.get(key)
+    mapping = typing.get_origin(leaves.get(key.rpartition(".")[0])) is dict
+    if type_ is None and not mapping:
         known = [*sorted(groups), *leaves]
         raise MisuseError(f"unknown key {key!r}{_suggest(key, known)}: expected one of {', '.join(known)}")
-    text = leaves[key] in (str, str | None)
-    if text and value not in ("null", ""):
+    absent = "++" if mapping else ""
+    if type_ in (str, str | None) and value not in ("null", ""):
         return f"{key}={_quote(value)}"
-    if leaves[key] == list[str] and not value.startswith("["):
+    if type_ == list[str] and not value.startswith("["):
         return f"{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
-    return word
-
-
-def _check_option(group: str, name: str, words: Sequence[str]) -> None:
-    known = GlobalHydra.instance().config_loader().get_group_options(group)
-    for folder in _split(words)[1]:  # Hydra adds these to its search path only while it composes
-        known += sorted(path.stem for path in Path(folder, group).glob("*.yaml"))
-    if name not in known:
-        raise MisuseError(f"unknown {group} {name!r}{_suggest(name, known)}: expected one of {', '.join(known)}")
-
-
-def _leaves(schema: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of a settings class and their types."""
-    for field in dataclasses.fields(schema):
-        kind = _type(schema, field.name)
-        if dataclasses.is_dataclass(kind):
-            yield from _leaves(typing.cast(type[Any], kind), f"{prefix}{field.name}.")
-        else:
-            yield f"{prefix}{field.name}", kind
-
-
-def _type(schema: type[Any], name: str) -> Any:  # noqa: ANN401 - a type expression such as `str | None`
-    return typing.get_type_hints(schema)[name]
+    return f"{absent}{word}"
 
 
 def _quote(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return value
     # Hydra's quoted strings: a backslash escapes only before a quote, or in a run of backslashes before one
-    escaped = re.sub(r"(\\*)'", lambda found: found.group(1) * 2 + r"\'", value)
+    escaped = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", value)
     trailing = len(escaped) - len(escaped.rstrip("\\"))
     return f"'{escaped}{chr(92) * trailing}'"
 
@@ -180,6 +289,5 @@ def _suggest(wanted: str, known: Iterable[str]) -> str:
 
 def _one_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(line for line in lines if not line.startswith(("See https", "object_type", "reference_type")))[
-        :400
-    ]
+    left_out = ("See https", "object_type", "reference_type", "full_key")
+    return "; ".join(line for line in lines if not line.startswith(left_out))[:400]

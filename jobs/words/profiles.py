@@ -1,4 +1,4 @@
-"""Profiles by name: values of conf/profile (and of --config-dir), checked by the analysis room."""
+"""Profiles by name: values of conf/profile, and of --config-dir, checked by the analysis room."""
 
 from __future__ import annotations
 
@@ -6,26 +6,41 @@ import dataclasses
 from collections.abc import Sequence
 
 from zoospectra.analysis.profile import Profile
-from zoospectra.jobs.words.command import named
+from zoospectra.jobs.words.command import Configuration
 
 ENGINES = ("own", "powerlaw")
 """Who fits: our search, or our search with the `powerlaw` package's fit beside it."""
 
 
-def load_profiles(names: Sequence[str], words: Sequence[str] = (), engine: str = "own") -> tuple[Profile, ...]:
-    """Profiles of these names, each once; ValueError when there is none, or a value does not fit.
+@dataclasses.dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How tails are fitted."""
+
+    engine: str = "own"
+    """One of ENGINES."""
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown engine."""
+        if self.engine not in ENGINES:
+            msg = f"engine={self.engine}: expected one of {', '.join(ENGINES)}"
+            raise ValueError(msg)
+
+
+def load_profiles(
+    names: Sequence[str], configuration: Configuration | None = None, engine: str = "own"
+) -> tuple[Profile, ...]:
+    """Profiles of these names, each once; ValueError when there is none, or a value is not as its field expects.
 
     With engine 'powerlaw' each becomes '<name>+powerlaw': the same, with the package's fit as further columns.
     """
     if not names:
         msg = "profiles=[]: expected at least one name, such as weightwatcher"
         raise ValueError(msg)
-    if engine not in ENGINES:
-        msg = f"unknown fit.engine {engine!r}: expected one of {', '.join(ENGINES)}"
-        raise ValueError(msg)
-    found = tuple(Profile.from_mapping(named("profile", name, words)) for name in dict.fromkeys(names))
-    if engine == "own":
-        return found
+    files = configuration or Configuration()
+    profiles = tuple(Profile.from_mapping(files.group("profile", name)) for name in dict.fromkeys(names))
+    if FitSettings(engine).engine == "own":
+        return profiles
     return tuple(
-        dataclasses.replace(one, name=f"{one.name}+powerlaw", methods=(*one.methods, "second_opinion")) for one in found
+        dataclasses.replace(profile, name=f"{profile.name}+powerlaw", methods=(*profile.methods, "second_opinion"))
+        for profile in profiles
     )

@@ -14,30 +14,10 @@ from zoospectra.analysis.records import Spectrum
 from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import matrices
 from zoospectra.jobs.records import rows
-from zoospectra.jobs.work.plan import Item, needed
+from zoospectra.jobs.work.plan import Item, Shard, needed
+from zoospectra.warehouse.identity import ResultId
 from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.layers.values import read_factors, read_layer
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Work that travels together."""
-
-    model_id: str
-    """Model whose folder gets the parts."""
-    key: str
-    """Digest of what determines the result: content hashes, profiles, code version."""
-    items: tuple[Item, ...]
-    """Distinct weight tensors."""
-    profiles: tuple[Profile, ...]
-    """Profiles to fit."""
-    device: str = "cpu"
-    """Where large matrices are computed."""
-
-    @property
-    def seconds(self) -> float:
-        """Predicted work on one core, seconds."""
-        return sum(item.cost.seconds for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +26,22 @@ class Analysed:
 
     tables: Mapping[str, pa.Table]
     """Kind of part -> table."""
-    filtered: frozenset[tuple[str, str]]
-    """(content_hash, profile_key) of what a profile's filters left without a fit."""
+    filtered: frozenset[ResultId]
+    """What a profile's filters left without a fit."""
 
 
 def analyse(shard: Shard) -> Analysed:
     """Spectra of what has none yet, then every profile's metrics."""
     stored = _stored(shard)
-    spectra: list[tuple[str, str, Spectrum]] = []
-    metrics: list[tuple[str, Profile, LayerAnalysis]] = []
+    spectra: list[rows.SpectrumOf] = []
+    metrics: list[rows.MetricsOf] = []
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
-        for rule, found in _spectra(item, shard, known):
-            spectra.append((item.content_hash, rule, found))
-            known[rule] = found
+        for unfold, computed in _spectra(item, shard, known):
+            spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
+            known[unfold] = computed
         for profile in shard.profiles:
-            metrics.append((item.content_hash, profile, _metrics(item, profile, known)))
+            metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
     return Analysed(rows.results(spectra, metrics), rows.filtered(metrics))
 
 
@@ -72,9 +52,9 @@ def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterato
         if item.layer is None:
             msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
             raise ValueError(msg)
-        thin = read_factors(item.layer) if missing == ["slices"] else None
-        if thin is not None:
-            yield "slices", product_spectrum(*thin)
+        factors = read_factors(item.layer) if missing == ["slices"] else None
+        if factors is not None:
+            yield "slices", product_spectrum(*factors)
             return
         array = read_layer(item.layer)
         seed = seed_of(item.content_hash)

@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zoospectra.analysis.spectrum import is_finite
+from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.remote import prefetched
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Layer, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class IndexRequest:
     """One model to index."""
 
-    model_id: str
+    model: ModelId
     """Whose."""
     path: str
-    """Checkpoint file or folder."""
+    """Checkpoint file or folder, or a locator."""
     hashes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Content hashes known from an earlier run, by (tensor, longname): those bytes are not read again."""
 
@@ -29,31 +31,29 @@ class Candidate:
 class Indexed:
     """What a checkpoint holds."""
 
-    model_id: str
-    """Whose."""
     layers: tuple[tuple[Layer, str], ...]
     """Every layer that can be analysed, with its content hash."""
     skips: tuple[Skip, ...]
     """Everything else, with reasons; one with tensor None when the file could not be read at all."""
 
 
-def index(candidate: Candidate) -> Indexed:
+def index(request: IndexRequest) -> Indexed:
     """Index one checkpoint; a file that cannot be read is a Skip, not an exception."""
     try:
-        checkpoint = open_checkpoint(candidate.path)
+        checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
-        return Indexed(candidate.model_id, (), (Skip(None, error.reason, error.detail, failed=True),))
-    found, skips = layers(checkpoint.tensors, checkpoint.config)
+        return Indexed((), (Skip(None, error.reason, error.detail, failed=True),))
+    chosen, skips = layers(checkpoint.tensors, checkpoint.config)
     skips = [*checkpoint.skips, *skips]
     hashed: list[tuple[Layer, str]] = []
-    for layer, _ in zip(found, prefetched([layer.ref for layer in found]), strict=True):
-        known = candidate.hashes.get((layer.ref.name, layer.longname))
+    for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):
+        known = request.hashes.get((layer.ref.name, layer.longname))
         try:
             if known is None and not is_finite(read_layer(layer)):
                 detail = f"{layer.longname} holds NaN or infinity"
-                skips.append(Skip(layer.ref.name, "non_finite", detail, failed=True))
+                skips.append(Skip(layer.ref.name, Reason.NON_FINITE, detail, failed=True))
             else:
                 hashed.append((layer, known or layer_hash(layer)))
         except CheckpointError as error:
             skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
-    return Indexed(candidate.model_id, tuple(hashed), tuple(skips))
+    return Indexed(tuple(hashed), tuple(skips))

@@ -1,9 +1,9 @@
-"""What to do with the layers of one model: which are missing, what they cost, which travel together. Pure."""
+"""What the layers of one model cost and which travel together. Pure."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,26 +11,10 @@ from zoospectra.analysis.cost import Cost, cost
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
-from zoospectra.zoo.checkpoint.tensor import Layer
+from zoospectra.zoo.layers.layer import Layer
 
 REFIT_COST = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.005, threads=1)
 """A fit from a stored spectrum: milliseconds whatever the matrix was."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownLayer:
-    """One layer as planning sees it, whether it was indexed now or is kept from an earlier run."""
-
-    content_hash: str
-    """Identity of its bytes, dtype and shape."""
-    tensor: str
-    """Key in the checkpoint."""
-    layer_type: str
-    """'dense', 'conv2d', ..."""
-    shape: tuple[int, ...]
-    """Shape of the values."""
-    layer: Layer | None
-    """How its values are read; None when the checkpoint was not opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +31,27 @@ class Item:
     """Predicted work and memory."""
     stored: tuple[tuple[str, Path], ...] = ()
     """Unfold rules whose spectrum is kept already, each with a part that holds it: these need no weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Work that travels together."""
+
+    model_id: str
+    """Model whose folder gets the parts."""
+    key: str
+    """Digest of what determines the result: content hashes, profiles, code version."""
+    items: tuple[Item, ...]
+    """Distinct weight tensors."""
+    profiles: tuple[Profile, ...]
+    """Profiles to fit."""
+    device: str = "cpu"
+    """Where large matrices are computed."""
+
+    @property
+    def seconds(self) -> float:
+        """Predicted work on one core, seconds."""
+        return sum(item.cost.seconds for item in self.items)
 
 
 def is_large(item: Item) -> bool:
@@ -67,7 +72,7 @@ def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
             shards.append((item,))
             continue
         shard = open_shards.setdefault(item.cost.threads, [])
-        if shard and sum(one.cost.seconds for one in shard) + item.cost.seconds > seconds:
+        if shard and sum(packed.cost.seconds for packed in shard) + item.cost.seconds > seconds:
             shards.append(tuple(shard))
             shard.clear()
         shard.append(item)
@@ -81,40 +86,24 @@ def needed(profiles: Iterable[Profile]) -> tuple[str, ...]:
 
 def spectra_cost(shape: tuple[int, ...], layer_type: str, names: Sequence[str], itemsize: int) -> Cost:
     """Cost of the named spectra of one tensor together: times add up, the largest peak counts."""
-    rules = [unfold_rule(name.partition(SHUFFLED)[0]).shape_of(shape, layer_type) for name in names]
-    costs = [cost(rule.N, rule.M, rule.rf, itemsize) for rule in rules]
+    shapes = [unfold_rule(name.partition(SHUFFLED)[0]).shape_of(shape, layer_type) for name in names]
+    costs = [cost(matrix.N, matrix.M, matrix.rf, itemsize) for matrix in shapes]
     return Cost(
-        flops=sum(one.flops for one in costs),
-        bytes_read=max(one.bytes_read for one in costs),
-        peak_bytes=max(one.peak_bytes for one in costs),
-        seconds=sum(one.seconds for one in costs),
-        threads=max(one.threads for one in costs),
+        flops=sum(part.flops for part in costs),
+        bytes_read=max(part.bytes_read for part in costs),
+        peak_bytes=max(part.peak_bytes for part in costs),
+        seconds=sum(part.seconds for part in costs),
+        threads=max(part.threads for part in costs),
     )
 
 
-def fits(items: Iterable[Item], memory: int) -> tuple[list[Item], list[Item]]:
-    """Items whose predicted peak fits into `memory` bytes, and those that do not."""
+def within_memory(items: Iterable[Item], memory: int) -> tuple[list[Item], list[Item]]:
+    """Items whose predicted peak is at most `memory` bytes, and those that need more."""
     small: list[Item] = []
     large: list[Item] = []
     for item in items:
         (small if item.cost.peak_bytes <= memory else large).append(item)
     return small, large
-
-
-def select(
-    names: Sequence[tuple[str, str]], globs: Sequence[str], limit: int | None, match: Callable[[str, str], bool]
-) -> list[int]:
-    """Positions of (model_id, name) pairs that any glob matches, in order, at most `limit`; ValueError if none."""
-    chosen = [
-        position
-        for position, (model_id, name) in enumerate(names)
-        if not globs or any(match(name, glob) or match(model_id, glob) for glob in globs)
-    ]
-    if not chosen:
-        some = ", ".join(name for _, name in names[:3])
-        msg = f"no model matches {', '.join(globs)}: expected globs on names such as {some}"
-        raise ValueError(msg)
-    return chosen if limit is None else chosen[:limit]
 
 
 def digest(parts: Iterable[str]) -> str:

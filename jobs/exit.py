@@ -1,0 +1,25 @@
+"""Exit statuses of the command: the only place that knows their numbers, and the rule that picks one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit status of the process; `runs.exit_status` keeps the same numbers."""
+
+    DONE = 0
+    """Everything that was asked for is done."""
+    BROKE = 1
+    """The job itself broke: a bug, a full disk, a lost cluster. Python's own status of an exception."""
+    MISUSE = 2
+    """Wrong usage, found before any work: one line says what, what was expected, and what to do."""
+    SOME_FAILED = 3
+    """The job finished, but models or layers failed; they are listed with reasons."""
+    INTERRUPTED = 130
+    """Ctrl-C: what was finished is kept."""
+
+
+def exit_status(failures: int) -> Exit:
+    """Status of a job that came to its end with so many failed models and layers."""
+    return Exit.SOME_FAILED if failures else Exit.DONE

@@ -1,0 +1,53 @@
+"""What a verb of the command is: its settings, its words, what it checks, what it does, what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # Hydra costs a tenth of a second: --help does without
+    from zoospectra.jobs.words.command import Configuration
+
+REGISTRY = "registry"
+"""Metadata key of a field whose record depends on the group's values: a function from them to the record's type."""
+
+CHOICE = "choice"
+"""Metadata key of a field that takes the name of the file that the group's values come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Positional:
+    """A word without a key."""
+
+    field: str
+    """Field of the verb's settings that takes it."""
+    label: str
+    """What usage and messages call it, such as PATH."""
+    many: bool = False
+    """Whether the field is a list that takes this word and all that follow."""
+    optional: bool = False
+    """Whether it may be left out; the field then keeps its default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb. The command calls check, run and show in this order; only check's ValueErrors are wrong usage.
+
+    A verb's module imports what computes inside these functions: --help and mistakes answer at once.
+    """
+
+    help: str
+    """Usage, and what the verb does; what --help prints."""
+    settings: type[Any]
+    """Frozen record that conf/<verb>.yaml and the words become; each field has its default there or in the YAML."""
+    check: Callable[[Any, Configuration], Any]
+    """Settings -> request of `run`. Raises ValueError for everything that the user can get wrong; changes nothing."""
+    run: Callable[[Any], Any]
+    """Request -> result: the work."""
+    show: Callable[[Any], None]
+    """Print a result."""
+    failures: Callable[[Any], int] = lambda _result: 0
+    """Result -> models and layers that failed."""
+    positional: tuple[Positional, ...] = ()
+    """Words without a key, in their order."""

@@ -1,0 +1,77 @@
+"""What outcomes leave: parts of results at once, and the skips of every model as one part.
+
+All skips of a model revision are one part, written anew whenever one is added: a kill loses nothing that was kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from zoospectra.jobs.records import rows
+from zoospectra.jobs.work.analyse import Analysed
+from zoospectra.jobs.work.index import Indexed
+from zoospectra.jobs.work.plan import Shard, digest
+from zoospectra.jobs.work.todo import KnownLayer
+from zoospectra.warehouse import parts
+from zoospectra.warehouse.identity import ModelId
+from zoospectra.zoo.checkpoint.trouble import Skip
+
+READER_VERSION = "2"
+"""Changes when a reader or a layer rule finds other layers in the same bytes: older indexes are then made anew."""
+
+
+def index_key(model: ModelId) -> str:
+    """Key of the parts that list a model's layers and skips."""
+    return digest([model.model_id, model.revision, READER_VERSION])
+
+
+def layers_part(root: Path, model: ModelId) -> Path:
+    """Where the list of a model's layers lies, or will lie."""
+    return parts.part_path(root, "layers", index_key(model), model.model_id)
+
+
+def kept_layers(root: Path, model: ModelId) -> list[KnownLayer]:
+    """Layers of a model as an earlier index listed them."""
+    table = pq.read_table(layers_part(root, model), columns=["content_hash", "tensor", "layer_type", "shape"])
+    return [KnownLayer(*row, layer=None) for row in rows.listed_layers(table)]
+
+
+def keep_layers(root: Path, model: ModelId, indexed: Indexed) -> None:
+    """Keep the list of a model's layers."""
+    parts.write(root, "layers", index_key(model), rows.layers(model, indexed.layers), model.model_id)
+
+
+def keep_results(root: Path, shard: Shard, analysed: Analysed) -> None:
+    """Keep what a shard computed."""
+    for kind, table in analysed.tables.items():
+        parts.write(root, kind, shard.key, table, shard.model_id)
+
+
+class SkipParts:
+    """The skips of the models of a run, in memory as far as it has met them, and on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._skips: dict[ModelId, list[Skip]] = {}
+
+    def start(self, model: ModelId, skips: Iterable[Skip]) -> None:
+        """Keep the skips that an index found; they replace those of an earlier index."""
+        self._skips[model] = list(skips)
+        self._write(model)
+
+    def add(self, model: ModelId, skip: Skip) -> None:
+        """Keep one more skip beside those that are kept."""
+        if model not in self._skips:
+            part = parts.part_path(self._root, "skipped", index_key(model), model.model_id)
+            self._skips[model] = rows.kept_skips(pq.read_table(part)) if part.exists() else []
+        self._skips[model].append(skip)
+        self._write(model)
+
+    def _write(self, model: ModelId) -> None:
+        table = rows.skipped(model, self._skips[model])
+        parts.write(self._root, "skipped", index_key(model), table, model.model_id)
+
+
