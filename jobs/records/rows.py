@@ -17,7 +17,8 @@ from zoospectra.analysis.records import Column, Spectrum
 from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.jobs.work.plan import KnownLayer
 from zoospectra.warehouse.schema import PARTS, field
-from zoospectra.zoo.checkpoint.tensor import Layer, Skip
+from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.model import Model, catalogue_columns
 
 ARROW_TYPES = {"double": pa.float64(), "bigint": pa.int64(), "varchar": pa.string(), "boolean": pa.bool_()}
@@ -131,7 +132,8 @@ def skipped(model: Model, skips: Iterable[Skip]) -> pa.Table:
 def kept_skips(table: pa.Table) -> list[Skip]:
     """Skips of a kept index."""
     names = ("tensor", "reason", "detail", "failed")
-    return [Skip(*row) for row in zip(*(table[name].to_pylist() for name in names), strict=True)]
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+    return [Skip(tensor, Reason(reason), detail, failed) for tensor, reason, detail, failed in rows]
 
 
 def results(

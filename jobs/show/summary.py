@@ -15,7 +15,7 @@ from zoospectra.analysis.regression import regression
 from zoospectra.jobs.show.display import print_table
 from zoospectra.jobs.work.campaign import Counts
 from zoospectra.warehouse.query import query
-from zoospectra.zoo.checkpoint.trouble import REASONS
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.model import Model
 
 METRICS = ("alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm")
@@ -74,7 +74,7 @@ def _scoped(warehouse: Path, sql: str, scope: set[str]) -> list[dict[str, Any]]:
 def _print_skipped(rows: Sequence[dict[str, Any]]) -> None:
     counted = Counter(row["reason"] for row in rows).most_common()
     if counted:
-        meanings = [REASONS.get(reason, "") for reason, _ in counted]
+        meanings = [Reason(reason).advice for reason, _ in counted]
         table = {"skipped by rule": [r for r, _ in counted], "tensors": [n for _, n in counted], "meaning": meanings}
         print_table(pa.table(table), whole=False)
 

@@ -23,8 +23,9 @@ from zoospectra.jobs.words.command import MisuseError, answered, compose, misuse
 from zoospectra.jobs.words.profiles import load_profiles
 from zoospectra.jobs.words.settings import CompareSettings
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Layer
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import read_layer
 
 HELP = """usage: zoospectra compare BASE PATH [profiles=NAME] [format=table|csv|json|parquet]

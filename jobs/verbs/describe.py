@@ -16,8 +16,7 @@ from zoospectra.jobs.words.settings import DescribeSettings
 from zoospectra.jobs.work.plan import needed, spectra_cost
 from zoospectra.zoo.checkpoint.dtype import itemsize
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
-from zoospectra.zoo.checkpoint.trouble import REASONS
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.choose import layers
 
 HELP = """usage: zoospectra describe PATH [profiles=NAME,...]
@@ -48,7 +47,7 @@ def describe(path: str | Path, profiles: Sequence[Profile]) -> tuple[pa.Table, p
             }
         )
     rows = [
-        {"tensor": skip.tensor, "reason": skip.reason, "meaning": REASONS[skip.reason], "detail": skip.detail}
+        {"tensor": skip.tensor, "reason": skip.reason, "meaning": skip.reason.advice, "detail": skip.detail}
         for skip in left
     ]
     names = ("tensor", "reason", "meaning", "detail")

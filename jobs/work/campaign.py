@@ -22,8 +22,7 @@ from zoospectra.jobs.work.index import Candidate, Indexed, index
 from zoospectra.jobs.work.plan import REFIT_COST, Item, KnownLayer, digest, fits, is_large, needed, pack, spectra_cost
 from zoospectra.warehouse import parts
 from zoospectra.warehouse.known import known_results
-from zoospectra.zoo.checkpoint.tensor import Skip
-from zoospectra.zoo.fetch.errors import RETRIED as FETCH_RETRIED
+from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.model import Model
 
 READER_VERSION = "2"
@@ -31,9 +30,6 @@ READER_VERSION = "2"
 
 INDEX_RATE = 3e8
 """Bytes a second of reading and hashing; only orders the tasks and feeds the progress line."""
-
-RETRIED = frozenset({"worker_crashed", "too_large", "error", *FETCH_RETRIED})
-"""Reasons that another run may overcome; the others are facts about the bytes."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -80,7 +76,7 @@ class Campaign:
         self._filtered = set(self._known.filtered)
         self._owners: dict[str, list[tuple[str, str]]] = {}
         self._skips: dict[str, list[Skip]] = {}
-        self._lost: dict[str, tuple[str, str]] = {}
+        self._lost: dict[str, tuple[Reason, str]] = {}
         self.counts = Counts(models=len(models))
         for part in self._known.broken:
             progress.say(f"damaged part moved aside, its content is computed again: {part}")
@@ -113,7 +109,7 @@ class Campaign:
         key = (model.model_id, model.revision)
         skips = self._known.skipped.get(key, frozenset())
         part = self._layers_part(model)
-        if not part.exists() or any(reason in RETRIED for _, reason, _ in skips):
+        if not part.exists() or any(Reason(reason).retried for _, reason, _ in skips):
             return [self._index_task(model)]
         hashes = self._known.layers.get(key, ())
         missing = [content_hash for content_hash in hashes if self._missing(content_hash)]
@@ -186,7 +182,7 @@ class Campaign:
         small, large = fits(items, self._memory)
         for item in large:
             detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB, the machine offers {self._memory / 2**30:.1f} GiB"
-            self._skip(item.content_hash, "too_large", detail)
+            self._skip(item.content_hash, Reason.TOO_LARGE, detail)
         return [self._shard_task(model.model_id, shard) for shard in pack(small, self._shard_seconds)]
 
     def _item(self, layer: KnownLayer) -> Item:
@@ -229,13 +225,13 @@ class Campaign:
         self._skip(shard.items[0].content_hash, reason, detail)
         return []
 
-    def _skip(self, content_hash: str, reason: str, detail: str) -> None:
+    def _skip(self, content_hash: str, reason: Reason, detail: str) -> None:
         """Record that a tensor was not analysed, in every model that holds it."""
         self._lost[content_hash] = (reason, detail)
         for model_id, tensor in self._owners[content_hash]:
             self._record(model_id, tensor, reason, detail)
 
-    def _record(self, model_id: str, tensor: str, reason: str, detail: str) -> None:
+    def _record(self, model_id: str, tensor: str, reason: Reason, detail: str) -> None:
         self._skips[model_id].append(Skip(tensor, reason, detail, failed=True))
         self._keep_skips(self._models[model_id])
         self.counts.failed += 1
@@ -264,7 +260,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _trouble(outcome: Outcome) -> tuple[str, str]:
+def _trouble(outcome: Outcome) -> tuple[Reason, str]:
     if outcome.crash:
-        return "worker_crashed", f"after {outcome.task.attempt} attempts: {outcome.crash}"
-    return "error", outcome.error or "the task returned nothing"
+        return Reason.WORKER_CRASHED, f"after {outcome.task.attempt} attempts: {outcome.crash}"
+    return Reason.ERROR, outcome.error or "the task returned nothing"

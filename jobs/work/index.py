@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.remote import prefetched
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Layer, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 
@@ -51,7 +52,7 @@ def index(candidate: Candidate) -> Indexed:
         try:
             if known is None and not is_finite(read_layer(layer)):
                 detail = f"{layer.longname} holds NaN or infinity"
-                skips.append(Skip(layer.ref.name, "non_finite", detail, failed=True))
+                skips.append(Skip(layer.ref.name, Reason.NON_FINITE, detail, failed=True))
             else:
                 hashed.append((layer, known or layer_hash(layer)))
         except CheckpointError as error:

@@ -11,7 +11,7 @@ from zoospectra.analysis.cost import Cost, cost
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
-from zoospectra.zoo.checkpoint.tensor import Layer
+from zoospectra.zoo.layers.layer import Layer
 
 REFIT_COST = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.005, threads=1)
 """A fit from a stored spectrum: milliseconds whatever the matrix was."""

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from zoospectra.zoo.checkpoint.read import HASH_BLOCK, content_hash, contiguous_stride, file_sha256, read, span, stored
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 
 def reference(folder: Path, array: np.ndarray, dtype: str = "float32", offset: int = 0) -> TensorRef:

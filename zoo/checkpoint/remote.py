@@ -23,7 +23,8 @@ from pathlib import Path
 
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.shards import ADAPTER_CONFIG, CONFIGS, MAX_INDEX, shard_names
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.download import download
 from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
 from zoospectra.zoo.fetch.locator import Locator, is_remote, locate, sibling, text_of
@@ -197,7 +198,7 @@ def _config(url: str, path: Path, here: Session) -> None:
     try:
         path.write_bytes(here.client.small(url, MAX_INDEX).body)
     except FetchError as error:
-        if error.reason != "not_found":
+        if error.reason != Reason.NOT_FOUND:
             raise
 
 
@@ -227,12 +228,12 @@ def _header(locator: Locator, here: Session) -> Path:
 def _header_end(first: bytes, total: int, locator: Locator) -> int:
     """Where the header ends, from the first eight bytes."""
     if len(first) < 8:
-        raise FetchError("unreadable", f"{locator.url}: only {total} bytes, not a safetensors file")
+        raise FetchError(Reason.UNREADABLE, f"{locator.url}: only {total} bytes, not a safetensors file")
     (length,) = struct.unpack("<Q", first)
     if 8 + length > total:
-        raise FetchError("unreadable", f"{locator.url}: header of {length} bytes in a file of {total}")
+        raise FetchError(Reason.UNREADABLE, f"{locator.url}: header of {length} bytes in a file of {total}")
     if length > MAX_HEADER:
-        raise FetchError("unsafe", f"{locator.url}: header of {length} bytes, at most {MAX_HEADER} are read")
+        raise FetchError(Reason.UNSAFE, f"{locator.url}: header of {length} bytes, at most {MAX_HEADER} are read")
     return 8 + int(length)
 
 
@@ -242,7 +243,7 @@ def _sparse(path: Path, data: bytes, size: int) -> None:
         try:
             os.ftruncate(file.fileno(), size)
         except (OSError, OverflowError) as error:
-            raise FetchError("unsafe", f"a file that says it has {size} bytes: {error}") from error
+            raise FetchError(Reason.UNSAFE, f"a file that says it has {size} bytes: {error}") from error
 
 
 def _said(detail: str, folder: str, locator: Locator) -> str:

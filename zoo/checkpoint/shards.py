@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 
 MAX_INDEX = 64 << 20
@@ -29,15 +30,17 @@ def shard_names(index: bytes, name: str) -> tuple[str, ...]:
     try:
         found = json.loads(index)
     except (ValueError, RecursionError) as error:
-        raise FetchError("unreadable", f"{name} is not JSON: {error}") from error
+        raise FetchError(Reason.UNREADABLE, f"{name} is not JSON: {error}") from error
     mapped = found.get("weight_map") if isinstance(found, dict) else None
     if not isinstance(mapped, dict) or not mapped or not all(isinstance(value, str) for value in mapped.values()):
-        raise FetchError("unreadable", f"{name} has no weight_map of tensor names to file names")
+        raise FetchError(Reason.UNREADABLE, f"{name} has no weight_map of tensor names to file names")
     shards = tuple(dict.fromkeys(mapped.values()))
     for shard in shards:
         plain = shard.isprintable() and not any(c in shard for c in "/\\") and len(shard) <= 255
         if not plain or shard.startswith(".") or not shard.endswith(SUFFIXES):
-            raise FetchError("unsafe", f"{name} names the shard {shard[:80]!r}: expected a plain name in {SUFFIXES}")
+            raise FetchError(
+                Reason.UNSAFE, f"{name} names the shard {shard[:80]!r}: expected a plain name in {SUFFIXES}"
+            )
     if len(shards) > MAX_SHARDS or len({shard.rpartition(".")[2] for shard in shards}) > 1:
-        raise FetchError("unsafe", f"{name} names {len(shards)} shards, or shards of several formats")
+        raise FetchError(Reason.UNSAFE, f"{name} names {len(shards)} shards, or shards of several formats")
     return shards

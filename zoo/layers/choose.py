@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import Layer, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.packed import packed
 from zoospectra.zoo.layers.packed.found import Found
 from zoospectra.zoo.layers.split import Around, Part, split
@@ -76,7 +78,7 @@ def _layers_of(ref: TensorRef, around: Around, number: int) -> tuple[list[Layer]
         shape = "x".join(map(str, ref.shape))
         table = ref.name.rpartition(".")[2] not in ("weight", "kernel")  # a parameter of its own, no layer's matrix
         return [], Skip(
-            ref.name, "unsupported_shape", f"{len(ref.shape)}-D tensor {shape}: no rule splits it", not table
+            ref.name, Reason.UNSUPPORTED_SHAPE, f"{len(ref.shape)}-D tensor {shape}: no rule splits it", not table
         )
     longname = ref.name.removesuffix(".weight").removesuffix(".kernel")
     return [_layer(number + count, longname, part, ref) for count, part in enumerate(parts)], None
@@ -96,7 +98,9 @@ def _unpacked(ref: TensorRef, one: Found, around: Around, number: int) -> tuple[
         return [Layer(number, one.longname, one.layer_type, role(one.longname), ref, (), made)], None
     parts = split(f"{one.longname}.weight", made.shape, around)
     if parts is None:
-        return [], Skip(ref.name, "unsupported_shape", f"{made.dtype} of shape {made.shape}: no rule splits it", True)
+        return [], Skip(
+            ref.name, Reason.UNSUPPORTED_SHAPE, f"{made.dtype} of shape {made.shape}: no rule splits it", True
+        )
     names = [f"{one.longname}.{part.suffix}" if part.suffix else one.longname for part in parts]
     return [
         Layer(number + count, name, part.layer_type, part.group, ref, part.view, made)
@@ -109,19 +113,19 @@ def reason_to_skip(ref: TensorRef) -> Skip | None:
     last = ref.name.rsplit(".", 1)[-1]
     shape = "x".join(map(str, ref.shape))
     if 0 in ref.shape:
-        return Skip(ref.name, "empty", f"shape {shape}", False)
+        return Skip(ref.name, Reason.EMPTY, f"shape {shape}", False)
     if last in BUFFERS:
-        return Skip(ref.name, "buffer", f"{last} of shape {shape or 'scalar'}", False)
+        return Skip(ref.name, Reason.BUFFER, f"{last} of shape {shape or 'scalar'}", False)
     if len(ref.shape) == 0:
-        return Skip(ref.name, "scalar", f"a single {ref.dtype}", False)
+        return Skip(ref.name, Reason.SCALAR, f"a single {ref.dtype}", False)
     if ref.dtype not in types.FLOATING:
-        return Skip(ref.name, "not_floating", f"{ref.dtype} of shape {shape}", False)
+        return Skip(ref.name, Reason.NOT_FLOATING, f"{ref.dtype} of shape {shape}", False)
     if len(ref.shape) == 1:
-        return Skip(ref.name, "vector", f"{ref.shape[0]} numbers", False)
+        return Skip(ref.name, Reason.VECTOR, f"{ref.shape[0]} numbers", False)
     if last == "bias" or (last.endswith("_bias") and not POSITIONS.search(last)):
         if len(ref.shape) == 4 and ref.shape[:2] == (1, 1):  # GPT-2's causal mask
-            return Skip(ref.name, "buffer", f"a mask of shape {shape}", False)
-        return Skip(ref.name, "vector", f"biases of shape {shape}", False)
+            return Skip(ref.name, Reason.BUFFER, f"a mask of shape {shape}", False)
+        return Skip(ref.name, Reason.VECTOR, f"biases of shape {shape}", False)
     if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and last not in ("weight", "kernel"):
-        return Skip(ref.name, "vector", f"{max(ref.shape)} numbers of shape {shape}", False)
+        return Skip(ref.name, Reason.VECTOR, f"{max(ref.shape)} numbers of shape {shape}", False)
     return None

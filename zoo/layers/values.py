@@ -12,8 +12,10 @@ import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.read import content_hash, digest_of, read, stored
-from zoospectra.zoo.checkpoint.tensor import AnyArray, Assembly, CheckpointError, Layer, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.view import Take, View, apply
+from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import SCHEMES
 from zoospectra.zoo.layers.packed.lora import factors
 
@@ -74,6 +76,6 @@ def _assembled(made: Assembly) -> AnyArray:
     values = SCHEMES[made.scheme]([read(part) for part in made.parts], dict(made.options), made.shape)
     if values.shape != made.shape:
         raise CheckpointError(
-            "unreadable", f"{made.parts[0].name}: {made.scheme} gives {values.shape}, not {made.shape}"
+            Reason.UNREADABLE, f"{made.parts[0].name}: {made.scheme} gives {values.shape}, not {made.shape}"
         )
     return values

@@ -18,7 +18,8 @@ from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.read import content_hash, read
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.remote import is_remote, local, open_remote, prefetched
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import refused
 from zoospectra.zoo.fetch.session import Session

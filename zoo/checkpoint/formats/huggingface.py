@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 WEIGHTS = (
     "model.safetensors",
@@ -50,7 +51,7 @@ def shards_of(folder: Path) -> tuple[Path, ...]:
     """Weight files of a model folder, in the order of its index; CheckpointError for a bad index or a missing shard."""
     weights = weights_of(folder)
     if weights is None:
-        raise CheckpointError("unsupported_format", f"{folder} has none of {', '.join(WEIGHTS)}")
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{folder} has none of {', '.join(WEIGHTS)}")
     if weights.suffix != ".json":
         return (weights,)
     return tuple(folder / name for name in dict.fromkeys(_weight_map(weights).values()))
@@ -97,9 +98,9 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
                 refs.append(ref)
             else:
                 detail = f"in {shard.name} too, but the index names {mapped[ref.name]}"
-                skips.append(Skip(ref.name, "unreadable", detail, True))
+                skips.append(Skip(ref.name, Reason.UNREADABLE, detail, True))
     missing = mapped.keys() - {ref.name for ref in refs} - {skip.tensor for skip in skips}
-    skips += [Skip(n, "unreadable", f"in the index, but not in {mapped[n]}", True) for n in mapped if n in missing]
+    skips += [Skip(n, Reason.UNREADABLE, f"in the index, but not in {mapped[n]}", True) for n in mapped if n in missing]
     return Checkpoint("huggingface", tuple(refs), tuple(skips), tuple(sorted(names)), config)
 
 
@@ -107,13 +108,17 @@ def _weight_map(index: Path) -> dict[str, str]:
     """'weight_map' of an index, tensor name -> shard name, after its shards are checked."""
     mapped = _json(index).get("weight_map")
     if not isinstance(mapped, dict) or not all(isinstance(value, str) for value in mapped.values()):
-        raise CheckpointError("unreadable", f"{index.name} has no weight_map of tensor names to shard names")
+        raise CheckpointError(Reason.UNREADABLE, f"{index.name} has no weight_map of tensor names to shard names")
     for name in dict.fromkeys(mapped.values()):
         shard = index.parent / name
         if not name or Path(name).name != name or "\\" in name or "\0" in name or name in (".", ".."):
-            raise CheckpointError("unsafe", f"{index.name} names the shard {name[:80]!r}, which is no plain file name")
+            raise CheckpointError(
+                Reason.UNSAFE, f"{index.name} names the shard {name[:80]!r}, which is no plain file name"
+            )
         if not shard.is_file():
-            raise CheckpointError("unreadable", f"shard {name} is missing: {len(mapped)} tensors are in {index.name}")
+            raise CheckpointError(
+                Reason.UNREADABLE, f"shard {name} is missing: {len(mapped)} tensors are in {index.name}"
+            )
     return mapped
 
 
@@ -121,12 +126,12 @@ def _json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of the folder."""
     try:
         if path.stat().st_size > MAX_INDEX:
-            raise CheckpointError("unsafe", f"{path.name} is larger than {MAX_INDEX} bytes")
+            raise CheckpointError(Reason.UNSAFE, f"{path.name} is larger than {MAX_INDEX} bytes")
         found = json.loads(path.read_bytes())
     except CheckpointError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError("unreadable", f"{path.name} cannot be read as JSON: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path.name} cannot be read as JSON: {error}") from error
     if not isinstance(found, dict):
-        raise CheckpointError("unreadable", f"{path.name} holds a JSON {type(found).__name__}, expected an object")
+        raise CheckpointError(Reason.UNREADABLE, f"{path.name} holds a JSON {type(found).__name__}, expected an object")
     return found

@@ -18,7 +18,8 @@ import numpy as np
 from zoospectra.zoo.checkpoint.formats.channels_last import relaid
 from zoospectra.zoo.checkpoint.formats.members import DAMAGE, data_offset, members_of
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 MAX_HEADER = 10_000
 """Longest header in bytes that numpy is given; numpy's own limit for files that are not trusted."""
@@ -35,7 +36,7 @@ def open_npy(path: str) -> Checkpoint:
             header = _header(file)
             begin = file.tell()
     except DAMAGE as error:
-        raise CheckpointError("unreadable", f"{path}: no numpy array: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: no numpy array: {error}") from error
     found = _reference("tensor", path, header, begin, size - begin, None)
     return Checkpoint("npy", (), (found,)) if isinstance(found, Skip) else Checkpoint("npy", (found,))
 
@@ -66,7 +67,7 @@ def open_npz(path: str) -> Checkpoint:
     except CheckpointError:
         raise
     except DAMAGE as error:
-        raise CheckpointError("unreadable", f"{path}: damaged numpy archive: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: damaged numpy archive: {error}") from error
     return Checkpoint("npz", tuple(refs), tuple(skips))
 
 
@@ -88,12 +89,12 @@ def _reference(name: str, path: str, header: Header, offset: int, room: int, mem
     """Reference of an array whose elements begin at `offset` with `room` bytes behind it."""
     shape, fortran, dtype = header
     if dtype.hasobject:
-        return Skip(name, "unsafe", "an array of pickled objects: these are never loaded", True)
+        return Skip(name, Reason.UNSAFE, "an array of pickled objects: these are never loaded", True)
     if dtype.kind not in "fiubc" or dtype.byteorder == ">" or dtype.name not in ("bool", *_NAMES):
-        return Skip(name, "unsupported_dtype", f"numpy type {dtype.str[:40]} is not read", True)
+        return Skip(name, Reason.UNSUPPORTED_DTYPE, f"numpy type {dtype.str[:40]} is not read", True)
     needed = math.prod(shape) * dtype.itemsize
     if needed > room:
-        raise CheckpointError("unsafe", f"{name}: shape {shape} of {dtype} is {needed} bytes, the file has {room}")
+        raise CheckpointError(Reason.UNSAFE, f"{name}: shape {shape} of {dtype} is {needed} bytes, the file has {room}")
     stride = tuple(math.prod(shape[:axis]) for axis in range(len(shape))) if fortran and len(shape) > 1 else None
     return TensorRef(name, path, dtype.name, shape, stride, offset, needed, member)
 

@@ -20,7 +20,8 @@ import numpy as np
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 DTYPES: dict[int, str] = {
     1: "float32",
@@ -64,17 +65,17 @@ def open_onnx(path: str) -> Checkpoint:
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:
-        raise CheckpointError("unreadable", f"{path}: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     graphs = [one for one in fields(data, 0, len(data)) if one.number == 7 and one.wire == BYTES]
     if len(graphs) != 1:
-        raise CheckpointError("unsupported_format", f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
     found: list[TensorRef | Skip] = []
     constants: list[TensorRef | Skip] = []
     right: set[str] = set()
     weights: set[str] = set()
     for count, one in enumerate(fields(data, graphs[0].start, graphs[0].stop)):
         if count > MAX_TENSORS:
-            raise CheckpointError("unsafe", f"a graph of more than {MAX_TENSORS} parts")
+            raise CheckpointError(Reason.UNSAFE, f"a graph of more than {MAX_TENSORS} parts")
         if one.number == 5 and one.wire == BYTES:
             found.append(_tensor(path, data, one, None))
         elif one.number == 1 and one.wire == BYTES:
@@ -88,7 +89,7 @@ def _constant(one: TensorRef | Skip, weights: set[str]) -> TensorRef | Skip:
     """A constant that is a weight of some operator; a Skip for the others, such as a detector's anchors."""
     if isinstance(one, Skip) or one.name in weights:
         return one
-    return Skip(one.name, "buffer", f"a constant of the graph of shape {one.shape}", False)
+    return Skip(one.name, Reason.BUFFER, f"a constant of the graph of shape {one.shape}", False)
 
 
 def _node(path: str, data: AnyArray, node: Field, right: set[str], weights: set[str]) -> list[TensorRef | Skip]:
@@ -172,9 +173,9 @@ def _tensor(path: str, data: AnyArray, tensor: Field, name: str | None) -> Tenso
     name, dims = name or found.name, found.dims
     dtype = DTYPES.get(found.kind)
     if dtype is None:
-        return Skip(name, "unsupported_dtype", f"ONNX type {found.kind} is not read", True)
+        return Skip(name, Reason.UNSUPPORTED_DTYPE, f"ONNX type {found.kind} is not read", True)
     if len(dims) > 64 or any(size >= 1 << 62 for size in dims):
-        raise CheckpointError("unreadable", f"{name[:80]}: shape {str(dims)[:80]} is none")
+        raise CheckpointError(Reason.UNREADABLE, f"{name[:80]}: shape {str(dims)[:80]} is none")
     shape = tuple(dims)
     needed = math.prod(shape) * types.itemsize(dtype)
     if found.place == EXTERNAL:
@@ -184,11 +185,13 @@ def _tensor(path: str, data: AnyArray, tensor: Field, name: str | None) -> Tenso
         packed = [one for number, one in found.typed.items() if TYPED.get(number) == dtype]
         if len(packed) != 1 or len(packed[0]) != 1 or packed[0][0].wire != BYTES:
             detail = f"{dtype} of shape {shape} that is neither in raw_data nor packed in one piece"
-            return Skip(name, "unsupported_dtype", detail, dtype in types.FLOATING)
+            return Skip(name, Reason.UNSUPPORTED_DTYPE, detail, dtype in types.FLOATING)
         raw = packed[0][0]
     length = 0 if raw is None else raw.stop - raw.start
     if length != needed:
-        raise CheckpointError("unreadable", f"{name[:80]}: shape {shape} of {dtype} needs {needed} bytes, not {length}")
+        raise CheckpointError(
+            Reason.UNREADABLE, f"{name[:80]}: shape {shape} of {dtype} needs {needed} bytes, not {length}"
+        )
     return TensorRef(name, path, dtype, shape, None, 0 if raw is None else raw.start, needed)
 
 
@@ -210,17 +213,17 @@ def _external(
     location, folder = entries.get("location", ""), Path(path).parent
     parts = [part for part in location.replace("\\", "/").split("/") if part != "."]
     if location.startswith(("/", "\\")) or "\0" in location or not parts or any(part in ("", "..") for part in parts):
-        return Skip(name, "unsafe", f"external data at {location[:80]!r}: no path inside the model's folder", True)
+        return Skip(name, Reason.UNSAFE, f"external data at {location[:80]!r}: no path inside the model's folder", True)
     file = folder.joinpath(*parts)
     if any(folder.joinpath(*parts[: number + 1]).is_symlink() for number in range(len(parts))):
-        return Skip(name, "unsafe", f"external data at {location[:80]!r}: a link", True)
+        return Skip(name, Reason.UNSAFE, f"external data at {location[:80]!r}: a link", True)
     numbers = [entries.get(key, default) for key, default in (("offset", "0"), ("length", str(needed)))]
     if not file.is_file() or not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
-        return Skip(name, "unreadable", f"external data at {location[:80]!r} are missing", True)
+        return Skip(name, Reason.UNREADABLE, f"external data at {location[:80]!r} are missing", True)
     offset, length = map(int, numbers)
     if length != needed or offset + length > os.stat(file).st_size:
         detail = f"bytes {offset} to {offset + length} of {location[:80]!r}, which has {os.stat(file).st_size}"
-        return Skip(name, "unreadable", f"{detail}; shape {shape} of {dtype} needs {needed}", True)
+        return Skip(name, Reason.UNREADABLE, f"{detail}; shape {shape} of {dtype} needs {needed}", True)
     return TensorRef(name, str(file), dtype, shape, None, offset, needed)
 
 

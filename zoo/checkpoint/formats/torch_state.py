@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zoospectra.zoo.checkpoint.formats.pickled import Inert, Refused, Tensor
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 Found = Tensor | Refused
 
@@ -51,7 +51,7 @@ class _Budget:
         """Count one visited value; CheckpointError when there were too many, or too deep."""
         self.visits -= 1
         if self.visits < 0 or depth > MAX_DEPTH:
-            raise CheckpointError("unsafe", f"more than {MAX_VISITS} values, or nested deeper than {MAX_DEPTH}")
+            raise CheckpointError(Reason.UNSAFE, f"more than {MAX_VISITS} values, or nested deeper than {MAX_DEPTH}")
 
 
 def named_tensors(root: object) -> tuple[list[tuple[str, Found]], list[Skip]]:
@@ -70,7 +70,7 @@ def named_tensors(root: object) -> tuple[list[tuple[str, Found]], list[Skip]]:
     for key, value in _children(root):
         below = list(_walk(value, key, 1, budget))
         if below and _is_training_state(key, value):
-            skips.append(Skip(key, "optimizer_state", f"{len(below)} tensors of the optimizer", False))
+            skips.append(Skip(key, Reason.OPTIMIZER_STATE, f"{len(below)} tensors of the optimizer", False))
         else:
             found += below
     return _unwrapped(found), skips
@@ -160,7 +160,7 @@ def _left_out(root: object, chosen: str, budget: _Budget) -> list[Skip]:
             continue
         count = sum(1 for _ in _walk(value, key, 1, budget))
         if count:
-            reason = "optimizer_state" if _is_training_state(key, value) else "not_the_model"
+            reason = Reason.OPTIMIZER_STATE if _is_training_state(key, value) else Reason.NOT_THE_MODEL
             skips.append(Skip(key, reason, f"{count} tensors beside the model, which is {chosen!r}", False))
     return skips
 

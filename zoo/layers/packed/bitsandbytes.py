@@ -18,7 +18,7 @@ import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.read import read
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs, TensorRef
 
 STATES = (".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4")
@@ -117,5 +117,5 @@ def values_int8(parts: list[AnyArray], options: Options, shape: tuple[int, ...])
     """Weights float32, rounded once."""
     codes, scale = parts
     if not np.isfinite(scale).all():
-        raise CheckpointError("non_finite", "row scales that are NaN or infinite")
+        raise CheckpointError(Reason.NON_FINITE, "row scales that are NaN or infinite")
     return (codes.astype(np.float64) * (scale.astype(np.float64)[:, None] / 127.0)).astype(np.float32)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zoospectra.zoo.checkpoint.tensor import AnyArray, Assembly, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import Reason
+from zoospectra.zoo.layers.layer import Assembly
 
 Refs = Mapping[str, TensorRef]
 """Tensors of a checkpoint by name."""
@@ -30,9 +32,9 @@ class Found:
     """Its type; None leaves that to the split rules."""
     refused: str = ""
     """Why it cannot be unpacked."""
-    reason: str = "unsupported_quantisation"
-    """Reason of the refusal, one of zoo.checkpoint.trouble.REASONS."""
-    part_reason: str = "quantisation_part"
+    reason: Reason = Reason.UNSUPPORTED_QUANTISATION
+    """Of the refusal."""
+    part_reason: Reason = Reason.QUANTISATION_PART
     """Reason with which `others` are listed."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.layers.packed.bits import unpack
 from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs
 
@@ -56,7 +56,9 @@ def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> A
     inputs = shape[1]
     order = parts[3] if len(parts) > 3 else np.arange(inputs) // -(-inputs // len(scales))
     if order.size and (order.min() < 0 or order.max() >= len(scales)):
-        raise CheckpointError("unreadable", f"GPTQ groups {order.min()} to {order.max()}, but {len(scales)} scales")
+        raise CheckpointError(
+            Reason.UNREADABLE, f"GPTQ groups {order.min()} to {order.max()}, but {len(scales)} scales"
+        )
     zero = (unpack(np.ascontiguousarray(zeros), bits).astype(np.int16) + int(options["shift"])) & ((1 << bits) - 1)
     codes = unpack(np.ascontiguousarray(words.T), bits)
     zero, factor = zero.T[:, order], scales.astype(np.float32).T[:, order]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs, TensorRef
 
 PAIRS = (
@@ -59,13 +60,17 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
         paired.update({name, *others})
         if prod(shape) > MAX_PRODUCT:
             detail = f"a product of {shape[0]} x {shape[1]}, at most {MAX_PRODUCT} elements are computed"
-            yield Found(name, longname, None, others, refused=detail, reason="too_large", part_reason="lora_factor")
+            yield Found(
+                name, longname, None, others, refused=detail, reason=Reason.TOO_LARGE, part_reason=Reason.LORA_FACTOR
+            )
             continue
         made = Assembly("lora", parts, (("scale", scale),), shape, down.dtype)
-        yield Found(name, longname, made, others, "lora", part_reason="lora_factor")
+        yield Found(name, longname, made, others, "lora", part_reason=Reason.LORA_FACTOR)
     for name, ref in refs.items():
         if name not in paired and len(ref.shape) > 1 and FACTOR.search(name):
-            yield Found(name, name, None, refused="a factor whose partner is missing or unknown", reason="lora_factor")
+            yield Found(
+                name, name, None, refused="a factor whose partner is missing or unknown", reason=Reason.LORA_FACTOR
+            )
 
 
 def _fits(up: TensorRef, down: TensorRef) -> bool:
