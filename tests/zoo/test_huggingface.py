@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.formats.huggingface import is_model_folder
 from zoospectra.zoo.checkpoint.read import stored
+from zoospectra.zoo.checkpoint.shards import is_model_folder
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 STATE = {

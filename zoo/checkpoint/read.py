@@ -19,31 +19,12 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.locator import is_remote
 
 HASH_BLOCK = 1 << 22
 """Bytes hashed at a time: large enough to amortise the calls, small enough to stay in the cache's reach."""
-
-
-def span(shape: tuple[int, ...], stride: tuple[int, ...] | None) -> int:
-    """Elements from the first to the last one that a tensor touches, both included; 0 for an empty tensor."""
-    if 0 in shape:
-        return 0
-    if stride is None:
-        return math.prod(shape)
-    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-
-
-def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """C-order strides of `shape`, in elements."""
-    strides: list[int] = []
-    step = 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
 
 
 def read(ref: TensorRef) -> AnyArray:

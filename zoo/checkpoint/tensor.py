@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,3 +34,22 @@ class TensorRef:
     codec: str | None = None
     """What gives the bytes when neither mapping nor inflating does: 'hdf5' for a chunked data set, whose path is then
     `member` (behind the archive member's name and '::' in a .keras file); offset counts from its first byte."""
+
+
+def span(shape: tuple[int, ...], stride: tuple[int, ...] | None) -> int:
+    """Elements from the first to the last one that a tensor touches, both included; 0 for an empty tensor."""
+    if 0 in shape:
+        return 0
+    if stride is None:
+        return math.prod(shape)
+    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+
+
+def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """C-order strides of `shape`, in elements."""
+    strides: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
 from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
-from zoospectra.zoo.checkpoint.formats.huggingface import WEIGHTS, configs, open_folder
+from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
 from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
 from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
 from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
@@ -19,6 +19,7 @@ from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_o
 from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
 from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
 from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.locator import is_remote
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.read import contiguous_stride, span
+from zoospectra.zoo.checkpoint.tensor import contiguous_stride, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 MAX_DIMS = 64

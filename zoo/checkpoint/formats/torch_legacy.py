@@ -14,9 +14,8 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor, storage_type
 from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
 from zoospectra.zoo.checkpoint.formats.unpickler import unpickle
-from zoospectra.zoo.checkpoint.read import span
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 MAGIC = 0x1950A86A20F9469CFC6C

@@ -15,9 +15,8 @@ from zoospectra.zoo.checkpoint.formats.members import DAMAGE, data_offset, membe
 from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor, storage_type
 from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
 from zoospectra.zoo.checkpoint.formats.unpickler import MAX_PICKLE, unpickle
-from zoospectra.zoo.checkpoint.read import span
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 
