@@ -67,9 +67,9 @@ def local(ref: TensorRef, within: Session | None = None) -> TensorRef:
     current = within or session()
     locator = locate(ref.path)
     if locator.ranged and ref.member is None and ref.nbytes:
-        found = _range_file(locator, ref, current)
-        if found is not None:
-            return replace(ref, path=str(found), offset=0)
+        cached = _range_file(locator, ref, current)
+        if cached is not None:
+            return replace(ref, path=str(cached), offset=0)
     return replace(ref, path=str(download(ref.path, within=current)))
 
 
@@ -117,15 +117,15 @@ def _range_path(locator: Locator, ref: TensorRef, current: Session) -> Path:
 def _range_file(locator: Locator, ref: TensorRef, current: Session) -> Path | None:
     """File with the bytes of one tensor; None when only whole files can be had from its server."""
     path = _range_path(locator, ref, current)
-    found = current.cache.get(path)
-    if found is not None:
-        return found
+    cached = current.cache.get(path)
+    if cached is not None:
+        return cached
     if current.cache.get(current.cache.path("files", locator.key, locator.suffix)) is not None:
         return None
     with current.cache.lock(path.name):
-        found = current.cache.get(path)
-        if found is not None:
-            return found
+        cached = current.cache.get(path)
+        if cached is not None:
+            return cached
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
@@ -198,9 +198,9 @@ def _header(locator: Locator, current: Session) -> Path:
     The whole file where the server knows no ranges.
     """
     path = current.cache.path("headers", locator.key, locator.suffix)
-    found = current.cache.get(path)
-    if found is not None:
-        return found
+    cached = current.cache.get(path)
+    if cached is not None:
+        return cached
     kept = bytearray()
     with current.cache.lock(locator.key):
         try:

@@ -133,12 +133,12 @@ def open_gguf(path: str) -> Checkpoint:
     version = cursor.number("<I")
     if version not in (2, 3):
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"GGUF version {version} is not read, expected 2 or 3")
-    tensors, entries = cursor.number("<Q"), cursor.number("<Q")
-    if max(tensors, entries) > MAX_COUNT:
-        raise CheckpointError(Reason.UNSAFE, f"{tensors} tensors and {entries} metadata entries; at most {MAX_COUNT}")
+    tensors, pairs = cursor.number("<Q"), cursor.number("<Q")
+    if max(tensors, pairs) > MAX_COUNT:
+        raise CheckpointError(Reason.UNSAFE, f"{tensors} tensors and {pairs} metadata entries; at most {MAX_COUNT}")
     config: dict[str, Any] = {}
     alignment = 32
-    for _ in range(entries):
+    for _ in range(pairs):
         key, value = cursor.text(), cursor.value(cursor.number("<I"))
         if key in KEPT or key.endswith(KEPT_ENDINGS):
             config[key.rpartition(".")[2]] = value
@@ -148,12 +148,12 @@ def open_gguf(path: str) -> Checkpoint:
         raise CheckpointError(Reason.UNREADABLE, f"GGUF alignment of {str(alignment)[:40]} bytes")
     infos = [_info(cursor) for _ in range(tensors)]
     base = -(-cursor.at // alignment) * alignment
-    found = [_reference(path, info, base, size) for info in infos]
+    entries = [_reference(path, info, base, size) for info in infos]
     names = [info[0] for info in infos]
     if len(set(names)) != len(names):
         raise CheckpointError(Reason.UNREADABLE, "the header names a tensor twice")
-    refs = tuple(one for one in found if isinstance(one, TensorRef))
-    return Checkpoint("gguf", refs, tuple(one for one in found if isinstance(one, Skip)), config=config)
+    refs = tuple(entry for entry in entries if isinstance(entry, TensorRef))
+    return Checkpoint("gguf", refs, tuple(entry for entry in entries if isinstance(entry, Skip)), config=config)
 
 
 def _info(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:

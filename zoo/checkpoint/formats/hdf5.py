@@ -56,11 +56,11 @@ def open_hdf5(path: str) -> Checkpoint:
         for where, data in every:
             # Two layers of one name in nested models are told apart by their whole paths.
             name = variable_name(where) if names[variable_name(where)] == 1 else where.replace("/", ".")
-            found = _reference(path, name, data, begin, member, size)
-            if isinstance(found, Skip):
-                skips.append(found)
+            entry = _reference(path, name, data, begin, member, size)
+            if isinstance(entry, Skip):
+                skips.append(entry)
             else:
-                refs.append(relaid(found))
+                refs.append(relaid(entry))
     return Checkpoint("keras" if member else "hdf5", tuple(refs), tuple(skips))
 
 

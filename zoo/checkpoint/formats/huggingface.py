@@ -37,7 +37,7 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 def configs(folder: Path) -> tuple[dict[str, Any], list[Skip]]:
     """What `config_of` gives, and a Skip for a configuration that is there but cannot be read."""
-    found: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     skips: list[Skip] = []
     for key, name in CONFIGS.items():
         if not (folder / name).is_file():
@@ -47,8 +47,8 @@ def configs(folder: Path) -> tuple[dict[str, Any], list[Skip]]:
         except CheckpointError as error:
             skips.append(Skip(name, error.reason, f"{error.detail}: read without it, fused weights stay whole", True))
             continue
-        found |= {key: content} if key else content
-    return found, skips
+        config |= {key: content} if key else content
+    return config, skips
 
 
 def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint:

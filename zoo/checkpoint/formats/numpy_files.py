@@ -37,8 +37,8 @@ def open_npy(path: str) -> Checkpoint:
             begin = file.tell()
     except DAMAGE as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: no numpy array: {error}") from error
-    found = _reference("tensor", path, header, begin, size - begin, None)
-    return Checkpoint("npy", (), (found,)) if isinstance(found, Skip) else Checkpoint("npy", (found,))
+    entry = _reference("tensor", path, header, begin, size - begin, None)
+    return Checkpoint("npy", (), (entry,)) if isinstance(entry, Skip) else Checkpoint("npy", (entry,))
 
 
 def open_npz(path: str) -> Checkpoint:
@@ -59,11 +59,11 @@ def open_npz(path: str) -> Checkpoint:
                 if inside is None:
                     file.seek(info.header_offset)
                     first += data_offset(info, file.read(30), size)
-                found = _reference(name, path, header, first, info.file_size - begin, inside)
-                if isinstance(found, Skip):
-                    skips.append(found)
+                entry = _reference(name, path, header, first, info.file_size - begin, inside)
+                if isinstance(entry, Skip):
+                    skips.append(entry)
                 else:
-                    refs.append(relaid(found))
+                    refs.append(relaid(entry))
     except CheckpointError:
         raise
     except DAMAGE as error:

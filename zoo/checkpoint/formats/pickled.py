@@ -30,7 +30,7 @@ class Global:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class LongString:
     """A long byte string that was left where it is."""
 
     start: int
@@ -213,11 +213,11 @@ def _mapping(args: tuple[object, ...]) -> dict[object, object]:
     """Ordered and default dicts: empty, or from pairs as Python 2 wrote them."""
     if not args or not isinstance(args[0], list):
         return {}
-    found: dict[object, object] = {}
+    mapping: dict[object, object] = {}
     for pair in args[0]:
         if isinstance(pair, (tuple, list)) and len(pair) == 2 and type(pair[0]) in (str, int):
-            found[pair[0]] = pair[1]
-    return found
+            mapping[pair[0]] = pair[1]
+    return mapping
 
 
 def _refused(what: str) -> Callable[[tuple[object, ...]], Refused]:

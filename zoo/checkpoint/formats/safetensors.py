@@ -95,10 +95,10 @@ def _header(first: bytes, size: int) -> int:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """JSON object whose keys must differ: two tensors of one name would hide one of them."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
         raise CheckpointError(Reason.UNREADABLE, "the header names a tensor twice")
-    return found
+    return entries
 
 
 def _entries(text: bytes) -> dict[str, Any]:

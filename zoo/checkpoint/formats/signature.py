@@ -80,9 +80,9 @@ def format_of(path: str) -> str:
     if size == 0:
         raise CheckpointError(Reason.UNREADABLE, f"{path} is empty")
     promised = SUFFIXES.get(Path(path).suffix.lower())
-    found = by_content(head, size) or (_zip_kind(path) if head.startswith(b"PK") else None)
-    if found is not None:
-        return found
+    detected = by_content(head, size) or (_zip_kind(path) if head.startswith(b"PK") else None)
+    if detected is not None:
+        return detected
     if promised is None:
         raise CheckpointError(
             Reason.UNSUPPORTED_FORMAT, f"{path}: neither its first bytes nor its name are those of weights"

@@ -69,9 +69,9 @@ def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
     if not isinstance(keys, list):
         raise CheckpointError(Reason.UNREADABLE, "no list of storages behind the object")
     offsets = _storage_offsets(buffer, position, keys, storages)
-    found, skips = named_tensors(root)
+    named, skips = named_tensors(root)
     refs: list[TensorRef] = []
-    for name, tensor in found:
+    for name, tensor in named:
         if isinstance(tensor, Refused):
             skips.append(Skip(name, tensor.reason, tensor.detail, True))
         else:

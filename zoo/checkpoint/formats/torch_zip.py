@@ -45,12 +45,12 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
         raise CheckpointError(Reason.UNSAFE, f"pickle of {members[pickles[0]].file_size} bytes, at most {MAX_PICKLE}")
     code = archive.read(pickles[0])
     root, _, names = unpickle(code, 0, len(code), _storage)
-    found, skips = named_tensors(root)
+    named, skips = named_tensors(root)
     refs: list[TensorRef] = []
     with Path(path).open("rb") as file:
         size = file.seek(0, 2)
         offsets: dict[str, int] = {}
-        for name, tensor in found:
+        for name, tensor in named:
             if isinstance(tensor, Refused):
                 skips.append(Skip(name, tensor.reason, tensor.detail, True))
                 continue

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from mmap import mmap
 
-from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert, Refused, Span, Tensor, build
+from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert, LongString, Refused, Tensor, build
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 Buffer = bytes | mmap
@@ -92,9 +92,9 @@ class _Machine:
         self.copied += count
         if self.copied > MAX_PICKLE:
             raise CheckpointError(Reason.UNSAFE, f"pickle of more than {MAX_PICKLE} bytes of instructions and text")
-        found = self.buffer[self.position : end]
+        taken = self.buffer[self.position : end]
         self.position = end
-        return found
+        return taken
 
     def unsigned(self, size: int) -> int:
         """The next little-endian unsigned integer."""
@@ -128,9 +128,9 @@ class _Machine:
 
     def name(self, module: str, name: str) -> None:
         """Push what a pickle calls a global."""
-        found = Global(module, name)
-        self.globals.add(found.path)
-        self.push(found)
+        reference = Global(module, name)
+        self.globals.add(reference.path)
+        self.push(reference)
 
 
 def _put(machine: _Machine, key: int) -> None:
@@ -143,7 +143,7 @@ def _bytes(machine: _Machine, length: int) -> None:
         return
     if length > machine.stop - machine.position:
         raise CheckpointError(Reason.UNREADABLE, f"a string of {length} bytes at byte {machine.position} is cut short")
-    machine.push(Span(machine.position, length))
+    machine.push(LongString(machine.position, length))
     machine.position += length
 
 

@@ -21,7 +21,7 @@ from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 TRANSFORMERS = """
 import json, sys, torch
