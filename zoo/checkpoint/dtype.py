@@ -13,7 +13,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError
+from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 CARRIERS: dict[str, str] = {
     "float64": "<f8",
@@ -137,7 +138,7 @@ def _dequantised(stored: AnyArray, dtype: str) -> NDArray[np.float32]:
         from gguf.quants import dequantize
     except ImportError as error:
         detail = f"{dtype} blocks need the package gguf: pip install 'zoospectra[formats]'"
-        raise CheckpointError("missing_reader", detail) from error
+        raise CheckpointError(Reason.MISSING_READER, detail) from error
     rows = np.ascontiguousarray(stored).reshape(-1, stored.shape[-1])
     with np.errstate(all="ignore"):  # scales of damaged blocks may overflow; what is not finite is told later
         values = dequantize(rows, GGMLQuantizationType[dtype.upper()])

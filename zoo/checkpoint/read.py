@@ -19,30 +19,12 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef, span
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.locator import is_remote
 
 HASH_BLOCK = 1 << 22
 """Bytes hashed at a time: large enough to amortise the calls, small enough to stay in the cache's reach."""
-
-
-def span(shape: tuple[int, ...], stride: tuple[int, ...] | None) -> int:
-    """Elements from the first to the last one that a tensor touches, both included; 0 for an empty tensor."""
-    if 0 in shape:
-        return 0
-    if stride is None:
-        return math.prod(shape)
-    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-
-
-def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """C-order strides of `shape`, in elements."""
-    strides: list[int] = []
-    step = 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
 
 
 def read(ref: TensorRef) -> AnyArray:
@@ -67,16 +49,16 @@ def stored(ref: TensorRef) -> AnyArray:
     try:
         shape = types.carried(ref.shape, ref.dtype)
     except ValueError as error:
-        raise CheckpointError("unsafe", f"{ref.name}: {error}") from error
+        raise CheckpointError(Reason.UNSAFE, f"{ref.name}: {error}") from error
     if ref.stride is not None and (len(ref.stride) != len(shape) or min(ref.stride, default=0) < 0):
-        raise CheckpointError("unsafe", f"{ref.name}: strides {ref.stride} do not fit shape {ref.shape}")
+        raise CheckpointError(Reason.UNSAFE, f"{ref.name}: strides {ref.stride} do not fit shape {ref.shape}")
     if min(shape, default=1) < 0 or math.prod(shape) * carrier.itemsize > ref.nbytes:
         detail = f"{ref.name}: shape {ref.shape} of {ref.dtype} needs more than its {ref.nbytes} stored bytes"
-        raise CheckpointError("unsafe", detail)
+        raise CheckpointError(Reason.UNSAFE, detail)
     elements = span(shape, ref.stride)
     if elements * carrier.itemsize > ref.nbytes:
         detail = f"{ref.name}: strides {ref.stride} of shape {ref.shape} reach beyond its {ref.nbytes} stored bytes"
-        raise CheckpointError("unsafe", detail)
+        raise CheckpointError(Reason.UNSAFE, detail)
     if elements == 0:
         return np.empty(shape, dtype=carrier)
     flat = _bytes(ref)[: elements * carrier.itemsize].view(carrier)
@@ -134,11 +116,11 @@ def _mapped(ref: TensorRef) -> NDArray[np.uint8]:
         whole = _file(ref.path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
     except (OSError, ValueError, OverflowError) as error:
         detail = f"{ref.name}: bytes {ref.offset} to {ref.offset + ref.nbytes} of {ref.path} cannot be read: {error}"
-        raise CheckpointError("unreadable", detail) from error
+        raise CheckpointError(Reason.UNREADABLE, detail) from error
     if ref.offset < 0 or ref.offset + ref.nbytes > whole.size:
         end = ref.offset + ref.nbytes
         detail = f"{ref.name}: bytes {ref.offset} to {end} of {ref.path} cannot be read: it ends at {whole.size}"
-        raise CheckpointError("unreadable", detail)
+        raise CheckpointError(Reason.UNREADABLE, detail)
     return whole[ref.offset : ref.offset + ref.nbytes]
 
 
@@ -157,8 +139,8 @@ def _inflated(ref: TensorRef) -> NDArray[np.uint8]:
             raw = member.read(ref.nbytes)
     except (OSError, KeyError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         detail = f"{ref.name}: member {ref.member} of {ref.path} cannot be inflated: {error}"
-        raise CheckpointError("unreadable", detail) from error
+        raise CheckpointError(Reason.UNREADABLE, detail) from error
     if len(raw) != ref.nbytes:
         detail = f"{ref.name}: member {ref.member} of {ref.path} ends after {len(raw)} of {ref.nbytes} bytes"
-        raise CheckpointError("unreadable", detail)
+        raise CheckpointError(Reason.UNREADABLE, detail)
     return np.frombuffer(raw, dtype=np.uint8)

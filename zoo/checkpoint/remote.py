@@ -3,9 +3,6 @@
 A remote tensor is a TensorRef whose path is a locator. `local` turns it into one whose path is a file of this node: the
 tensor's own bytes for safetensors, the whole download for every other format. So references travel to any node, and
 what was evicted is simply fetched again. Nothing here decides what a file means: the readers in formats/ do.
-
-    zoo.checkpoint.formats.open_checkpoint(path):  if is_remote(path): return open_remote(path, open_checkpoint)
-    zoo.checkpoint.read.stored(ref):               if is_remote(ref.path): ref = local(ref)
 """
 
 from __future__ import annotations
@@ -22,8 +19,9 @@ from functools import partial
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.shards import ADAPTER_CONFIG, CONFIGS, MAX_INDEX, shard_names
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.shards import ADAPTER_CONFIG, CONFIGS, MAX_INDEX, is_model_folder, weight_map
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.download import download
 from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
 from zoospectra.zoo.fetch.locator import Locator, is_remote, locate, sibling, text_of
@@ -36,8 +34,6 @@ PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
 MAX_HEADER = 25_000_000
 """Largest safetensors header in bytes, as huggingface_hub.constants.SAFETENSORS_MAX_HEADER_LENGTH."""
 
-__all__ = ["is_remote", "local", "open_remote", "prefetched"]
-
 
 def open_remote(text: str, open_local: Callable[[str], Checkpoint]) -> Checkpoint:
     """Open a remote weight file, or the index of its shards, with the local reader; its refs are locators.
@@ -45,24 +41,19 @@ def open_remote(text: str, open_local: Callable[[str], Checkpoint]) -> Checkpoin
     Headers of safetensors and small JSON files are put into a folder that looks like a download of the model; files
     of other formats are downloaded. CheckpointError as `open_local` says, FetchError for what could not be had.
     """
-    from zoospectra.zoo.checkpoint.formats.huggingface import (
-        is_model_folder,  # the readers know this module: they open remote paths by it
-    )
-
-    here = session()
+    current = session()
     locator = locate(text)
-    with tempfile.TemporaryDirectory(dir=here.cache.root, prefix="opening-") as folder:
-        places = _skeleton(locator, Path(folder), here)
-        beside = any((Path(folder) / name).exists() for name in CONFIGS)
-        start = folder if (beside and is_model_folder(Path(folder))) or _is_index(locator) else str(next(iter(places)))
+    with tempfile.TemporaryDirectory(dir=current.cache.root, prefix="opening-") as folder:
+        places = _skeleton(locator, Path(folder), current)
+        start = folder if is_model_folder(Path(folder)) else str(next(iter(places)))
         try:
             opened = open_local(start)
         except CheckpointError as error:
             if isinstance(error, FetchError):
                 raise
-            raise CheckpointError(error.reason, _said(error.detail, folder, locator)) from error
+            raise CheckpointError(error.reason, _with_address(error.detail, folder, locator)) from error
         tensors = tuple(replace(ref, path=text_of(places[Path(ref.path)])) for ref in opened.tensors)
-        skips = tuple(replace(skip, detail=_said(skip.detail, folder, locator)) for skip in opened.skips)
+        skips = tuple(replace(skip, detail=_with_address(skip.detail, folder, locator)) for skip in opened.skips)
     return replace(opened, tensors=tensors, skips=skips)
 
 
@@ -73,13 +64,13 @@ def local(ref: TensorRef, within: Session | None = None) -> TensorRef:
     """
     if not is_remote(ref.path):
         return ref
-    here = within or session()
+    current = within or session()
     locator = locate(ref.path)
     if locator.ranged and ref.member is None and ref.nbytes:
-        found = _range_file(locator, ref, here)
-        if found is not None:
-            return replace(ref, path=str(found), offset=0)
-    return replace(ref, path=str(download(ref.path, within=here)))
+        cached = _range_file(locator, ref, current)
+        if cached is not None:
+            return replace(ref, path=str(cached), offset=0)
+    return replace(ref, path=str(download(ref.path, within=current)))
 
 
 def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iterator[TensorRef]:
@@ -92,9 +83,9 @@ def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iter
     if not remote:
         yield from refs
         return
-    here = within or session()
+    current = within or session()
     groups: dict[TensorRef, list[TensorRef]] = {}
-    for group in _groups(remote, here):
+    for group in _groups(remote, current):
         groups.update(dict.fromkeys(group, group))
     for ref in refs:
         group = groups.get(ref, [])
@@ -102,63 +93,63 @@ def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iter
             for member in group:
                 del groups[member]
             with contextlib.suppress(FetchError):
-                _fetch_group(group, here)
+                _fetch_group(group, current)
         yield ref
 
 
-def _groups(refs: Sequence[TensorRef], here: Session) -> Iterator[list[TensorRef]]:
+def _groups(refs: Sequence[TensorRef], current: Session) -> Iterator[list[TensorRef]]:
     """Neighbours in one file that share a request."""
     files: dict[str, dict[Span, TensorRef]] = {}
     for ref in refs:
         files.setdefault(ref.path, {})[Span(ref.offset, ref.offset + ref.nbytes)] = ref
     for text, by_span in files.items():
         if locate(text).ranged:
-            for group in coalesce(list(by_span), here.settings.coalesce_gap, here.settings.coalesce_span):
+            for group in coalesce(list(by_span), current.settings.coalesce_gap, current.settings.coalesce_span):
                 yield [by_span[span] for span in group]
 
 
-def _range_path(locator: Locator, ref: TensorRef, here: Session) -> Path:
+def _range_path(locator: Locator, ref: TensorRef, current: Session) -> Path:
     """Where the bytes of one tensor lie once they were fetched."""
     key = hashlib.sha256(f"{text_of(locator)} {ref.offset} {ref.nbytes}".encode()).hexdigest()[:40]
-    return here.cache.path("ranges", key)
+    return current.cache.path("ranges", key)
 
 
-def _range_file(locator: Locator, ref: TensorRef, here: Session) -> Path | None:
+def _range_file(locator: Locator, ref: TensorRef, current: Session) -> Path | None:
     """File with the bytes of one tensor; None when only whole files can be had from its server."""
-    path = _range_path(locator, ref, here)
-    found = here.cache.get(path)
-    if found is not None:
-        return found
-    if here.cache.get(here.cache.path("files", locator.key, locator.suffix)) is not None:
+    path = _range_path(locator, ref, current)
+    cached = current.cache.get(path)
+    if cached is not None:
+        return cached
+    if current.cache.get(current.cache.path("files", locator.key, locator.suffix)) is not None:
         return None
-    with here.cache.lock(path.name):
-        found = here.cache.get(path)
-        if found is not None:
-            return found
+    with current.cache.lock(path.name):
+        cached = current.cache.get(path)
+        if cached is not None:
+            return cached
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                stream_range(locator.url, ref.offset, ref.offset + ref.nbytes, file.write, within=here)
+                stream_range(locator.url, ref.offset, ref.offset + ref.nbytes, file.write, within=current)
 
         try:
-            return here.cache.put(path, write)
+            return current.cache.put(path, write)
         except RangeIgnoredError:
             return None
 
 
-def _fetch_group(group: Sequence[TensorRef], here: Session) -> None:
+def _fetch_group(group: Sequence[TensorRef], current: Session) -> None:
     """One request for neighbours that are not here yet; each tensor becomes a file of its own."""
     locator = locate(group[0].path)
-    if here.cache.get(here.cache.path("files", locator.key, locator.suffix)) is not None:
+    if current.cache.get(current.cache.path("files", locator.key, locator.suffix)) is not None:
         return
-    refs = [ref for ref in group if not _range_path(locator, ref, here).exists()]
+    refs = [ref for ref in group if not _range_path(locator, ref, current).exists()]
     if not refs:
         return
     start = min(ref.offset for ref in refs)
-    data = memoryview(read_range(locator.url, start, max(ref.offset + ref.nbytes for ref in refs), within=here))
+    data = memoryview(read_range(locator.url, start, max(ref.offset + ref.nbytes for ref in refs), within=current))
     for ref in refs:
         piece = data[ref.offset - start : ref.offset - start + ref.nbytes]
-        here.cache.put(_range_path(locator, ref, here), partial(_write, data=piece))
+        current.cache.put(_range_path(locator, ref, current), partial(_write, data=piece))
 
 
 def _write(path: Path, data: memoryview) -> None:
@@ -169,7 +160,7 @@ def _is_index(locator: Locator) -> bool:
     return locator.suffix == ".json"
 
 
-def _skeleton(locator: Locator, folder: Path, here: Session) -> dict[Path, Locator]:
+def _skeleton(locator: Locator, folder: Path, current: Session) -> dict[Path, Locator]:
     """Fill a folder with what the readers look at: local path -> what it stands for. The order is the index's."""
     at_hub = "/resolve/" in locator.url
     if not _is_index(locator):
@@ -178,61 +169,61 @@ def _skeleton(locator: Locator, folder: Path, here: Session) -> dict[Path, Locat
         name = name if PLAIN.fullmatch(name) else f"model{locator.suffix}"
         places = {folder / name: locator}
     else:
-        index = here.client.small(locator.url, MAX_INDEX).body
-        names = shard_names(index, locator.name)
+        index = current.client.small(locator.url, MAX_INDEX).body
+        names = tuple(dict.fromkeys(weight_map(index, locator.name).values()))
         stem = "pytorch_model.bin" if names[0].endswith(".bin") else "model.safetensors"
         (folder / f"{stem}.index.json").write_bytes(index)
         places = {folder / name: Locator(sibling(locator.url, name)) for name in names}
-    for name in CONFIGS if at_hub else ():
+    for name in CONFIGS.values() if at_hub else ():
         if name != ADAPTER_CONFIG or locator.name.startswith("adapter_model."):
-            _config(sibling(locator.url, name), folder / name, here)
+            _config(sibling(locator.url, name), folder / name, current)
     for path, source in places.items():
         # A second name for the cached file, which outlives its eviction.
-        os.link(_header(source, here) if source.ranged else download(text_of(source), within=here), path)
+        os.link(_header(source, current) if source.ranged else download(text_of(source), within=current), path)
     return places
 
 
-def _config(url: str, path: Path, here: Session) -> None:
+def _config(url: str, path: Path, current: Session) -> None:
     """A small JSON file beside the weights, where there is one."""
     try:
-        path.write_bytes(here.client.small(url, MAX_INDEX).body)
+        path.write_bytes(current.client.small(url, MAX_INDEX).body)
     except FetchError as error:
-        if error.reason != "not_found":
+        if error.reason != Reason.NOT_FOUND:
             raise
 
 
-def _header(locator: Locator, here: Session) -> Path:
+def _header(locator: Locator, current: Session) -> Path:
     """A file of the remote one's size that holds its header and then nothing: for the reader, not for its tensors.
 
     The whole file where the server knows no ranges.
     """
-    path = here.cache.path("headers", locator.key, locator.suffix)
-    found = here.cache.get(path)
-    if found is not None:
-        return found
+    path = current.cache.path("headers", locator.key, locator.suffix)
+    cached = current.cache.get(path)
+    if cached is not None:
+        return cached
     kept = bytearray()
-    with here.cache.lock(locator.key):
+    with current.cache.lock(locator.key):
         try:
-            total = stream_range(locator.url, 0, here.settings.header_guess, kept.extend, within=here, clip=True)
+            total = stream_range(locator.url, 0, current.settings.header_guess, kept.extend, within=current, clip=True)
             end = _header_end(bytes(kept[:8]), total, locator)
             if end > len(kept):
-                stream_range(locator.url, len(kept), end, kept.extend, within=here)
+                stream_range(locator.url, len(kept), end, kept.extend, within=current)
         except RangeIgnoredError:
             total = -1
         else:
-            return here.cache.put(path, partial(_sparse, data=bytes(kept[:end]), size=total))
-    return download(text_of(locator), within=here)
+            return current.cache.put(path, partial(_sparse, data=bytes(kept[:end]), size=total))
+    return download(text_of(locator), within=current)
 
 
 def _header_end(first: bytes, total: int, locator: Locator) -> int:
     """Where the header ends, from the first eight bytes."""
     if len(first) < 8:
-        raise FetchError("unreadable", f"{locator.url}: only {total} bytes, not a safetensors file")
+        raise FetchError(Reason.UNREADABLE, f"{locator.url}: only {total} bytes, not a safetensors file")
     (length,) = struct.unpack("<Q", first)
     if 8 + length > total:
-        raise FetchError("unreadable", f"{locator.url}: header of {length} bytes in a file of {total}")
+        raise FetchError(Reason.UNREADABLE, f"{locator.url}: header of {length} bytes in a file of {total}")
     if length > MAX_HEADER:
-        raise FetchError("unsafe", f"{locator.url}: header of {length} bytes, at most {MAX_HEADER} are read")
+        raise FetchError(Reason.UNSAFE, f"{locator.url}: header of {length} bytes, at most {MAX_HEADER} are read")
     return 8 + int(length)
 
 
@@ -242,9 +233,9 @@ def _sparse(path: Path, data: bytes, size: int) -> None:
         try:
             os.ftruncate(file.fileno(), size)
         except (OSError, OverflowError) as error:
-            raise FetchError("unsafe", f"a file that says it has {size} bytes: {error}") from error
+            raise FetchError(Reason.UNSAFE, f"a file that says it has {size} bytes: {error}") from error
 
 
-def _said(detail: str, folder: str, locator: Locator) -> str:
+def _with_address(detail: str, folder: str, locator: Locator) -> str:
     """A reader's words with the address instead of the temporary folder."""
     return detail.replace(folder, locator.url.rpartition("/")[0])

@@ -1,18 +1,35 @@
-"""The index of a sharded checkpoint: which files it names. Pure."""
+"""A model as a folder, local or remote: the names of its weights, and the shards that an index names.
+
+Names in an index are data from outside: every one must be that of a plain file beside it.
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from zoospectra.zoo.fetch.errors import FetchError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
+)
+"""Names of the weights, the preferred first."""
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+CONFIGS: dict[str, str] = {"": "config.json", "adapter": ADAPTER_CONFIG}
+"""Key under which a configuration is kept ('' for the top) -> its file, which decides how the weights are read."""
 
 MAX_INDEX = 64 << 20
 """Largest index or config.json in bytes that is read; the largest index known, of a model of 61 layers with 256 experts
 each, has 9 MB."""
-
-ADAPTER_CONFIG = "adapter_config.json"
-CONFIGS = ("config.json", ADAPTER_CONFIG)
-"""Small files beside the weights that decide how they are read."""
 
 SUFFIXES = (".safetensors", ".bin")
 """What shards are."""
@@ -21,23 +38,36 @@ MAX_SHARDS = 2000
 """Files that one model may have."""
 
 
-def shard_names(index: bytes, name: str) -> tuple[str, ...]:
-    """Shards in the order in which the index first names them.
+def weights_of(folder: Path) -> Path | None:
+    """The weight file or index of a folder; None when it has none."""
+    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
 
-    FetchError: 'unreadable' when it is no index, 'unsafe' when a shard is not a plain file name with a usual suffix.
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder is one model: weights under one of the usual names, with a config.json or an index."""
+    weights = weights_of(folder)
+    configured = any((folder / name).is_file() for name in CONFIGS.values())
+    return weights is not None and (weights.suffix == ".json" or configured)
+
+
+def weight_map(index: bytes, name: str) -> dict[str, str]:
+    """Tensor name -> name of its shard, in the order of the index called `name`.
+
+    CheckpointError: 'unreadable' when it is no index, 'unsafe' when a shard is no plain file name with a usual suffix.
     """
     try:
-        found = json.loads(index)
+        content = json.loads(index)
     except (ValueError, RecursionError) as error:
-        raise FetchError("unreadable", f"{name} is not JSON: {error}") from error
-    mapped = found.get("weight_map") if isinstance(found, dict) else None
-    if not isinstance(mapped, dict) or not mapped or not all(isinstance(value, str) for value in mapped.values()):
-        raise FetchError("unreadable", f"{name} has no weight_map of tensor names to file names")
-    shards = tuple(dict.fromkeys(mapped.values()))
+        raise CheckpointError(Reason.UNREADABLE, f"{name} is not JSON: {error}") from error
+    mapped = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(mapped, dict) or not mapped or not all(isinstance(shard, str) for shard in mapped.values()):
+        raise CheckpointError(Reason.UNREADABLE, f"{name} has no weight_map of tensor names to shard names")
+    shards = set(mapped.values())
     for shard in shards:
         plain = shard.isprintable() and not any(c in shard for c in "/\\") and len(shard) <= 255
         if not plain or shard.startswith(".") or not shard.endswith(SUFFIXES):
-            raise FetchError("unsafe", f"{name} names the shard {shard[:80]!r}: expected a plain name in {SUFFIXES}")
+            detail = f"{name} names the shard {shard[:80]!r}: expected a plain name in {SUFFIXES}"
+            raise CheckpointError(Reason.UNSAFE, detail)
     if len(shards) > MAX_SHARDS or len({shard.rpartition(".")[2] for shard in shards}) > 1:
-        raise FetchError("unsafe", f"{name} names {len(shards)} shards, or shards of several formats")
-    return shards
+        raise CheckpointError(Reason.UNSAFE, f"{name} names {len(shards)} shards, or shards of several formats")
+    return mapped

@@ -1,29 +1,103 @@
 """Why a tensor or a model is not analysed: stable codes, each with advice. Nothing is ever skipped without one."""
 
-from zoospectra.zoo.fetch.errors import REASONS as FETCH_REASONS
+from __future__ import annotations
 
-REASONS: dict[str, str] = {
-    "vector": "a bias, norm or other 1-D tensor: it has no spectrum",
-    "scalar": "a single number, such as a batch counter",
-    "not_floating": "integer or boolean tensor: an index, a mask or a counter, not weights",
-    "empty": "a tensor without elements",
-    "buffer": "running statistics or a fixed table, not a trained weight",
-    "optimizer_state": "optimizer state, not the model",
-    "too_few_eigenvalues": "fewer eigenvalues than the profile's min_evals: norms, but no fit",
-    "non_finite": "holds NaN or infinity: the checkpoint is damaged or training diverged",
-    "too_large": "needs more memory than any worker has; raise the limit or use a larger machine",
-    "not_the_model": "beside the model in its file: averages, masks, schedules of training",
-    "quantisation_part": "scales, zeros and codes of a packed weight, used to compute its values",
-    "lora_factor": "one factor of a low-rank update; the scaled product is the layer",
-    "unsupported_shape": "no rule makes matrices of a tensor with this name and shape",
-    "unsupported_quantisation": "packed weights of a scheme that cannot be unpacked exactly: never fitted as integers",
-    "missing_reader": "the format needs a package that is not installed: pip install 'zoospectra[formats]'",
-    "unsupported_dtype": "an element type that cannot be read exactly",
-    "unsupported_format": "no reader for this file format",
-    "unreadable": "the file is truncated, corrupt, or not what its name says",
-    "unsafe": "reading it would need more memory than its size explains, or leave its folder",
-    "no_tensors": "the file was read and holds no tensors",
-    "worker_crashed": "the worker died on it twice: out of memory or a native crash",
-    "error": "an unexpected error; please report it",
-    **FETCH_REASONS,
-}
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why; the value is what the table `skipped` holds. Written (code, advice) or (code, advice, retried)."""
+
+    advice: str
+    """What it means, and what to do about it."""
+    retried: bool
+    """Whether another run may overcome it; the others are facts about the bytes."""
+
+    def __new__(cls, code: str, advice: str = "", retried: bool = False) -> Reason:
+        """One member."""
+        reason = str.__new__(cls, code)
+        reason._value_ = code
+        reason.advice = advice
+        reason.retried = retried
+        return reason
+
+    VECTOR = "vector", "a bias, norm or other 1-D tensor: it has no spectrum"
+    SCALAR = "scalar", "a single number, such as a batch counter"
+    NOT_FLOATING = "not_floating", "integer or boolean tensor: an index, a mask or a counter, not weights"
+    EMPTY = "empty", "a tensor without elements"
+    BUFFER = "buffer", "running statistics or a fixed table, not a trained weight"
+    OPTIMIZER_STATE = "optimizer_state", "optimizer state, not the model"
+    NOT_THE_MODEL = "not_the_model", "beside the model in its file: averages, masks, schedules of training"
+    QUANTISATION_PART = "quantisation_part", "scales, zeros and codes of a packed weight, used to compute its values"
+    LORA_FACTOR = "lora_factor", "one factor of a low-rank update; the scaled product is the layer"
+
+    TOO_FEW_EIGENVALUES = "too_few_eigenvalues", "fewer eigenvalues than the profile's min_evals: norms, but no fit"
+    BELOW_MIN_M = "below_min_M", "a matrix whose smaller side is below the profile's min_M: norms, but no fit"
+    NON_FINITE = "non_finite", "holds NaN or infinity: the checkpoint is damaged or training diverged"
+
+    UNSUPPORTED_SHAPE = "unsupported_shape", "no rule makes matrices of a tensor with this name and shape"
+    UNSUPPORTED_QUANTISATION = (
+        "unsupported_quantisation",
+        "packed weights of a scheme that cannot be unpacked exactly: never fitted as integers",
+    )
+    UNSUPPORTED_DTYPE = "unsupported_dtype", "an element type that cannot be read exactly"
+    UNSUPPORTED_FORMAT = "unsupported_format", "no reader for this file format"
+    MISSING_READER = (
+        "missing_reader",
+        "the format needs a package that is not installed: pip install 'zoospectra[formats]'",
+    )
+    UNREADABLE = "unreadable", "the file is truncated, corrupt, or not what its name says"
+    UNSAFE = "unsafe", "reading it would need more memory than its size explains, or leave its folder"
+    NO_TENSORS = "no_tensors", "the file was read and holds no tensors"
+
+    TOO_LARGE = "too_large", "needs more memory than any worker has; raise the limit or use a larger machine", True
+    WORKER_CRASHED = "worker_crashed", "the worker died on it twice: out of memory or a native crash", True
+    ERROR = "error", "an unexpected error; please report it", True
+
+    GATED = "gated", "its terms must be accepted first: accept them on its page, set HF_TOKEN, scan again"
+    FORBIDDEN = "forbidden", "the server refuses access: it is private, disabled, or the token has no rights to it"
+    NOT_FOUND = "not_found", "the catalog names it, but the server does not have it"
+    UNREACHABLE = "unreachable", "the server or the network failed on every try; the next run tries again", True
+    RATE_LIMITED = (
+        "rate_limited",
+        "the server asked to slow down for longer than this run may wait; the next run tries again",
+        True,
+    )
+    OVER_BUDGET = (
+        "over_budget",
+        "the day's byte budget is spent; the next run goes on from here, or raise fetch.day_gb",
+        True,
+    )
+    CHECKSUM_MISMATCH = (
+        "checksum_mismatch",
+        "the bytes are not those that the catalog names; they were deleted",
+        True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """One tensor, or a whole model, that is not analysed, and why."""
+
+    tensor: str | None
+    """Tensor name; None when the whole model could not be read."""
+    reason: Reason
+    """Stable code, with its advice."""
+    detail: str
+    """What was found, and what to do."""
+    failed: bool
+    """True when something is wrong (corrupt, unsupported, non-finite); False when a rule says so (bias, norm, ...)."""
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be read as a checkpoint, and why."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[CheckpointError], tuple[Reason, str]]:
+        """Both arguments, so that the error survives the way back from a worker process."""
+        return type(self), (self.reason, self.detail)

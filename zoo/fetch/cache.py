@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 
 HELD = 16
@@ -188,4 +189,4 @@ def _disk() -> Iterator[None]:
         yield
     except OSError as error:
         hint = ": lower fetch.cache_bytes or free the disk" if error.errno == errno.ENOSPC else ""
-        raise FetchError("error", f"the cache cannot be written: {error}{hint}") from error
+        raise FetchError(Reason.ERROR, f"the cache cannot be written: {error}{hint}") from error

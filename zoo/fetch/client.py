@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.backoff import PASSING, asked, jittered
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.limiter import Limiter
@@ -80,12 +81,12 @@ def refusal(status: int, headers: Mapping[str, str], url: str, *, token: bool) -
     said = headers.get("x-error-message", "")[:300]
     where = f"{url.partition('?')[0]}: {status}" + (f" {code}" if code else "") + (f" ({said})" if said else "")
     if code == "GatedRepo":
-        return FetchError("gated", where + ("" if token else "; HF_TOKEN is not set"))
+        return FetchError(Reason.GATED, where + ("" if token else "; HF_TOKEN is not set"))
     if code in ("RepoNotFound", "EntryNotFound", "RevisionNotFound") or status in (404, 410):
-        return FetchError("not_found", where + ("; or it is private" if code == "RepoNotFound" else ""))
+        return FetchError(Reason.NOT_FOUND, where + ("; or it is private" if code == "RepoNotFound" else ""))
     if status == 416:
-        return FetchError("unreadable", where + "; the file is shorter than it was said to be")
-    return FetchError("forbidden" if status in (401, 403, 451) else "unreachable", where)
+        return FetchError(Reason.UNREADABLE, where + "; the file is shorter than it was said to be")
+    return FetchError(Reason.FORBIDDEN if status in (401, 403, 451) else Reason.UNREACHABLE, where)
 
 
 class Client:
@@ -132,12 +133,12 @@ class Client:
                 failures = 1 if dict(headers()) != before and not error.slow else failures + 1
                 why = str(error)
                 if failures >= self.settings.attempts:
-                    reason = "rate_limited" if error.status == 429 else "unreachable"
+                    reason = Reason.RATE_LIMITED if error.status == 429 else Reason.UNREACHABLE
                     raise FetchError(reason, f"{url}: given up after {failures} tries: {why}") from error
                 if error.wait is None:
                     chance = random.random()  # spreads tries, decides nothing else
                     time.sleep(jittered(failures, self.settings.base_delay, self.settings.max_wait, chance))
-        raise FetchError("unreachable", f"{url}: given up after {MAX_TRIES} requests: {why}")
+        raise FetchError(Reason.UNREACHABLE, f"{url}: given up after {MAX_TRIES} requests: {why}")
 
     def close(self) -> None:
         """Close all connections."""
@@ -160,7 +161,7 @@ class Client:
                 self._locations.pop(url, None)
                 raise TryAgainError(f"{type(error).__name__}: {error}") from error
             except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-                raise FetchError("unreachable", f"{url}: {type(error).__name__}: {error}") from error
+                raise FetchError(Reason.UNREACHABLE, f"{url}: {type(error).__name__}: {error}") from error
 
     def _judge(self, response: httpx2.Response, url: str, target: str, host: str, *, token: bool) -> None:
         """Raise for an answer that is no success, after telling the limiter what the server asks for."""
@@ -181,7 +182,7 @@ class Client:
             raise final
         if headers.get("content-encoding", "identity").lower() != "identity":
             detail = f"{url}: the server sends {headers['content-encoding']!r}, though nothing compressed was asked for"
-            raise FetchError("unsafe", detail)
+            raise FetchError(Reason.UNSAFE, detail)
 
     def _location(self, url: str) -> str:
         found = self._locations.get(url)
@@ -217,4 +218,4 @@ def announced(response: httpx2.Response) -> int | None:
 def check_size(size: int | None, cap: int, url: str) -> None:
     """FetchError 'unsafe' when a size is above the cap."""
     if size is not None and size > cap:
-        raise FetchError("unsafe", f"{url}: {size} bytes or more, at most {cap} are read")
+        raise FetchError(Reason.UNSAFE, f"{url}: {size} bytes or more, at most {cap} are read")

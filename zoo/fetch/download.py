@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx2
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch import unzip
 from zoospectra.zoo.fetch.cache import PART
 from zoospectra.zoo.fetch.client import announced, check_size
@@ -97,15 +98,15 @@ def _fetch(locator: Locator, path: Path, here: Session) -> Path:
                 state = _Part()
                 wrong = _attempt(locator, file, state, notes, here)
         if wrong and state.broken:
-            raise FetchError("unreadable", wrong)
+            raise FetchError(Reason.UNREADABLE, wrong)
         notes.unlink(missing_ok=True)
         if wrong:
             part.unlink(missing_ok=True)
-            raise FetchError("checksum_mismatch", f"{locator.url}: {wrong}; the file was deleted")
+            raise FetchError(Reason.CHECKSUM_MISMATCH, f"{locator.url}: {wrong}; the file was deleted")
         if locator.unzip:
             _unpack(part, locator, here.cache.bound)
     except OSError as error:
-        raise FetchError("error", f"{locator.url}: the cache cannot be written: {error}") from error
+        raise FetchError(Reason.ERROR, f"{locator.url}: the cache cannot be written: {error}") from error
     return here.cache.place(part, path)
 
 
@@ -115,7 +116,7 @@ def _attempt(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, 
         if state.size is None or state.have != state.size:
             _receive(locator, file, state, notes, here)
     except FetchError as error:
-        if error.reason != "unreadable":
+        if error.reason != Reason.UNREADABLE:
             raise
         state.broken = True
         return error.detail
@@ -166,7 +167,7 @@ def _start(response: httpx2.Response, state: _Part, file: BufferedRandom, locato
         span = CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
         if span is None or int(span[1]) != state.have or int(span[2]) + 1 != int(span[3]):
             got = response.headers.get("content-range", "")[:80]
-            raise FetchError("unreadable", f"{locator.url}: asked for bytes from {state.have}, got {got!r}")
+            raise FetchError(Reason.UNREADABLE, f"{locator.url}: asked for bytes from {state.have}, got {got!r}")
         return int(span[3])
     file.truncate(0)
     state.have = 0
@@ -210,7 +211,7 @@ def _unpack(part: Path, locator: Locator, bound: int) -> None:
         with inner.open("rb") as file:
             wrong = mismatch(file, locator)
         if wrong:
-            raise FetchError("checksum_mismatch", f"{locator.url}, unpacked: {wrong}; the file was deleted")
+            raise FetchError(Reason.CHECKSUM_MISMATCH, f"{locator.url}, unpacked: {wrong}; the file was deleted")
         inner.replace(part)
     except FetchError:
         part.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.settings import Settings
 
@@ -68,10 +69,10 @@ class Limiter:
             with self._state(key) as box:
                 now = time.time()
                 if box[0].stopped > now:
-                    raise FetchError("rate_limited", f"{host} answered 429 too often: no requests for a while")
+                    raise FetchError(Reason.RATE_LIMITED, f"{host} answered 429 too often: no requests for a while")
                 after, wait = reserve(box[0], now, self._settings.rate)
                 if wait > self._settings.max_wait:
-                    raise FetchError("rate_limited", f"{host} asks to wait {wait:.0f} s, more than fetch.max_wait")
+                    raise FetchError(Reason.RATE_LIMITED, f"{host} asks to wait {wait:.0f} s, more than fetch.max_wait")
                 box[0] = after
             time.sleep(wait)
             yield
@@ -95,7 +96,7 @@ class Limiter:
             bound = self._settings.day_bytes
             if bound is not None and box[0] + count > bound:
                 detail = f"{box[0]} of {bound} bytes of the day are spent and {count} more were wanted"
-                raise FetchError("over_budget", detail)
+                raise FetchError(Reason.OVER_BUDGET, detail)
             box[0] += count
 
     def refund(self, count: int) -> None:

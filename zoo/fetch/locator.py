@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 
 HEX = re.compile(r"[0-9a-f]{6,64}")
@@ -79,13 +80,15 @@ def locate(text: str) -> Locator:
         values = dict(parse_qsl(fragment, strict_parsing=True)) if fragment else {}
         size = int(values["size"]) if "size" in values else None
     except ValueError as error:
-        raise FetchError("unsafe", f"{text[:200]!r} is no locator: {error}") from error
+        raise FetchError(Reason.UNSAFE, f"{text[:200]!r} is no locator: {error}") from error
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
-        raise FetchError("unsafe", f"{text[:200]!r}: expected http(s)://host/path without credentials")
+        raise FetchError(Reason.UNSAFE, f"{text[:200]!r}: expected http(s)://host/path without credentials")
     for name, digits in LENGTHS.items():
         value = values.get(name)
         if value is not None and (not HEX.fullmatch(value) or len(value) > digits):
-            raise FetchError("unsafe", f"{name}={value[:80]!r} of {address[:200]}: expected 6 to {digits} hex digits")
+            raise FetchError(
+                Reason.UNSAFE, f"{name}={value[:80]!r} of {address[:200]}: expected 6 to {digits} hex digits"
+            )
     return Locator(address, values.get("sha256"), values.get("sha1"), size, values.get("unzip") == "1")
 
 
@@ -101,18 +104,21 @@ def text_of(locator: Locator) -> str:
     return locator.url + ("#" + fragment if fragment else "")
 
 
-def refused(reason: str, detail: str) -> str:
+def refused(reason: Reason, detail: str) -> str:
     """Locator of a model that cannot be had, with the reason; opening it raises exactly that and asks no server."""
     return f"refused://{reason}/?detail={quote(detail, safe='')}"
 
 
 def _refusal(text: str) -> FetchError:
     parts = urlsplit(text)
-    return FetchError(parts.netloc, unquote(parts.query.removeprefix("detail=")))
+    try:
+        return FetchError(Reason(parts.netloc), unquote(parts.query.removeprefix("detail=")))
+    except ValueError as error:
+        return FetchError(Reason.UNSAFE, f"{text[:200]!r} is no locator: {error}")
 
 
 def sibling(url: str, name: str) -> str:
     """Address of a file in the same folder; FetchError 'unsafe' when `name` is not a plain file name."""
     if not name or len(name) > 255 or name in (".", "..") or any(c in name for c in "/\\\0") or not name.isprintable():
-        raise FetchError("unsafe", f"{name[:80]!r} is no plain file name")
+        raise FetchError(Reason.UNSAFE, f"{name[:80]!r} is no plain file name")
     return url.rpartition("/")[0] + "/" + quote(name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.client import TryAgainError, announced
 from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
 from zoospectra.zoo.fetch.session import Session, session
@@ -76,7 +77,7 @@ def stream_range(
         for block in blocks:
             reading.at += len(block)
             if reading.at > reading.stop:
-                raise FetchError("unreadable", f"{url}: more bytes than the range holds")
+                raise FetchError(Reason.UNREADABLE, f"{url}: more bytes than the range holds")
             write(block)
         if reading.at != reading.stop:
             raise TryAgainError(f"the range ended at byte {reading.at} of {reading.stop}")
@@ -89,7 +90,7 @@ def stream_range(
 def _check(response: httpx2.Response, reading: _Reading, url: str, *, clip: bool) -> None:
     """The answer is the asked range of the file that earlier answers spoke of, or an error."""
     if response.status_code != 206:
-        raise RangeIgnoredError("unreadable", f"{url}: asked for a range, got status {response.status_code}")
+        raise RangeIgnoredError(Reason.UNREADABLE, f"{url}: asked for a range, got status {response.status_code}")
     said = response.headers.get("content-range", "")
     span = CONTENT_RANGE.fullmatch(said)
     if span is None:
@@ -99,11 +100,11 @@ def _check(response: httpx2.Response, reading: _Reading, url: str, *, clip: bool
     length = announced(response)
     detail = f"asked for bytes {reading.at} to {wanted}, got {said[:80]!r} with {length} bytes"
     if last + 1 == total < wanted:
-        raise FetchError("unreadable", f"{url}: {detail}: the file is shorter than it was said to be")
+        raise FetchError(Reason.UNREADABLE, f"{url}: {detail}: the file is shorter than it was said to be")
     if first != reading.at or last + 1 != wanted or (length is not None and length != wanted - first):
         raise TryAgainError(detail)
     if reading.total is not None and total != reading.total:
-        raise FetchError("unreadable", f"{url}: the file had {reading.total} bytes and now has {total}")
+        raise FetchError(Reason.UNREADABLE, f"{url}: the file had {reading.total} bytes and now has {total}")
     reading.stop, reading.total = wanted, total
 
 

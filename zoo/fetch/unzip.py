@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 
 MAX_RATIO = 100
@@ -26,20 +27,20 @@ def only_file(archive: Path, target: Path, bound: int) -> None:
                 while block := source.read(min(BLOCK, left + 1)):
                     left -= len(block)
                     if left < 0:
-                        raise FetchError("unsafe", "the archive inflates to more than it says")
+                        raise FetchError(Reason.UNSAFE, "the archive inflates to more than it says")
                     sink.write(block)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, FetchError):
             raise
-        raise FetchError("unreadable", f"the archive cannot be inflated: {error}") from error
+        raise FetchError(Reason.UNREADABLE, f"the archive cannot be inflated: {error}") from error
 
 
 def _member(opened: zipfile.ZipFile, size: int, bound: int) -> zipfile.ZipInfo:
     """The only file, after its sizes were judged."""
     found = [info for info in opened.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX/")]
     if len(found) != 1:
-        raise FetchError("unreadable", f"the archive holds {len(found)} files, expected one")
+        raise FetchError(Reason.UNREADABLE, f"the archive holds {len(found)} files, expected one")
     if found[0].file_size > min(bound, MAX_RATIO * size):
         detail = f"the archive of {size} bytes says it inflates to {found[0].file_size}, more than is believed"
-        raise FetchError("unsafe", detail)
+        raise FetchError(Reason.UNSAFE, detail)
     return found[0]

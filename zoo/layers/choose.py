@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import Layer, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import packed
-from zoospectra.zoo.layers.packed.found import Found
-from zoospectra.zoo.layers.split import Around, Part, split
+from zoospectra.zoo.layers.packed.weight import PackedWeight
+from zoospectra.zoo.layers.split import split
+from zoospectra.zoo.layers.split.part import Context, LayerPart
 from zoospectra.zoo.layers.split.roles import role
 from zoospectra.zoo.layers.split.tables import POSITIONS
 
@@ -42,66 +45,75 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
     config: Checkpoint.config. Reads no weights, only the small descriptions of 4-bit ones. layer_id counts in
     checkpoint order: a tensor takes one number, one that holds several layers takes as many.
     """
-    found: list[Layer] = []
+    chosen: list[Layer] = []
     skips: list[Skip] = []
     config = config or {}
     weights = packed(tensors, config)
-    mains = {one.main: one for one in weights}
-    others = {name: one for one in weights for name in one.others}
+    mains = {weight.main: weight for weight in weights}
+    owners = {name: weight for weight in weights for name in weight.companions}
+    # Rules that look at a sibling see a packed weight by the shape of its values, not of its codes.
     shapes = {ref.name: ref.shape for ref in tensors}
-    shapes |= {f"{one.longname}.weight": one.assembly.shape for one in weights if one.assembly}
-    around = Around(shapes, config)
+    shapes |= {f"{weight.longname}.weight": weight.assembly.shape for weight in weights if weight.assembly}
+    context = Context(shapes, config)
     number = 0
     for ref in tensors:
-        made: list[Layer] = []
         if ref.name in mains:
-            made, skip = _unpacked(ref, mains[ref.name], around, number)
-        elif ref.name in others:
-            owner = others[ref.name]
-            skip = Skip(ref.name, owner.part_reason, f"part of {owner.longname}", False)
+            result = _unpacked(ref, mains[ref.name], context, number)
+        elif ref.name in owners:
+            owner = owners[ref.name]
+            result = Skip(ref.name, owner.companion_reason, f"part of {owner.longname}", False)
         else:
-            skip = reason_to_skip(ref)
-            if skip is None:
-                made, skip = _layers_of(ref, around, number)
-        found += made
-        skips += [skip] if skip else []
-        number += max(len(made), 1)
-    return found, skips
+            result = reason_to_skip(ref) or _stored(ref, context, number)
+        if isinstance(result, Skip):
+            skips.append(result)
+            number += 1
+        else:
+            chosen += result
+            number += max(len(result), 1)
+    return chosen, skips
 
 
-def _layers_of(ref: TensorRef, around: Around, number: int) -> tuple[list[Layer], Skip | None]:
+def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer] | Skip:
     """Layers of a tensor of floating-point weights; a Skip when no rule knows what it is."""
-    parts = split(ref.name, ref.shape, around)
+    parts = split(ref.name, ref.shape, context)
     if parts is None:
         shape = "x".join(map(str, ref.shape))
-        table = ref.name.rpartition(".")[2] not in ("weight", "kernel")  # a parameter of its own, no layer's matrix
-        return [], Skip(
-            ref.name, "unsupported_shape", f"{len(ref.shape)}-D tensor {shape}: no rule splits it", not table
-        )
-    longname = ref.name.removesuffix(".weight").removesuffix(".kernel")
-    return [_layer(number + count, longname, part, ref) for count, part in enumerate(parts)], None
+        kernel = ref.name.rpartition(".")[2] in ("weight", "kernel")  # else a parameter of its own, no layer's matrix
+        return Skip(ref.name, Reason.UNSUPPORTED_SHAPE, f"{len(ref.shape)}-D tensor {shape}: no rule splits it", kernel)
+    return _layers(number, ref.name.removesuffix(".weight").removesuffix(".kernel"), parts, ref, None)
 
 
-def _layer(number: int, longname: str, part: Part, ref: TensorRef) -> Layer:
-    name = f"{longname}.{part.suffix}" if part.suffix else longname
-    return Layer(number, name, part.layer_type, part.group, ref, part.view)
-
-
-def _unpacked(ref: TensorRef, one: Found, around: Around, number: int) -> tuple[list[Layer], Skip | None]:
+def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: int) -> list[Layer] | Skip:
     """Layers of a packed weight; a Skip when it is refused."""
-    made = one.assembly
-    if made is None:
-        return [], Skip(ref.name, one.reason, one.refused, True)
-    if one.layer_type is not None:
-        return [Layer(number, one.longname, one.layer_type, role(one.longname), ref, (), made)], None
-    parts = split(f"{one.longname}.weight", made.shape, around)
+    assembly = weight.assembly
+    if assembly is None:
+        return Skip(ref.name, weight.reason, weight.refusal, True)
+    if weight.layer_type is not None:
+        part = LayerPart("", weight.layer_type, role(weight.longname))
+        return _layers(number, weight.longname, (part,), ref, assembly)
+    parts = split(f"{weight.longname}.weight", assembly.shape, context)
     if parts is None:
-        return [], Skip(ref.name, "unsupported_shape", f"{made.dtype} of shape {made.shape}: no rule splits it", True)
-    names = [f"{one.longname}.{part.suffix}" if part.suffix else one.longname for part in parts]
+        detail = f"{assembly.dtype} of shape {assembly.shape}: no rule splits it"
+        return Skip(ref.name, Reason.UNSUPPORTED_SHAPE, detail, True)
+    return _layers(number, weight.longname, parts, ref, assembly)
+
+
+def _layers(
+    number: int, longname: str, parts: Sequence[LayerPart], ref: TensorRef, assembly: Assembly | None
+) -> list[Layer]:
+    """One layer a part, numbered from `number` on."""
     return [
-        Layer(number + count, name, part.layer_type, part.group, ref, part.view, made)
-        for count, (name, part) in enumerate(zip(names, parts, strict=True))
-    ], None
+        Layer(
+            number + count,
+            f"{longname}.{part.suffix}" if part.suffix else longname,
+            part.layer_type,
+            part.group,
+            ref,
+            part.view,
+            assembly,
+        )
+        for count, part in enumerate(parts)
+    ]
 
 
 def reason_to_skip(ref: TensorRef) -> Skip | None:
@@ -109,19 +121,19 @@ def reason_to_skip(ref: TensorRef) -> Skip | None:
     last = ref.name.rsplit(".", 1)[-1]
     shape = "x".join(map(str, ref.shape))
     if 0 in ref.shape:
-        return Skip(ref.name, "empty", f"shape {shape}", False)
+        return Skip(ref.name, Reason.EMPTY, f"shape {shape}", False)
     if last in BUFFERS:
-        return Skip(ref.name, "buffer", f"{last} of shape {shape or 'scalar'}", False)
+        return Skip(ref.name, Reason.BUFFER, f"{last} of shape {shape or 'scalar'}", False)
     if len(ref.shape) == 0:
-        return Skip(ref.name, "scalar", f"a single {ref.dtype}", False)
+        return Skip(ref.name, Reason.SCALAR, f"a single {ref.dtype}", False)
     if ref.dtype not in types.FLOATING:
-        return Skip(ref.name, "not_floating", f"{ref.dtype} of shape {shape}", False)
+        return Skip(ref.name, Reason.NOT_FLOATING, f"{ref.dtype} of shape {shape}", False)
     if len(ref.shape) == 1:
-        return Skip(ref.name, "vector", f"{ref.shape[0]} numbers", False)
+        return Skip(ref.name, Reason.VECTOR, f"{ref.shape[0]} numbers", False)
     if last == "bias" or (last.endswith("_bias") and not POSITIONS.search(last)):
         if len(ref.shape) == 4 and ref.shape[:2] == (1, 1):  # GPT-2's causal mask
-            return Skip(ref.name, "buffer", f"a mask of shape {shape}", False)
-        return Skip(ref.name, "vector", f"biases of shape {shape}", False)
+            return Skip(ref.name, Reason.BUFFER, f"a mask of shape {shape}", False)
+        return Skip(ref.name, Reason.VECTOR, f"biases of shape {shape}", False)
     if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and last not in ("weight", "kernel"):
-        return Skip(ref.name, "vector", f"{max(ref.shape)} numbers of shape {shape}", False)
+        return Skip(ref.name, Reason.VECTOR, f"{max(ref.shape)} numbers of shape {shape}", False)
     return None

@@ -12,8 +12,10 @@ import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.read import content_hash, digest_of, read, stored
-from zoospectra.zoo.checkpoint.tensor import AnyArray, Assembly, CheckpointError, Layer, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.view import Take, View, apply
+from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import SCHEMES
 from zoospectra.zoo.layers.packed.lora import factors
 
@@ -34,11 +36,11 @@ def read_layer(layer: Layer) -> AnyArray:
 
 def read_factors(layer: Layer) -> tuple[AnyArray, AnyArray] | None:
     """Factors (out, r) and (r, in), scaled, of a low-rank update that is thinner than its product; else None."""
-    made = layer.assembly
-    if made is None or made.scheme != "lora" or layer.view:
+    assembly = layer.assembly
+    if assembly is None or assembly.scheme != "lora" or layer.view:
         return None
-    up, down = factors([read(part) for part in made.parts], dict(made.options), made.shape)
-    return (up, down) if up.shape[1] <= min(made.shape) else None
+    up, down = factors([read(part) for part in assembly.parts], dict(assembly.options), assembly.shape)
+    return (up, down) if up.shape[1] <= min(assembly.shape) else None
 
 
 def layer_hash(layer: Layer) -> str:
@@ -48,9 +50,9 @@ def layer_hash(layer: Layer) -> str:
     matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view.
     """
     if layer.assembly is not None:
-        made = layer.assembly
-        parts = [content_hash(part) for part in made.parts]
-        words = [made.scheme, made.options, made.shape, parts, [repr(step) for step in layer.view]]
+        assembly = layer.assembly
+        parts = [content_hash(part) for part in assembly.parts]
+        words = [assembly.scheme, assembly.options, assembly.shape, parts, [repr(step) for step in layer.view]]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
     ref, view = layer.ref, layer.view
     if not view:
@@ -69,11 +71,11 @@ def _leading(ref: TensorRef, view: View) -> int:
     return rows.index(False) if False in rows else len(rows)
 
 
-def _assembled(made: Assembly) -> AnyArray:
+def _assembled(assembly: Assembly) -> AnyArray:
     """Values of an assembly."""
-    values = SCHEMES[made.scheme]([read(part) for part in made.parts], dict(made.options), made.shape)
-    if values.shape != made.shape:
+    values = SCHEMES[assembly.scheme]([read(part) for part in assembly.parts], dict(assembly.options), assembly.shape)
+    if values.shape != assembly.shape:
         raise CheckpointError(
-            "unreadable", f"{made.parts[0].name}: {made.scheme} gives {values.shape}, not {made.shape}"
+            Reason.UNREADABLE, f"{assembly.parts[0].name}: {assembly.scheme} gives {values.shape}, not {assembly.shape}"
         )
     return values

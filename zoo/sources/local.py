@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats import signature
-from zoospectra.zoo.checkpoint.formats.huggingface import config_of, is_model_folder, shards_of
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.formats.huggingface import config_of, shards_of
+from zoospectra.zoo.checkpoint.shards import is_model_folder
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources.catalog import Entry, read_catalogue
 from zoospectra.zoo.sources.fingerprint import FingerprintCache

@@ -18,7 +18,8 @@ from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.read import content_hash, read
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.remote import is_remote, local, open_remote, prefetched
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import refused
 from zoospectra.zoo.fetch.session import Session
@@ -263,7 +264,7 @@ def test_the_hubs_own_hash_verifies_downloads(server: Loopback, fetching: Fetchi
 def test_an_index_whose_names_climb_is_refused(server: Loopback, fetching: Fetching, shard: str) -> None:
     fetching()
     index = json.dumps({"weight_map": {"a.weight": shard}}).encode()
-    with pytest.raises(FetchError) as caught:
+    with pytest.raises(CheckpointError) as caught:
         opened(hub(server, {"model.safetensors.index.json": index}) + "model.safetensors.index.json")
     assert caught.value.reason == "unsafe"
     assert all("passwd" not in seen.path for seen in server.log)
@@ -272,7 +273,7 @@ def test_an_index_whose_names_climb_is_refused(server: Loopback, fetching: Fetch
 @pytest.mark.parametrize("index", [b"{", b"[]", b'{"weight_map": 3}', b'{"weight_map": {}}', b"[" * 100_000])
 def test_an_index_that_is_none_is_unreadable(server: Loopback, fetching: Fetching, index: bytes) -> None:
     fetching()
-    with pytest.raises(FetchError) as caught:
+    with pytest.raises(CheckpointError) as caught:
         opened(hub(server, {"model.safetensors.index.json": index}) + "model.safetensors.index.json")
     assert caught.value.reason == "unreadable"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
 from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
-from zoospectra.zoo.checkpoint.formats.huggingface import WEIGHTS, configs, open_folder
+from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
 from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
 from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
 from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
@@ -19,7 +19,8 @@ from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_o
 from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
 from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.shards import WEIGHTS
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.locator import is_remote
 
 FORMATS: dict[str, Callable[[str], Checkpoint]] = {
@@ -40,7 +41,7 @@ def open_checkpoint(path: str) -> Checkpoint:
     """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
 
     A remote locator (see zoo.fetch.locator) is opened by its header too. Every failure is a CheckpointError whose
-    reason is one of zoo.checkpoint.trouble.REASONS: 'unreadable', 'unsafe', 'missing_reader', 'no_tensors', ...
+    reason is a zoo.checkpoint.trouble.Reason: 'unreadable', 'unsafe', 'missing_reader', 'no_tensors', ...
     """
     if is_remote(path):
         from zoospectra.zoo.checkpoint.remote import (
@@ -55,7 +56,7 @@ def open_checkpoint(path: str) -> Checkpoint:
         checkpoint = replace(checkpoint, config={**checkpoint.config, **config}, skips=(*checkpoint.skips, *skips))
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
-        raise CheckpointError("no_tensors", f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
+        raise CheckpointError(Reason.NO_TENSORS, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
     return replace(
         checkpoint,
         tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in checkpoint.tensors),
@@ -69,7 +70,7 @@ def _open_file(path: str) -> Checkpoint:
     reader = FORMATS.get(name)
     if reader is None:
         detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"
-        raise CheckpointError("unsupported_format", detail)
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, detail)
     return reader(path)
 
 

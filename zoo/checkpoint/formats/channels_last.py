@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from zoospectra.zoo.checkpoint.read import contiguous_stride
-from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef, contiguous_stride
 
 KERNELS = frozenset({"kernel", "pointwise_kernel", "recurrent_kernel"})
 """Last parts of the names of tensors whose last axis is the output."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 MAX_HEADER = 256 << 20
 """Most bytes of metadata and infos; vocabularies of 250,000 words take about 10 MB."""
@@ -88,7 +89,7 @@ class _Cursor:
     def take(self, length: int) -> bytes:
         """The next bytes; CheckpointError when the header ends before."""
         if length > len(self.data) - self.at:
-            raise CheckpointError("unreadable", "the GGUF header ends before its counts say: cut short or forged")
+            raise CheckpointError(Reason.UNREADABLE, "the GGUF header ends before its counts say: cut short or forged")
         self.at += length
         return self.data[self.at - length : self.at]
 
@@ -107,13 +108,13 @@ class _Cursor:
         if kind == STRING:
             return self.text()
         if kind != ARRAY or depth > 4:
-            raise CheckpointError("unreadable", f"GGUF metadata of the unknown type {kind}")
+            raise CheckpointError(Reason.UNREADABLE, f"GGUF metadata of the unknown type {kind}")
         inner, count = self.number("<I"), self.number("<Q")
         if inner in SCALARS:
             self.take(count * struct.calcsize(SCALARS[inner]))
             return None
         if count > len(self.data) // 8:
-            raise CheckpointError("unreadable", f"a GGUF array of {count} values does not fit into its header")
+            raise CheckpointError(Reason.UNREADABLE, f"a GGUF array of {count} values does not fit into its header")
         for _ in range(count):
             self.value(inner, depth + 1)
         return None
@@ -127,39 +128,39 @@ def open_gguf(path: str) -> Checkpoint:
             file.seek(0)
             cursor = _Cursor(file.read(min(size, MAX_HEADER)))
     except OSError as error:
-        raise CheckpointError("unreadable", f"{path}: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     cursor.take(4)
     version = cursor.number("<I")
     if version not in (2, 3):
-        raise CheckpointError("unsupported_format", f"GGUF version {version} is not read, expected 2 or 3")
-    tensors, entries = cursor.number("<Q"), cursor.number("<Q")
-    if max(tensors, entries) > MAX_COUNT:
-        raise CheckpointError("unsafe", f"{tensors} tensors and {entries} metadata entries; at most {MAX_COUNT}")
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"GGUF version {version} is not read, expected 2 or 3")
+    tensors, pairs = cursor.number("<Q"), cursor.number("<Q")
+    if max(tensors, pairs) > MAX_COUNT:
+        raise CheckpointError(Reason.UNSAFE, f"{tensors} tensors and {pairs} metadata entries; at most {MAX_COUNT}")
     config: dict[str, Any] = {}
     alignment = 32
-    for _ in range(entries):
+    for _ in range(pairs):
         key, value = cursor.text(), cursor.value(cursor.number("<I"))
         if key in KEPT or key.endswith(KEPT_ENDINGS):
             config[key.rpartition(".")[2]] = value
         elif key == "general.alignment":
             alignment = value
     if type(alignment) is not int or not 1 <= alignment <= 1 << 20:
-        raise CheckpointError("unreadable", f"GGUF alignment of {str(alignment)[:40]} bytes")
+        raise CheckpointError(Reason.UNREADABLE, f"GGUF alignment of {str(alignment)[:40]} bytes")
     infos = [_info(cursor) for _ in range(tensors)]
     base = -(-cursor.at // alignment) * alignment
-    found = [_reference(path, info, base, size) for info in infos]
+    entries = [_reference(path, info, base, size) for info in infos]
     names = [info[0] for info in infos]
     if len(set(names)) != len(names):
-        raise CheckpointError("unreadable", "the header names a tensor twice")
-    refs = tuple(one for one in found if isinstance(one, TensorRef))
-    return Checkpoint("gguf", refs, tuple(one for one in found if isinstance(one, Skip)), config=config)
+        raise CheckpointError(Reason.UNREADABLE, "the header names a tensor twice")
+    refs = tuple(entry for entry in entries if isinstance(entry, TensorRef))
+    return Checkpoint("gguf", refs, tuple(entry for entry in entries if isinstance(entry, Skip)), config=config)
 
 
 def _info(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
     """Name, shape in torch's order, type number and offset of one tensor."""
     name, dims = cursor.text(), cursor.number("<I")
     if dims > 8:
-        raise CheckpointError("unreadable", f"{name[:80]}: a tensor of {dims} dimensions")
+        raise CheckpointError(Reason.UNREADABLE, f"{name[:80]}: a tensor of {dims} dimensions")
     shape = tuple(cursor.number("<Q") for _ in range(dims))
     return name, shape[::-1], cursor.number("<I"), cursor.number("<Q")
 
@@ -169,12 +170,12 @@ def _reference(path: str, info: tuple[str, tuple[int, ...], int, int], base: int
     name, shape, kind, offset = info
     dtype = TYPES.get(kind)
     if dtype is None:
-        return Skip(name, "unsupported_dtype", f"GGUF type {kind} is not read", True)
+        return Skip(name, Reason.UNSUPPORTED_DTYPE, f"GGUF type {kind} is not read", True)
     try:
         needed = types.nbytes(shape, dtype)
     except ValueError as error:
-        raise CheckpointError("unreadable", f"{name[:80]}: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{name[:80]}: {error}") from error
     if base + offset + needed > size:
         detail = f"{name[:80]}: bytes {base + offset} to {base + offset + needed} lie outside the {size} of the file"
-        raise CheckpointError("unreadable", detail)
+        raise CheckpointError(Reason.UNREADABLE, detail)
     return TensorRef(name, path, dtype, shape, None, base + offset, needed)

@@ -17,7 +17,8 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.channels_last import relaid
 from zoospectra.zoo.checkpoint.formats.hdf5_data import objection, opened
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 if TYPE_CHECKING:
     import h5py
@@ -55,11 +56,11 @@ def open_hdf5(path: str) -> Checkpoint:
         for where, data in every:
             # Two layers of one name in nested models are told apart by their whole paths.
             name = variable_name(where) if names[variable_name(where)] == 1 else where.replace("/", ".")
-            found = _reference(path, name, data, begin, member, size)
-            if isinstance(found, Skip):
-                skips.append(found)
+            entry = _reference(path, name, data, begin, member, size)
+            if isinstance(entry, Skip):
+                skips.append(entry)
             else:
-                refs.append(relaid(found))
+                refs.append(relaid(entry))
     return Checkpoint("keras" if member else "hdf5", tuple(refs), tuple(skips))
 
 
@@ -74,19 +75,19 @@ def _walk(file: h5py.File, skips: list[Skip]) -> Iterator[tuple[str, h5py.Datase
     for name in file:
         if name in OPTIMIZERS:
             held = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else ()
-            skips.append(Skip(name, "optimizer_state", f"{len(held)} entries of the optimizer", False))
+            skips.append(Skip(name, Reason.OPTIMIZER_STATE, f"{len(held)} entries of the optimizer", False))
     while waiting:
         path, group, depth = waiting.pop()
         below = []
         for name in sorted(group, key=_natural) if "layer_names" not in group.attrs else _listed(group):
             visits += 1
             if visits > MAX_VISITS or depth > MAX_DEPTH:
-                raise CheckpointError("unsafe", f"more than {MAX_VISITS} links, or nested deeper than {MAX_DEPTH}")
+                raise CheckpointError(Reason.UNSAFE, f"more than {MAX_VISITS} links, or nested deeper than {MAX_DEPTH}")
             where = f"{path}/{name}" if path else name
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 detail = f"a link to {str(getattr(link, 'filename', getattr(link, 'path', '?')))[:80]}: not followed"
-                skips.append(Skip(where, "unsafe", detail, True))
+                skips.append(Skip(where, Reason.UNSAFE, detail, True))
                 continue
             if where in OPTIMIZERS:
                 continue
@@ -119,18 +120,18 @@ def _reference(
     """Reference of one data set; a Skip when it must not, or cannot, be read."""
     refused = objection(data, size)
     if refused:
-        return Skip(name, "unsafe", refused, True)
+        return Skip(name, Reason.UNSAFE, refused, True)
     dtype = "bfloat16" if data.dtype.kind == "V" and data.attrs.get("dtype") == "bfloat16" else data.dtype.name
     if data.shape is None or dtype not in types.CARRIERS or data.dtype.byteorder == ">":
-        return Skip(name, "unsupported_dtype", f"HDF5 type {data.dtype.str[:40]} is not read", True)
+        return Skip(name, Reason.UNSUPPORTED_DTYPE, f"HDF5 type {data.dtype.str[:40]} is not read", True)
     shape = tuple(int(length) for length in data.shape)
     length = types.nbytes(shape, dtype)
     offset = data.id.get_offset()
     if offset is None and data.chunks is None and length and data.id.get_storage_size() == 0:
-        return Skip(name, "unreadable", "space was reserved, but nothing was ever written", True)
+        return Skip(name, Reason.UNREADABLE, "space was reserved, but nothing was ever written", True)
     if offset is not None and begin is not None and data.chunks is None:
         if offset + length > size:
-            return Skip(name, "unreadable", f"bytes {offset} to {offset + length} of a file of {size}", True)
+            return Skip(name, Reason.UNREADABLE, f"bytes {offset} to {offset + length} of a file of {size}", True)
         return TensorRef(name, path, dtype, shape, None, begin + offset, length)
     inside = data.name if member is None else f"{member}::{data.name}"
     return TensorRef(name, path, dtype, shape, None, 0, length, inside, "hdf5")

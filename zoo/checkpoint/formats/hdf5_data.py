@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoospectra.zoo.checkpoint.formats.members import DAMAGE, MAX_EXPANSION, SMALL, data_offset, members_of
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 if TYPE_CHECKING:
     import h5py
@@ -43,7 +44,7 @@ def opened(path: str) -> Iterator[tuple[h5py.File, int | None, str | None, int]]
         import h5py
     except ImportError as error:
         detail = "HDF5 and .keras files need the package h5py: pip install 'zoospectra[formats]'"
-        raise CheckpointError("missing_reader", detail) from error
+        raise CheckpointError(Reason.MISSING_READER, detail) from error
     try:
         if not zipfile.is_zipfile(path):
             with h5py.File(path, "r") as file:
@@ -53,14 +54,16 @@ def opened(path: str) -> Iterator[tuple[h5py.File, int | None, str | None, int]]
             size = raw.seek(0, 2)
             members = members_of(archive, size)
             if WEIGHTS not in members:
-                raise CheckpointError("unsupported_format", f"{path}: an archive without {WEIGHTS}")
+                raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path}: an archive without {WEIGHTS}")
             info = members[WEIGHTS]
             begin: int | None = None
             if info.compress_type == zipfile.ZIP_STORED:
                 raw.seek(info.header_offset)
                 begin = data_offset(info, raw.read(30), size)
             elif info.file_size > MAX_INFLATED:
-                raise CheckpointError("unsafe", f"{WEIGHTS} inflates to {info.file_size} bytes, at most {MAX_INFLATED}")
+                raise CheckpointError(
+                    Reason.UNSAFE, f"{WEIGHTS} inflates to {info.file_size} bytes, at most {MAX_INFLATED}"
+                )
             with archive.open(info) as member:
                 stream = member if begin is not None else io.BytesIO(member.read(MAX_INFLATED))
                 with h5py.File(stream, "r") as file:
@@ -68,7 +71,7 @@ def opened(path: str) -> Iterator[tuple[h5py.File, int | None, str | None, int]]
     except CheckpointError:
         raise
     except FAILURES as error:
-        raise CheckpointError("unreadable", f"{path}: damaged HDF5 file: {str(error)[:200]}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: damaged HDF5 file: {str(error)[:200]}") from error
 
 
 def objection(data: h5py.Dataset, size: int) -> str | None:
@@ -96,9 +99,9 @@ def dataset_bytes(ref: TensorRef) -> NDArray[np.uint8]:
         data: Any = file[name]
         refused = objection(data, size)
         if refused:
-            raise CheckpointError("unsafe", f"{ref.name}: {refused}")
+            raise CheckpointError(Reason.UNSAFE, f"{ref.name}: {refused}")
         values = np.ascontiguousarray(data[()])
     raw = values.reshape(-1).view(np.uint8)[ref.offset : ref.offset + ref.nbytes]
     if len(raw) != ref.nbytes:
-        raise CheckpointError("unreadable", f"{ref.name}: {len(raw)} of {ref.nbytes} bytes are there")
+        raise CheckpointError(Reason.UNREADABLE, f"{ref.name}: {len(raw)} of {ref.nbytes} bytes are there")
     return raw

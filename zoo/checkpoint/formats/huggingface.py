@@ -1,8 +1,7 @@
 """Folders in the Hugging Face layout: config.json beside one weight file, or beside an index of shards.
 
-Preferred are safetensors. sentence-transformers folders are the same with a modules.json. Names in an index are data
-from outside: a shard must be a plain file name in the folder. Not covered: other weight files in the folder (ONNX,
-TensorFlow, Flax exports of the same model), and adapters beside a base model.
+Which names these are is in zoo.checkpoint.shards. sentence-transformers folders are the same with a modules.json. Not
+covered: other weight files in the folder (ONNX, TensorFlow, Flax exports of the same model), adapters beside a base.
 """
 
 from __future__ import annotations
@@ -13,44 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
-
-WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "adapter_model.safetensors",
-    "adapter_model.bin",
-)
-"""Names of the weights, the preferred first."""
-
-CONFIGS: dict[str, str] = {"": "config.json", "adapter": "adapter_config.json"}
-"""Key under which a configuration is kept ('' for the top) -> its file."""
-
-MAX_INDEX = 64 << 20
-"""Largest index or config.json in bytes that is parsed."""
-
-
-def is_model_folder(folder: Path) -> bool:
-    """Whether a folder is one model: weights under one of the usual names, with a config.json or an index."""
-    weights = weights_of(folder)
-    configured = any((folder / name).is_file() for name in CONFIGS.values())
-    return weights is not None and (weights.suffix == ".json" or configured)
-
-
-def weights_of(folder: Path) -> Path | None:
-    """The weight file or index of a folder; None when it has none."""
-    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+from zoospectra.zoo.checkpoint.shards import CONFIGS, MAX_INDEX, WEIGHTS, weight_map, weights_of
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 
 def shards_of(folder: Path) -> tuple[Path, ...]:
     """Weight files of a model folder, in the order of its index; CheckpointError for a bad index or a missing shard."""
     weights = weights_of(folder)
     if weights is None:
-        raise CheckpointError("unsupported_format", f"{folder} has none of {', '.join(WEIGHTS)}")
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{folder} has none of {', '.join(WEIGHTS)}")
     if weights.suffix != ".json":
         return (weights,)
     return tuple(folder / name for name in dict.fromkeys(_weight_map(weights).values()))
@@ -66,7 +37,7 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 def configs(folder: Path) -> tuple[dict[str, Any], list[Skip]]:
     """What `config_of` gives, and a Skip for a configuration that is there but cannot be read."""
-    found: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     skips: list[Skip] = []
     for key, name in CONFIGS.items():
         if not (folder / name).is_file():
@@ -76,8 +47,8 @@ def configs(folder: Path) -> tuple[dict[str, Any], list[Skip]]:
         except CheckpointError as error:
             skips.append(Skip(name, error.reason, f"{error.detail}: read without it, fused weights stay whole", True))
             continue
-        found |= {key: content} if key else content
-    return found, skips
+        config |= {key: content} if key else content
+    return config, skips
 
 
 def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint:
@@ -97,36 +68,41 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
                 refs.append(ref)
             else:
                 detail = f"in {shard.name} too, but the index names {mapped[ref.name]}"
-                skips.append(Skip(ref.name, "unreadable", detail, True))
+                skips.append(Skip(ref.name, Reason.UNREADABLE, detail, True))
     missing = mapped.keys() - {ref.name for ref in refs} - {skip.tensor for skip in skips}
-    skips += [Skip(n, "unreadable", f"in the index, but not in {mapped[n]}", True) for n in mapped if n in missing]
+    skips += [Skip(n, Reason.UNREADABLE, f"in the index, but not in {mapped[n]}", True) for n in mapped if n in missing]
     return Checkpoint("huggingface", tuple(refs), tuple(skips), tuple(sorted(names)), config)
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    """'weight_map' of an index, tensor name -> shard name, after its shards are checked."""
-    mapped = _json(index).get("weight_map")
-    if not isinstance(mapped, dict) or not all(isinstance(value, str) for value in mapped.values()):
-        raise CheckpointError("unreadable", f"{index.name} has no weight_map of tensor names to shard names")
+    """Tensor name -> shard name of an index, after its shards are checked; CheckpointError when one is missing."""
+    mapped = weight_map(_content(index), index.name)
     for name in dict.fromkeys(mapped.values()):
-        shard = index.parent / name
-        if not name or Path(name).name != name or "\\" in name or "\0" in name or name in (".", ".."):
-            raise CheckpointError("unsafe", f"{index.name} names the shard {name[:80]!r}, which is no plain file name")
-        if not shard.is_file():
-            raise CheckpointError("unreadable", f"shard {name} is missing: {len(mapped)} tensors are in {index.name}")
+        if not (index.parent / name).is_file():
+            detail = f"shard {name} is missing: {len(mapped)} tensors are in {index.name}"
+            raise CheckpointError(Reason.UNREADABLE, detail)
     return mapped
+
+
+def _content(path: Path) -> bytes:
+    """A small file of the folder."""
+    try:
+        if path.stat().st_size > MAX_INDEX:
+            raise CheckpointError(Reason.UNSAFE, f"{path.name} is larger than {MAX_INDEX} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(Reason.UNREADABLE, f"{path.name} cannot be read: {error}") from error
 
 
 def _json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of the folder."""
     try:
-        if path.stat().st_size > MAX_INDEX:
-            raise CheckpointError("unsafe", f"{path.name} is larger than {MAX_INDEX} bytes")
-        found = json.loads(path.read_bytes())
+        content = json.loads(_content(path))
     except CheckpointError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError("unreadable", f"{path.name} cannot be read as JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError("unreadable", f"{path.name} holds a JSON {type(found).__name__}, expected an object")
-    return found
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(Reason.UNREADABLE, f"{path.name} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        detail = f"{path.name} holds a JSON {type(content).__name__}, expected an object"
+        raise CheckpointError(Reason.UNREADABLE, detail)
+    return content

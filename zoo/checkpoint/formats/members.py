@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 MAX_EXPANSION = 100
 """Most bytes that one byte of archive may inflate to; deflate itself reaches 1032, weights rarely 2."""
@@ -32,7 +32,7 @@ def members_of(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo
     """Members by name, of an archive of `size` bytes; CheckpointError when two share a name or it expands too far."""
     members = {info.filename: info for info in archive.infolist()}
     if len(members) != len(archive.infolist()):
-        raise CheckpointError("unreadable", "the archive names a member twice")
+        raise CheckpointError(Reason.UNREADABLE, "the archive names a member twice")
     check_expansion(archive.infolist(), size)
     return members
 
@@ -42,25 +42,25 @@ def check_expansion(members: list[zipfile.ZipInfo], size: int) -> None:
     inflated = sum(info.file_size for info in members)
     if inflated > max(SMALL, MAX_EXPANSION * size):
         raise CheckpointError(
-            "unsafe", f"archive of {size} bytes inflates to {inflated}, more than {MAX_EXPANSION} times"
+            Reason.UNSAFE, f"archive of {size} bytes inflates to {inflated}, more than {MAX_EXPANSION} times"
         )
     for info in members:
         if info.flag_bits & 1:
-            raise CheckpointError("unsupported_format", f"member {info.filename[:80]} is encrypted")
+            raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"member {info.filename[:80]} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise CheckpointError(
-                "unsupported_format", f"member {info.filename[:80]} is compressed otherwise than deflate"
+                Reason.UNSUPPORTED_FORMAT, f"member {info.filename[:80]} is compressed otherwise than deflate"
             )
 
 
 def data_offset(info: zipfile.ZipInfo, local: bytes, size: int) -> int:
     """First byte of a stored member: its local header has a name and padding of its own lengths."""
     if len(local) < 30 or local[:4] != b"PK\x03\x04" or info.compress_size != info.file_size:
-        raise CheckpointError("unreadable", f"member {info.filename[:80]} has a damaged header")
+        raise CheckpointError(Reason.UNREADABLE, f"member {info.filename[:80]} has a damaged header")
     name, extra = struct.unpack_from("<HH", local, 26)
     offset = info.header_offset + 30 + name + extra
     if offset + info.file_size > size:
         raise CheckpointError(
-            "unreadable", f"member {info.filename[:80]} ends behind the file's {size} bytes: cut short"
+            Reason.UNREADABLE, f"member {info.filename[:80]} ends behind the file's {size} bytes: cut short"
         )
     return int(offset)

@@ -18,7 +18,8 @@ import numpy as np
 from zoospectra.zoo.checkpoint.formats.channels_last import relaid
 from zoospectra.zoo.checkpoint.formats.members import DAMAGE, data_offset, members_of
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 MAX_HEADER = 10_000
 """Longest header in bytes that numpy is given; numpy's own limit for files that are not trusted."""
@@ -35,9 +36,9 @@ def open_npy(path: str) -> Checkpoint:
             header = _header(file)
             begin = file.tell()
     except DAMAGE as error:
-        raise CheckpointError("unreadable", f"{path}: no numpy array: {error}") from error
-    found = _reference("tensor", path, header, begin, size - begin, None)
-    return Checkpoint("npy", (), (found,)) if isinstance(found, Skip) else Checkpoint("npy", (found,))
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: no numpy array: {error}") from error
+    entry = _reference("tensor", path, header, begin, size - begin, None)
+    return Checkpoint("npy", (), (entry,)) if isinstance(entry, Skip) else Checkpoint("npy", (entry,))
 
 
 def open_npz(path: str) -> Checkpoint:
@@ -58,15 +59,15 @@ def open_npz(path: str) -> Checkpoint:
                 if inside is None:
                     file.seek(info.header_offset)
                     first += data_offset(info, file.read(30), size)
-                found = _reference(name, path, header, first, info.file_size - begin, inside)
-                if isinstance(found, Skip):
-                    skips.append(found)
+                entry = _reference(name, path, header, first, info.file_size - begin, inside)
+                if isinstance(entry, Skip):
+                    skips.append(entry)
                 else:
-                    refs.append(relaid(found))
+                    refs.append(relaid(entry))
     except CheckpointError:
         raise
     except DAMAGE as error:
-        raise CheckpointError("unreadable", f"{path}: damaged numpy archive: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: damaged numpy archive: {error}") from error
     return Checkpoint("npz", tuple(refs), tuple(skips))
 
 
@@ -88,12 +89,12 @@ def _reference(name: str, path: str, header: Header, offset: int, room: int, mem
     """Reference of an array whose elements begin at `offset` with `room` bytes behind it."""
     shape, fortran, dtype = header
     if dtype.hasobject:
-        return Skip(name, "unsafe", "an array of pickled objects: these are never loaded", True)
+        return Skip(name, Reason.UNSAFE, "an array of pickled objects: these are never loaded", True)
     if dtype.kind not in "fiubc" or dtype.byteorder == ">" or dtype.name not in ("bool", *_NAMES):
-        return Skip(name, "unsupported_dtype", f"numpy type {dtype.str[:40]} is not read", True)
+        return Skip(name, Reason.UNSUPPORTED_DTYPE, f"numpy type {dtype.str[:40]} is not read", True)
     needed = math.prod(shape) * dtype.itemsize
     if needed > room:
-        raise CheckpointError("unsafe", f"{name}: shape {shape} of {dtype} is {needed} bytes, the file has {room}")
+        raise CheckpointError(Reason.UNSAFE, f"{name}: shape {shape} of {dtype} is {needed} bytes, the file has {room}")
     stride = tuple(math.prod(shape[:axis]) for axis in range(len(shape))) if fortran and len(shape) > 1 else None
     return TensorRef(name, path, dtype.name, shape, stride, offset, needed, member)
 

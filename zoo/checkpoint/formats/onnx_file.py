@@ -9,10 +9,11 @@ Not covered: initialisers of sub-graphs (If, Loop) and functions, sparse ones, a
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ import numpy as np
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 DTYPES: dict[int, str] = {
     1: "float32",
@@ -64,31 +66,36 @@ def open_onnx(path: str) -> Checkpoint:
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:
-        raise CheckpointError("unreadable", f"{path}: {error}") from error
-    graphs = [one for one in fields(data, 0, len(data)) if one.number == 7 and one.wire == BYTES]
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
+    graphs = [item for item in fields(data, 0, len(data)) if item.number == 7 and item.wire == BYTES]
     if len(graphs) != 1:
-        raise CheckpointError("unsupported_format", f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
-    found: list[TensorRef | Skip] = []
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
+    initializers: list[TensorRef | Skip] = []
     constants: list[TensorRef | Skip] = []
     right: set[str] = set()
     weights: set[str] = set()
-    for count, one in enumerate(fields(data, graphs[0].start, graphs[0].stop)):
+    for count, item in enumerate(fields(data, graphs[0].start, graphs[0].stop)):
         if count > MAX_TENSORS:
-            raise CheckpointError("unsafe", f"a graph of more than {MAX_TENSORS} parts")
-        if one.number == 5 and one.wire == BYTES:
-            found.append(_tensor(path, data, one, None))
-        elif one.number == 1 and one.wire == BYTES:
-            constants += _node(path, data, one, right, weights)
-    every = [*found, *(_constant(one, weights) for one in constants if isinstance(one, Skip) or len(one.shape) > 1)]
-    refs = tuple(_outputs_first(one) if one.name in right else one for one in every if isinstance(one, TensorRef))
-    return Checkpoint("onnx", refs, tuple(one for one in every if isinstance(one, Skip)))
+            raise CheckpointError(Reason.UNSAFE, f"a graph of more than {MAX_TENSORS} parts")
+        if item.number == 5 and item.wire == BYTES:
+            initializers.append(_tensor(path, data, item, None))
+        elif item.number == 1 and item.wire == BYTES:
+            constants += _node(path, data, item, right, weights)
+    entries = [
+        *initializers,
+        *(_constant(entry, weights) for entry in constants if isinstance(entry, Skip) or len(entry.shape) > 1),
+    ]
+    refs = tuple(
+        _outputs_first(entry) if entry.name in right else entry for entry in entries if isinstance(entry, TensorRef)
+    )
+    return Checkpoint("onnx", refs, tuple(entry for entry in entries if isinstance(entry, Skip)))
 
 
-def _constant(one: TensorRef | Skip, weights: set[str]) -> TensorRef | Skip:
+def _constant(entry: TensorRef | Skip, weights: set[str]) -> TensorRef | Skip:
     """A constant that is a weight of some operator; a Skip for the others, such as a detector's anchors."""
-    if isinstance(one, Skip) or one.name in weights:
-        return one
-    return Skip(one.name, "buffer", f"a constant of the graph of shape {one.shape}", False)
+    if isinstance(entry, Skip) or entry.name in weights:
+        return entry
+    return Skip(entry.name, Reason.BUFFER, f"a constant of the graph of shape {entry.shape}", False)
 
 
 def _node(path: str, data: AnyArray, node: Field, right: set[str], weights: set[str]) -> list[TensorRef | Skip]:
@@ -96,15 +103,15 @@ def _node(path: str, data: AnyArray, node: Field, right: set[str], weights: set[
     inputs: list[str] = []
     outputs: list[str] = []
     operator, transposed, values = "", 0, []
-    for one in fields(data, node.start, node.stop):
-        if one.number == 1:
-            inputs.append(text(data, one))
-        elif one.number == 2:
-            outputs.append(text(data, one))
-        elif one.number == 4:
-            operator = text(data, one)
-        elif one.number == 5 and one.wire == BYTES:
-            name, number, tensor = _attribute(data, one)
+    for item in fields(data, node.start, node.stop):
+        if item.number == 1:
+            inputs.append(text(data, item))
+        elif item.number == 2:
+            outputs.append(text(data, item))
+        elif item.number == 4:
+            operator = text(data, item)
+        elif item.number == 5 and item.wire == BYTES:
+            name, number, tensor = _attribute(data, item)
             if name == "transB":
                 transposed = number
             elif name == "value" and tensor is not None:
@@ -121,13 +128,13 @@ def _node(path: str, data: AnyArray, node: Field, right: set[str], weights: set[
 def _attribute(data: AnyArray, attribute: Field) -> tuple[str, int, Field | None]:
     """Name, integer value and tensor value of a node's attribute."""
     name, number, tensor = "", 0, None
-    for one in fields(data, attribute.start, attribute.stop):
-        if one.number == 1:
-            name = text(data, one)
-        elif one.number == 3 and one.wire == VARINT:
-            number = one.value
-        elif one.number == 5 and one.wire == BYTES:
-            tensor = one
+    for item in fields(data, attribute.start, attribute.stop):
+        if item.number == 1:
+            name = text(data, item)
+        elif item.number == 3 and item.wire == VARINT:
+            number = item.value
+        elif item.number == 5 and item.wire == BYTES:
+            tensor = item
     return name, number, tensor
 
 
@@ -135,60 +142,62 @@ def _attribute(data: AnyArray, attribute: Field) -> tuple[str, int, Field | None
 class _Proto:
     """What a TensorProto says."""
 
-    dims: list[int] = field(default_factory=list)
+    dims: list[int] = dataclasses.field(default_factory=list)
     kind: int = 0
     place: int = 0
     name: str = ""
     raw: Field | None = None
-    typed: dict[int, list[Field]] = field(default_factory=dict)
-    entries: dict[str, str] = field(default_factory=dict)
+    typed: dict[int, list[Field]] = dataclasses.field(default_factory=dict)
+    entries: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def _proto(data: AnyArray, tensor: Field) -> _Proto:
     """The fields of a TensorProto."""
-    found = _Proto()
-    for one in fields(data, tensor.start, tensor.stop):
-        match one.number:
+    proto = _Proto()
+    for item in fields(data, tensor.start, tensor.stop):
+        match item.number:
             case 1:
-                found.dims += [one.value] if one.wire == VARINT else _few(varints(data, one.start, one.stop))
+                proto.dims += [item.value] if item.wire == VARINT else _few(varints(data, item.start, item.stop))
             case 2:
-                found.kind = one.value
+                proto.kind = item.value
             case 4 | 5 | 7 | 10 | 11:
-                found.typed.setdefault(one.number, []).append(one)
+                proto.typed.setdefault(item.number, []).append(item)
             case 8:
-                found.name = text(data, one)
+                proto.name = text(data, item)
             case 9:
-                found.raw = one
+                proto.raw = item
             case 13:
-                found.entries.update([_entry(data, one)])
+                proto.entries.update([_entry(data, item)])
             case 14:
-                found.place = one.value
-    return found
+                proto.place = item.value
+    return proto
 
 
 def _tensor(path: str, data: AnyArray, tensor: Field, name: str | None) -> TensorRef | Skip:
     """Reference of a TensorProto; a Skip when its type or its place is not read."""
-    found = _proto(data, tensor)
-    name, dims = name or found.name, found.dims
-    dtype = DTYPES.get(found.kind)
+    proto = _proto(data, tensor)
+    name, dims = name or proto.name, proto.dims
+    dtype = DTYPES.get(proto.kind)
     if dtype is None:
-        return Skip(name, "unsupported_dtype", f"ONNX type {found.kind} is not read", True)
+        return Skip(name, Reason.UNSUPPORTED_DTYPE, f"ONNX type {proto.kind} is not read", True)
     if len(dims) > 64 or any(size >= 1 << 62 for size in dims):
-        raise CheckpointError("unreadable", f"{name[:80]}: shape {str(dims)[:80]} is none")
+        raise CheckpointError(Reason.UNREADABLE, f"{name[:80]}: shape {str(dims)[:80]} is none")
     shape = tuple(dims)
     needed = math.prod(shape) * types.itemsize(dtype)
-    if found.place == EXTERNAL:
-        return _external(path, name, dtype, shape, needed, found.entries)
-    raw = found.raw
+    if proto.place == EXTERNAL:
+        return _external(path, name, dtype, shape, needed, proto.entries)
+    raw = proto.raw
     if raw is None and needed:
-        packed = [one for number, one in found.typed.items() if TYPED.get(number) == dtype]
+        packed = [item for number, item in proto.typed.items() if TYPED.get(number) == dtype]
         if len(packed) != 1 or len(packed[0]) != 1 or packed[0][0].wire != BYTES:
             detail = f"{dtype} of shape {shape} that is neither in raw_data nor packed in one piece"
-            return Skip(name, "unsupported_dtype", detail, dtype in types.FLOATING)
+            return Skip(name, Reason.UNSUPPORTED_DTYPE, detail, dtype in types.FLOATING)
         raw = packed[0][0]
     length = 0 if raw is None else raw.stop - raw.start
     if length != needed:
-        raise CheckpointError("unreadable", f"{name[:80]}: shape {shape} of {dtype} needs {needed} bytes, not {length}")
+        raise CheckpointError(
+            Reason.UNREADABLE, f"{name[:80]}: shape {shape} of {dtype} needs {needed} bytes, not {length}"
+        )
     return TensorRef(name, path, dtype, shape, None, 0 if raw is None else raw.start, needed)
 
 
@@ -199,8 +208,10 @@ def _few(values: Iterator[int]) -> list[int]:
 
 def _entry(data: AnyArray, field: Field) -> tuple[str, str]:
     """Key and value of external data."""
-    found = {inner.number: text(data, inner) for inner in fields(data, field.start, field.stop) if inner.wire == BYTES}
-    return found.get(1, ""), found.get(2, "")
+    strings = {
+        inner.number: text(data, inner) for inner in fields(data, field.start, field.stop) if inner.wire == BYTES
+    }
+    return strings.get(1, ""), strings.get(2, "")
 
 
 def _external(
@@ -210,17 +221,17 @@ def _external(
     location, folder = entries.get("location", ""), Path(path).parent
     parts = [part for part in location.replace("\\", "/").split("/") if part != "."]
     if location.startswith(("/", "\\")) or "\0" in location or not parts or any(part in ("", "..") for part in parts):
-        return Skip(name, "unsafe", f"external data at {location[:80]!r}: no path inside the model's folder", True)
+        return Skip(name, Reason.UNSAFE, f"external data at {location[:80]!r}: no path inside the model's folder", True)
     file = folder.joinpath(*parts)
     if any(folder.joinpath(*parts[: number + 1]).is_symlink() for number in range(len(parts))):
-        return Skip(name, "unsafe", f"external data at {location[:80]!r}: a link", True)
+        return Skip(name, Reason.UNSAFE, f"external data at {location[:80]!r}: a link", True)
     numbers = [entries.get(key, default) for key, default in (("offset", "0"), ("length", str(needed)))]
     if not file.is_file() or not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
-        return Skip(name, "unreadable", f"external data at {location[:80]!r} are missing", True)
+        return Skip(name, Reason.UNREADABLE, f"external data at {location[:80]!r} are missing", True)
     offset, length = map(int, numbers)
     if length != needed or offset + length > os.stat(file).st_size:
         detail = f"bytes {offset} to {offset + length} of {location[:80]!r}, which has {os.stat(file).st_size}"
-        return Skip(name, "unreadable", f"{detail}; shape {shape} of {dtype} needs {needed}", True)
+        return Skip(name, Reason.UNREADABLE, f"{detail}; shape {shape} of {dtype} needs {needed}", True)
     return TensorRef(name, str(file), dtype, shape, None, offset, needed)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.read import contiguous_stride, span
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.tensor import contiguous_stride, span
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 MAX_DIMS = 64
 """Most dimensions of a tensor, torch's own limit."""
@@ -30,7 +30,7 @@ class Global:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class LongString:
     """A long byte string that was left where it is."""
 
     start: int
@@ -73,8 +73,8 @@ class Tensor:
 class Refused:
     """A tensor that cannot be referred to; its siblings can."""
 
-    reason: str
-    """One of zoo.checkpoint.trouble.REASONS."""
+    reason: Reason
+    """Why."""
     detail: str
     """What was found."""
 
@@ -133,7 +133,7 @@ def storage_type(kind: object) -> str | None:
             return None
         if kind.name in STORAGES:
             return STORAGES[kind.name]
-    raise CheckpointError("unsupported_dtype", f"storage of class {_show(kind)} is not read")
+    raise CheckpointError(Reason.UNSUPPORTED_DTYPE, f"storage of class {_show(kind)} is not read")
 
 
 def build(made_by: object, args: object, depth: int = 0) -> object:
@@ -157,14 +157,14 @@ def _show(value: object) -> str:
 def _tensor(args: tuple[object, ...]) -> Tensor | Refused:
     """_rebuild_tensor(storage, start, shape, stride) and its successors, which add arguments behind."""
     if len(args) < 4 or not isinstance(args[0], Storage):
-        raise CheckpointError("unreadable", f"a tensor is built from {[_show(a) for a in args[:4]]}")
+        raise CheckpointError(Reason.UNREADABLE, f"a tensor is built from {[_show(a) for a in args[:4]]}")
     return _view(args[0], args[0].dtype, args[1], args[2], args[3])
 
 
 def _tensor_v3(args: tuple[object, ...]) -> Tensor | Refused:
     """_rebuild_tensor_v3(storage, start, shape, stride, requires_grad, hooks, dtype, ...): untyped storages."""
     if len(args) < 7 or not isinstance(args[0], Storage) or not isinstance(args[6], Global):
-        raise CheckpointError("unreadable", f"a tensor is built from {[_show(a) for a in args[:7]]}")
+        raise CheckpointError(Reason.UNREADABLE, f"a tensor is built from {[_show(a) for a in args[:7]]}")
     name = args[6].name
     return _view(args[0], ALIASES.get(name, name), args[1], args[2], args[3])
 
@@ -172,20 +172,22 @@ def _tensor_v3(args: tuple[object, ...]) -> Tensor | Refused:
 def _view(storage: Storage, dtype: str | None, start: object, shape: object, stride: object) -> Tensor | Refused:
     """A tensor after its bounds are checked against its storage."""
     if dtype is None or dtype not in types.CARRIERS:
-        return Refused("unsupported_dtype", f"torch type {str(dtype)[:40]} is not read")
+        return Refused(Reason.UNSUPPORTED_DTYPE, f"torch type {str(dtype)[:40]} is not read")
     if type(start) is not int or start < 0:
-        raise CheckpointError("unreadable", f"a tensor starts at {str(start)[:40]}")
+        raise CheckpointError(Reason.UNREADABLE, f"a tensor starts at {str(start)[:40]}")
     shape, stride = _counts(shape), _counts(stride)
     if len(shape) != len(stride):
-        raise CheckpointError("unreadable", f"a tensor of shape {shape} has strides {stride}")
+        raise CheckpointError(Reason.UNREADABLE, f"a tensor of shape {shape} has strides {stride}")
     room = storage.numel if storage.dtype is not None else storage.numel // types.itemsize(dtype)
     if 0 in shape:
         return Tensor(storage, dtype, 0, shape, None)
     if math.prod(shape) > room:
         # Only expand() makes a tensor larger than its storage: a few bytes could ask for any amount of memory.
-        return Refused("unsafe", f"shape {shape} is {math.prod(shape)} elements, its storage holds {room}")
+        return Refused(Reason.UNSAFE, f"shape {shape} is {math.prod(shape)} elements, its storage holds {room}")
     if start + span(shape, stride) > room:
-        return Refused("unsafe", f"shape {shape}, strides {stride} from {start} reach beyond {room} stored elements")
+        return Refused(
+            Reason.UNSAFE, f"shape {shape}, strides {stride} from {start} reach beyond {room} stored elements"
+        )
     return Tensor(storage, dtype, start, shape, None if _is_contiguous(shape, stride) else stride)
 
 
@@ -193,7 +195,7 @@ def _counts(value: object) -> tuple[int, ...]:
     """A shape or strides as a tuple of non-negative integers."""
     if isinstance(value, (tuple, list)) and len(value) <= MAX_DIMS and all(type(v) is int and v >= 0 for v in value):
         return tuple(value)
-    raise CheckpointError("unreadable", f"expected a shape or strides, got {type(value).__name__}")
+    raise CheckpointError(Reason.UNREADABLE, f"expected a shape or strides, got {type(value).__name__}")
 
 
 def _is_contiguous(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
@@ -211,15 +213,15 @@ def _mapping(args: tuple[object, ...]) -> dict[object, object]:
     """Ordered and default dicts: empty, or from pairs as Python 2 wrote them."""
     if not args or not isinstance(args[0], list):
         return {}
-    found: dict[object, object] = {}
+    mapping: dict[object, object] = {}
     for pair in args[0]:
         if isinstance(pair, (tuple, list)) and len(pair) == 2 and type(pair[0]) in (str, int):
-            found[pair[0]] = pair[1]
-    return found
+            mapping[pair[0]] = pair[1]
+    return mapping
 
 
 def _refused(what: str) -> Callable[[tuple[object, ...]], Refused]:
-    return lambda args: Refused("unsupported_dtype", f"{what} are not read")
+    return lambda args: Refused(Reason.UNSUPPORTED_DTYPE, f"{what} are not read")
 
 
 BUILDERS: dict[str, Callable[[tuple[object, ...]], object]] = {

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError
+from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -44,9 +45,13 @@ def fields(data: AnyArray, start: int, stop: int) -> Iterator[Field]:
         elif wire in (FIXED64, FIXED32):
             length = 8 if wire == FIXED64 else 4
         else:
-            raise CheckpointError("unreadable", f"protobuf wire type {wire} at byte {at}: damaged, or another format")
+            raise CheckpointError(
+                Reason.UNREADABLE, f"protobuf wire type {wire} at byte {at}: damaged, or another format"
+            )
         if length > stop - at:
-            raise CheckpointError("unreadable", f"a protobuf field of {length} bytes with {stop - at} left: cut short")
+            raise CheckpointError(
+                Reason.UNREADABLE, f"a protobuf field of {length} bytes with {stop - at} left: cut short"
+            )
         yield Field(number, wire, 0, at, at + length)
         at += length
 
@@ -56,13 +61,13 @@ def varint(data: AnyArray, at: int, stop: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= stop:
-            raise CheckpointError("unreadable", "a protobuf number ends outside its message: cut short")
+            raise CheckpointError(Reason.UNREADABLE, "a protobuf number ends outside its message: cut short")
         byte = int(data[at])
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise CheckpointError("unreadable", "a protobuf number of more than ten bytes: damaged, or another format")
+    raise CheckpointError(Reason.UNREADABLE, "a protobuf number of more than ten bytes: damaged, or another format")
 
 
 def varints(data: AnyArray, start: int, stop: int) -> Iterator[int]:

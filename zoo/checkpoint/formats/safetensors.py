@@ -17,7 +17,8 @@ from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 MAX_HEADER = 100_000_000
 """Largest header in bytes, the library's own limit."""
@@ -62,7 +63,7 @@ def open_safetensors(path: str) -> Checkpoint:
             header = _header(file.read(8), size)
             text = file.read(header)
     except OSError as error:
-        raise CheckpointError("unreadable", f"{path}: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     entries = _entries(text)
     refs: list[TensorRef] = []
     skips: list[Skip] = []
@@ -81,58 +82,62 @@ def open_safetensors(path: str) -> Checkpoint:
 def _header(first: bytes, size: int) -> int:
     """Length of the header in bytes, from the first eight bytes of a file of `size` bytes."""
     if len(first) < 8:
-        raise CheckpointError("unreadable", f"only {size} bytes: not a safetensors file, or cut short")
+        raise CheckpointError(Reason.UNREADABLE, f"only {size} bytes: not a safetensors file, or cut short")
     (length,) = struct.unpack("<Q", first)
     if length > size - 8:
         raise CheckpointError(
-            "unreadable", f"header of {length} bytes in a file of {size}: cut short or not safetensors"
+            Reason.UNREADABLE, f"header of {length} bytes in a file of {size}: cut short or not safetensors"
         )
     if length > MAX_HEADER:
-        raise CheckpointError("unsafe", f"header of {length} bytes; at most {MAX_HEADER} are read")
+        raise CheckpointError(Reason.UNSAFE, f"header of {length} bytes; at most {MAX_HEADER} are read")
     return int(length)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """JSON object whose keys must differ: two tensors of one name would hide one of them."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise CheckpointError("unreadable", "the header names a tensor twice")
-    return found
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        raise CheckpointError(Reason.UNREADABLE, "the header names a tensor twice")
+    return entries
 
 
 def _entries(text: bytes) -> dict[str, Any]:
     """The header as a dict."""
     if len(text) > 1 << 20 and text.count(b"[") + text.count(b"{") > len(text) // 10:
         # A tensor takes three brackets and at least fifty bytes; a header of brackets would take 30 times its size.
-        raise CheckpointError("unsafe", "the header is mostly brackets: no list of tensors")
+        raise CheckpointError(Reason.UNSAFE, "the header is mostly brackets: no list of tensors")
     try:
         entries = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except CheckpointError:
         raise
     except (ValueError, RecursionError) as error:
-        raise CheckpointError("unreadable", f"the header is not JSON: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"the header is not JSON: {error}") from error
     if not isinstance(entries, dict):
-        raise CheckpointError("unreadable", f"the header is a JSON {type(entries).__name__}, expected an object")
+        raise CheckpointError(Reason.UNREADABLE, f"the header is a JSON {type(entries).__name__}, expected an object")
     return entries
 
 
 def _reference(path: str, name: str, entry: object, base: int, room: int) -> TensorRef | Skip:
     """Reference of one header entry; `base` is where data begins, `room` how many bytes of it there are."""
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
-        raise CheckpointError("unreadable", f"{name}: expected dtype, shape and data_offsets, got {str(entry)[:80]}")
+        raise CheckpointError(
+            Reason.UNREADABLE, f"{name}: expected dtype, shape and data_offsets, got {str(entry)[:80]}"
+        )
     shape, offsets = entry["shape"], entry["data_offsets"]
     if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
-        raise CheckpointError("unreadable", f"{name}: shape {str(shape)[:80]} or offsets {str(offsets)[:80]} malformed")
+        raise CheckpointError(
+            Reason.UNREADABLE, f"{name}: shape {str(shape)[:80]} or offsets {str(offsets)[:80]} malformed"
+        )
     begin, end = offsets
     if not begin <= end <= room:
-        raise CheckpointError("unreadable", f"{name}: bytes {begin} to {end} lie outside the {room} bytes of data")
+        raise CheckpointError(Reason.UNREADABLE, f"{name}: bytes {begin} to {end} lie outside the {room} bytes of data")
     dtype = DTYPES.get(str(entry["dtype"]))
     if dtype is None:
-        return Skip(name, "unsupported_dtype", f"safetensors type {str(entry['dtype'])[:40]} is not read", True)
+        return Skip(name, Reason.UNSUPPORTED_DTYPE, f"safetensors type {str(entry['dtype'])[:40]} is not read", True)
     needed = math.prod(shape) * types.itemsize(dtype)
     if needed != end - begin:
         detail = f"{name}: shape {tuple(shape)} of {dtype} needs {needed} bytes, the header gives {end - begin}"
-        raise CheckpointError("unreadable", detail)
+        raise CheckpointError(Reason.UNREADABLE, detail)
     return TensorRef(name, path, dtype, tuple(shape), None, base + begin, needed)
 
 
@@ -146,4 +151,4 @@ def _check_disjoint(refs: list[TensorRef]) -> None:
     filled = sorted((ref for ref in refs if ref.nbytes), key=lambda ref: ref.offset)
     for before, after in pairwise(filled):
         if before.offset + before.nbytes > after.offset:
-            raise CheckpointError("unreadable", f"{before.name} and {after.name} overlap in the file")
+            raise CheckpointError(Reason.UNREADABLE, f"{before.name} and {after.name} overlap in the file")

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats import safetensors, torch_legacy
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 HEAD = 512
 """Bytes looked at; a tar archive says so at byte 257."""
@@ -70,27 +70,27 @@ def format_of(path: str) -> str:
     'unsupported_format' when neither content nor name says anything.
     """
     if not Path(path).is_file():  # a pipe or device would block or never end
-        raise CheckpointError("unreadable", f"{path}: No such file, or no plain file")
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: No such file, or no plain file")
     try:
         with Path(path).open("rb") as file:
             head = file.read(HEAD)
             size = file.seek(0, 2)
     except OSError as error:
-        raise CheckpointError("unreadable", f"{path}: {error.strerror or error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: {error.strerror or error}") from error
     if size == 0:
-        raise CheckpointError("unreadable", f"{path} is empty")
+        raise CheckpointError(Reason.UNREADABLE, f"{path} is empty")
     promised = SUFFIXES.get(Path(path).suffix.lower())
-    found = by_content(head, size) or (_zip_kind(path) if head.startswith(b"PK") else None)
-    if found is not None:
-        return found
+    detected = by_content(head, size) or (_zip_kind(path) if head.startswith(b"PK") else None)
+    if detected is not None:
+        return detected
     if promised is None:
         raise CheckpointError(
-            "unsupported_format", f"{path}: neither its first bytes nor its name are those of weights"
+            Reason.UNSUPPORTED_FORMAT, f"{path}: neither its first bytes nor its name are those of weights"
         )
     if promised in ("torch", "hdf5", "gguf", "npz", "npy", "keras"):
         # These have signatures that were looked for: without one, the content is something else.
         detail = f"{path}: its suffix says {promised}, but it starts with {head[:8]!r}: damaged, or something else"
-        raise CheckpointError("unreadable", detail)
+        raise CheckpointError(Reason.UNREADABLE, detail)
     return promised
 
 

@@ -14,9 +14,9 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor, storage_type
 from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
 from zoospectra.zoo.checkpoint.formats.unpickler import unpickle
-from zoospectra.zoo.checkpoint.read import span
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef, span
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """First object of every such file."""
@@ -48,7 +48,7 @@ def open_torch_legacy(path: str) -> Checkpoint:
     except (OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError("unreadable", f"{path}: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
 
 
 def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
@@ -61,17 +61,17 @@ def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
     protocol, position, _ = load(position)
     system, position, _ = load(position)
     if magic != MAGIC or protocol != PROTOCOL or not isinstance(system, dict):
-        raise CheckpointError("unsupported_format", "a pickle, but not torch's: its tensors are not told apart")
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, "a pickle, but not torch's: its tensors are not told apart")
     if system.get("little_endian") is False:
-        raise CheckpointError("unsupported_format", "torch file of a big-endian machine")
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, "torch file of a big-endian machine")
     root, position, names = load(position)
     keys, position, _ = load(position)
     if not isinstance(keys, list):
-        raise CheckpointError("unreadable", "no list of storages behind the object")
+        raise CheckpointError(Reason.UNREADABLE, "no list of storages behind the object")
     offsets = _storage_offsets(buffer, position, keys, storages)
-    found, skips = named_tensors(root)
+    named, skips = named_tensors(root)
     refs: list[TensorRef] = []
-    for name, tensor in found:
+    for name, tensor in named:
         if isinstance(tensor, Refused):
             skips.append(Skip(name, tensor.reason, tensor.detail, True))
         else:
@@ -82,25 +82,25 @@ def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
 def _persistent(reference: object, storages: dict[str, Storage]) -> object:
     """('storage', class, key, location, elements, view) or ('module', object, source file, source)."""
     if not isinstance(reference, tuple) or len(reference) < 2:
-        raise CheckpointError("unreadable", f"unknown persistent reference {type(reference).__name__}")
+        raise CheckpointError(Reason.UNREADABLE, f"unknown persistent reference {type(reference).__name__}")
     if reference[0] == "module":
         return reference[1]
     if len(reference) < 5 or reference[0] != "storage":
-        raise CheckpointError("unreadable", "unknown persistent reference")
+        raise CheckpointError(Reason.UNREADABLE, "unknown persistent reference")
     key, numel, view = str(reference[2]), reference[4], reference[5] if len(reference) > 5 else None
     dtype = storage_type(reference[1])
     if type(numel) is not int or numel < 0:
-        raise CheckpointError("unreadable", f"storage {key} has no size")
+        raise CheckpointError(Reason.UNREADABLE, f"storage {key} has no size")
     whole = storages.setdefault(key, Storage(key, dtype, numel))
     if whole.dtype != dtype or whole.numel != numel:
-        raise CheckpointError("unreadable", f"storage {key} is said to be of two types or sizes")
+        raise CheckpointError(Reason.UNREADABLE, f"storage {key} is said to be of two types or sizes")
     if view is None:
         return whole
     if not isinstance(view, tuple) or len(view) != 3 or any(type(v) is not int or v < 0 for v in view[1:]):
-        raise CheckpointError("unreadable", f"storage {key} has a malformed view")
+        raise CheckpointError(Reason.UNREADABLE, f"storage {key} has a malformed view")
     _, first, count = view
     if first + count > numel:
-        raise CheckpointError("unsafe", f"a view of storage {key} ends behind its {numel} elements")
+        raise CheckpointError(Reason.UNSAFE, f"a view of storage {key} ends behind its {numel} elements")
     return Storage(key, dtype, count, first * _itemsize(dtype))
 
 
@@ -111,24 +111,28 @@ def _storage_offsets(
     offsets: dict[str, int] = {}
     for key in map(str, keys):
         if key not in storages or key in offsets:
-            raise CheckpointError("unreadable", f"storage {key[:40]} is listed, but not used, or listed twice")
+            raise CheckpointError(Reason.UNREADABLE, f"storage {key[:40]} is listed, but not used, or listed twice")
         if position + 8 > len(buffer):
-            raise CheckpointError("unreadable", f"the file ends before storage {key}: cut short")
+            raise CheckpointError(Reason.UNREADABLE, f"the file ends before storage {key}: cut short")
         (numel,) = struct.unpack_from("<q", buffer, position)
         storage = storages[key]
         if numel != storage.numel:
-            raise CheckpointError("unreadable", f"storage {key} has {numel} elements, its pickle says {storage.numel}")
+            raise CheckpointError(
+                Reason.UNREADABLE, f"storage {key} has {numel} elements, its pickle says {storage.numel}"
+            )
         offsets[key] = position + 8
         position += 8 + numel * _itemsize(storage.dtype)
         if position > len(buffer):
-            raise CheckpointError("unreadable", f"storage {key} ends behind the file's {len(buffer)} bytes: cut short")
+            raise CheckpointError(
+                Reason.UNREADABLE, f"storage {key} ends behind the file's {len(buffer)} bytes: cut short"
+            )
     return offsets
 
 
 def _reference(path: str, name: str, tensor: Tensor, offsets: dict[str, int]) -> TensorRef:
     """Where a tensor's bytes are; its bounds inside the storage were checked when it was built."""
     if tensor.storage.key not in offsets:
-        raise CheckpointError("unreadable", f"{name}: storage {tensor.storage.key[:40]} is not in the file")
+        raise CheckpointError(Reason.UNREADABLE, f"{name}: storage {tensor.storage.key[:40]} is not in the file")
     size = types.itemsize(tensor.dtype)
     first = offsets[tensor.storage.key] + tensor.storage.begin + tensor.start * size
     length = span(tensor.shape, tensor.stride) * size

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zoospectra.zoo.checkpoint.formats.pickled import Inert, Refused, Tensor
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
-Found = Tensor | Refused
+Leaf = Tensor | Refused
+"""What a pickle holds in the place of a tensor."""
 
 CONTAINERS = (
     "state_dict",
@@ -51,10 +52,10 @@ class _Budget:
         """Count one visited value; CheckpointError when there were too many, or too deep."""
         self.visits -= 1
         if self.visits < 0 or depth > MAX_DEPTH:
-            raise CheckpointError("unsafe", f"more than {MAX_VISITS} values, or nested deeper than {MAX_DEPTH}")
+            raise CheckpointError(Reason.UNSAFE, f"more than {MAX_VISITS} values, or nested deeper than {MAX_DEPTH}")
 
 
-def named_tensors(root: object) -> tuple[list[tuple[str, Found]], list[Skip]]:
+def named_tensors(root: object) -> tuple[list[tuple[str, Leaf]], list[Skip]]:
     """Model tensors of a loaded pickle, named and in order, and one Skip for each container left out."""
     budget = _Budget()
     skips: list[Skip] = []
@@ -64,16 +65,16 @@ def named_tensors(root: object) -> tuple[list[tuple[str, Found]], list[Skip]]:
             break
         skips += _left_out(root, inner, budget)
         root = _members(root)[inner]
-    found: list[tuple[str, Found]] = []
+    named: list[tuple[str, Leaf]] = []
     if isinstance(root, (Tensor, Refused)):
         return [("tensor", root)], skips
     for key, value in _children(root):
         below = list(_walk(value, key, 1, budget))
         if below and _is_training_state(key, value):
-            skips.append(Skip(key, "optimizer_state", f"{len(below)} tensors of the optimizer", False))
+            skips.append(Skip(key, Reason.OPTIMIZER_STATE, f"{len(below)} tensors of the optimizer", False))
         else:
-            found += below
-    return _unwrapped(found), skips
+            named += below
+    return _unwrapped(named), skips
 
 
 def _members(value: object) -> dict[object, object]:
@@ -113,7 +114,7 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
             yield str(key), item
 
 
-def _walk(value: object, name: str, depth: int, budget: _Budget) -> Iterator[tuple[str, Found]]:
+def _walk(value: object, name: str, depth: int, budget: _Budget) -> Iterator[tuple[str, Leaf]]:
     """Every tensor below a value, depth first, with its dotted name."""
     waiting = [(name, value, depth)]
     while waiting:
@@ -160,7 +161,7 @@ def _left_out(root: object, chosen: str, budget: _Budget) -> list[Skip]:
             continue
         count = sum(1 for _ in _walk(value, key, 1, budget))
         if count:
-            reason = "optimizer_state" if _is_training_state(key, value) else "not_the_model"
+            reason = Reason.OPTIMIZER_STATE if _is_training_state(key, value) else Reason.NOT_THE_MODEL
             skips.append(Skip(key, reason, f"{count} tensors beside the model, which is {chosen!r}", False))
     return skips
 
@@ -173,11 +174,11 @@ def _is_training_state(key: str, value: object) -> bool:
     )
 
 
-def _unwrapped(found: list[tuple[str, Found]]) -> list[tuple[str, Found]]:
+def _unwrapped(named: list[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:
     """Names without a wrapper's prefix, where every name has it."""
-    while found:
-        prefix = next((p for p in WRAPPERS if all(name.startswith(p) for name, _ in found)), None)
+    while named:
+        prefix = next((p for p in WRAPPERS if all(name.startswith(p) for name, _ in named)), None)
         if prefix is None:
             break
-        found = [(name.removeprefix(prefix), value) for name, value in found]
-    return found
+        named = [(name.removeprefix(prefix), value) for name, value in named]
+    return named

@@ -15,9 +15,9 @@ from zoospectra.zoo.checkpoint.formats.members import DAMAGE, data_offset, membe
 from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor, storage_type
 from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
 from zoospectra.zoo.checkpoint.formats.unpickler import MAX_PICKLE, unpickle
-from zoospectra.zoo.checkpoint.read import span
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef, span
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
 
 def open_torch_zip(path: str) -> Checkpoint:
@@ -28,7 +28,7 @@ def open_torch_zip(path: str) -> Checkpoint:
     except CheckpointError:
         raise
     except DAMAGE as error:
-        raise CheckpointError("unreadable", f"{path}: damaged zip archive: {error}") from error
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: damaged zip archive: {error}") from error
 
 
 def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
@@ -36,27 +36,27 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
         detail = f"zip archive with {len(pickles)} members data.pkl, expected 1: {', '.join(list(members)[:4])[:200]}"
-        raise CheckpointError("unsupported_format", detail)
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, detail)
     folder = pickles[0].removesuffix("data.pkl")
     order = members.get(folder + "byteorder")
     if order is not None and archive.read(order) != b"little":
-        raise CheckpointError("unsupported_format", "torch file of a big-endian machine")
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, "torch file of a big-endian machine")
     if members[pickles[0]].file_size > MAX_PICKLE:
-        raise CheckpointError("unsafe", f"pickle of {members[pickles[0]].file_size} bytes, at most {MAX_PICKLE}")
+        raise CheckpointError(Reason.UNSAFE, f"pickle of {members[pickles[0]].file_size} bytes, at most {MAX_PICKLE}")
     code = archive.read(pickles[0])
     root, _, names = unpickle(code, 0, len(code), _storage)
-    found, skips = named_tensors(root)
+    named, skips = named_tensors(root)
     refs: list[TensorRef] = []
     with Path(path).open("rb") as file:
         size = file.seek(0, 2)
         offsets: dict[str, int] = {}
-        for name, tensor in found:
+        for name, tensor in named:
             if isinstance(tensor, Refused):
                 skips.append(Skip(name, tensor.reason, tensor.detail, True))
                 continue
             member = f"{folder}data/{tensor.storage.key}"
             if member not in members:
-                raise CheckpointError("unreadable", f"{name}: the archive has no member {member}")
+                raise CheckpointError(Reason.UNREADABLE, f"{name}: the archive has no member {member}")
             info = members[member]
             if info.compress_type == zipfile.ZIP_STORED and member not in offsets:
                 file.seek(info.header_offset)
@@ -68,10 +68,10 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
 def _storage(reference: object) -> Storage:
     """('storage', class, key, location, elements): what torch refers to a storage by."""
     if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
-        raise CheckpointError("unreadable", f"unknown persistent reference {type(reference).__name__}")
+        raise CheckpointError(Reason.UNREADABLE, f"unknown persistent reference {type(reference).__name__}")
     key, numel = reference[2], reference[4]
     if not isinstance(key, str) or type(numel) is not int or numel < 0:
-        raise CheckpointError("unreadable", "a storage without a key or a size")
+        raise CheckpointError(Reason.UNREADABLE, "a storage without a key or a size")
     return Storage(key, storage_type(reference[1]), numel)
 
 
@@ -81,7 +81,7 @@ def _reference(path: str, name: str, tensor: Tensor, info: zipfile.ZipInfo, offs
     first, length = tensor.start * size, span(tensor.shape, tensor.stride) * size
     if first + length > info.file_size:
         detail = f"{name}: needs bytes {first} to {first + length} of a member of {info.file_size}"
-        raise CheckpointError("unreadable", detail)
+        raise CheckpointError(Reason.UNREADABLE, detail)
     if offset is None:
         return TensorRef(name, path, tensor.dtype, tensor.shape, tensor.stride, first, length, info.filename)
     return TensorRef(name, path, tensor.dtype, tensor.shape, tensor.stride, offset + first, length)

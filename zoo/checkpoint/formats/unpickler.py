@@ -15,8 +15,8 @@ import struct
 from collections.abc import Callable
 from mmap import mmap
 
-from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert, Refused, Span, Tensor, build
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert, LongString, Refused, Tensor, build
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 Buffer = bytes | mmap
 PersistentLoad = Callable[[object], object]
@@ -50,9 +50,9 @@ def unpickle(buffer: Buffer, start: int, stop: int, persistent_load: PersistentL
         raise
     except (IndexError, KeyError, TypeError, ValueError, struct.error, OverflowError) as error:
         detail = f"not a pickle, or a damaged one, at byte {machine.position}: {type(error).__name__} {error}"
-        raise CheckpointError("unreadable", detail) from error
+        raise CheckpointError(Reason.UNREADABLE, detail) from error
     except (RecursionError, MemoryError) as error:
-        raise CheckpointError("unsafe", f"pickle needs too much memory at byte {machine.position}") from error
+        raise CheckpointError(Reason.UNSAFE, f"pickle needs too much memory at byte {machine.position}") from error
 
 
 class _Machine:
@@ -76,23 +76,25 @@ class _Machine:
                 return self.pop()
             handler = INSTRUCTIONS.get(opcode)
             if handler is None:
-                raise CheckpointError("unreadable", f"byte {opcode:#x} at {self.position - 1} is no instruction we run")
+                raise CheckpointError(
+                    Reason.UNREADABLE, f"byte {opcode:#x} at {self.position - 1} is no instruction we run"
+                )
             handler(self)
-        raise CheckpointError("unsafe", f"pickle of more than {MAX_INSTRUCTIONS} instructions")
+        raise CheckpointError(Reason.UNSAFE, f"pickle of more than {MAX_INSTRUCTIONS} instructions")
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes."""
         end = self.position + count
         if end > self.stop:
             raise CheckpointError(
-                "unreadable", f"the pickle ends at byte {self.stop}, {end - self.stop} bytes too early"
+                Reason.UNREADABLE, f"the pickle ends at byte {self.stop}, {end - self.stop} bytes too early"
             )
         self.copied += count
         if self.copied > MAX_PICKLE:
-            raise CheckpointError("unsafe", f"pickle of more than {MAX_PICKLE} bytes of instructions and text")
-        found = self.buffer[self.position : end]
+            raise CheckpointError(Reason.UNSAFE, f"pickle of more than {MAX_PICKLE} bytes of instructions and text")
+        taken = self.buffer[self.position : end]
         self.position = end
-        return found
+        return taken
 
     def unsigned(self, size: int) -> int:
         """The next little-endian unsigned integer."""
@@ -102,7 +104,7 @@ class _Machine:
         """The next line of text, as protocol 0 writes its arguments."""
         end = self.buffer.find(b"\n", self.position, min(self.stop, self.position + MAX_LINE))
         if end < 0:
-            raise CheckpointError("unreadable", f"a line of text at byte {self.position} has no end")
+            raise CheckpointError(Reason.UNREADABLE, f"a line of text at byte {self.position} has no end")
         return self.take(end + 1 - self.position)[:-1].decode(encoding, "backslashreplace")
 
     def push(self, value: object) -> None:
@@ -113,7 +115,7 @@ class _Machine:
         """Take a value from the stack."""
         value = self.stack.pop()
         if value is MARK:
-            raise CheckpointError("unreadable", f"a mark instead of a value at byte {self.position}")
+            raise CheckpointError(Reason.UNREADABLE, f"a mark instead of a value at byte {self.position}")
         return value
 
     def pop_to_mark(self) -> list[object]:
@@ -126,9 +128,9 @@ class _Machine:
 
     def name(self, module: str, name: str) -> None:
         """Push what a pickle calls a global."""
-        found = Global(module, name)
-        self.globals.add(found.path)
-        self.push(found)
+        reference = Global(module, name)
+        self.globals.add(reference.path)
+        self.push(reference)
 
 
 def _put(machine: _Machine, key: int) -> None:
@@ -140,8 +142,8 @@ def _bytes(machine: _Machine, length: int) -> None:
         machine.push(machine.take(length))
         return
     if length > machine.stop - machine.position:
-        raise CheckpointError("unreadable", f"a string of {length} bytes at byte {machine.position} is cut short")
-    machine.push(Span(machine.position, length))
+        raise CheckpointError(Reason.UNREADABLE, f"a string of {length} bytes at byte {machine.position} is cut short")
+    machine.push(LongString(machine.position, length))
     machine.position += length
 
 
@@ -160,7 +162,7 @@ def _quoted(machine: _Machine) -> None:
 
 def _integer(machine: _Machine, length: int) -> None:
     if length > MAX_INTEGER:
-        raise CheckpointError("unsafe", f"an integer of {length} bytes")
+        raise CheckpointError(Reason.UNSAFE, f"an integer of {length} bytes")
     machine.push(int.from_bytes(machine.take(length), "little", signed=True))
 
 
@@ -177,7 +179,7 @@ def _tuple(machine: _Machine, count: int) -> None:
 def _set_items(machine: _Machine, items: list[object]) -> None:
     target = machine.stack[-1]
     if len(items) % 2:
-        raise CheckpointError("unreadable", f"a key without a value at byte {machine.position}")
+        raise CheckpointError(Reason.UNREADABLE, f"a key without a value at byte {machine.position}")
     if isinstance(target, Inert):  # a subclass of dict
         target.items = target.items or {}
         target = target.items
@@ -228,7 +230,7 @@ def _set_state(machine: _Machine) -> None:
     if isinstance(target, Inert):
         target.state = state
     elif not isinstance(target, (dict, Tensor, Refused, Global)):
-        raise CheckpointError("unreadable", f"state for a {type(target).__name__} at byte {machine.position}")
+        raise CheckpointError(Reason.UNREADABLE, f"state for a {type(target).__name__} at byte {machine.position}")
 
 
 def _object(machine: _Machine) -> None:
@@ -245,7 +247,7 @@ def _instance(machine: _Machine) -> None:
 def _stack_global(machine: _Machine) -> None:
     name, module = machine.pop(), machine.pop()
     if not isinstance(name, str) or not isinstance(module, str):
-        raise CheckpointError("unreadable", f"a global without a name at byte {machine.position}")
+        raise CheckpointError(Reason.UNREADABLE, f"a global without a name at byte {machine.position}")
     machine.name(module, name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.layers.packed import awq, bitsandbytes, gptq, lora, scaled
-from zoospectra.zoo.layers.packed.found import Found, Options, Refs
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray]] = {
     "gptq": gptq.values,
@@ -24,7 +24,7 @@ SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray
 }
 """Assembly.scheme -> (arrays of its parts, options, shape) -> values."""
 
-FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[Found]], ...] = (
+FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...] = (
     gptq.find,
     awq.find,
     bitsandbytes.find,
@@ -47,24 +47,24 @@ REFUSED: tuple[tuple[str, str], ...] = (
 """Names of packed weights that cannot be unpacked -> what they are."""
 
 
-def packed(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> list[Found]:
+def packed(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> list[PackedWeight]:
     """Every packed weight of a checkpoint, refused ones among them; no tensor is claimed twice."""
     refs: Refs = {ref.name: ref for ref in tensors}
-    found: list[Found] = []
+    weights: list[PackedWeight] = []
     claimed: set[str] = set()
     for finder in FINDERS:
-        for one in finder(refs, config):
-            names = {one.main, *one.others}
+        for weight in finder(refs, config):
+            names = {weight.main, *weight.companions}
             if not names & claimed:
                 claimed |= names
-                found.append(one)
+                weights.append(weight)
     for ref in tensors:
         if ref.name not in claimed and len(ref.shape) >= 2 and 0 not in ref.shape and _is_integer(ref):
             what = _refusal(ref.name, config)
             if what:
                 detail = f"{what}: {ref.dtype} of shape {'x'.join(map(str, ref.shape))} is not unpacked"
-                found.append(Found(ref.name, ref.name, None, refused=detail))
-    return found
+                weights.append(PackedWeight(ref.name, ref.name, None, refusal=detail))
+    return weights
 
 
 def _is_integer(ref: TensorRef) -> bool:

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.bits import unpack
-from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 """Output of every value of a word."""
 
 
-def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
+def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     """Every weight packed so."""
     for name, words in refs.items():
         module, _, last = name.rpartition(".")
@@ -31,13 +33,13 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
         groups, out = scales.shape
         if words.shape[1] * 8 != out or out == words.shape[1] or words.dtype != "int32" or zeros.dtype != "int32":
             continue
-        others = (f"{module}.qzeros", f"{module}.scales")
+        companions = (f"{module}.qzeros", f"{module}.scales")
         if not groups or words.shape[0] % groups or zeros.shape != (groups, words.shape[1]):
             detail = f"AWQ words {words.shape}, zeros {zeros.shape} and scales {scales.shape} do not fit together"
-            yield Found(name, module, None, others, refused=detail)
+            yield PackedWeight(name, module, None, companions, refusal=detail)
             continue
-        made = Assembly("awq", (words, zeros, scales), (), (out, words.shape[0]), "awq-int4")
-        yield Found(name, module, made, others)
+        assembly = Assembly("awq", (words, zeros, scales), (), (out, words.shape[0]), "awq-int4")
+        yield PackedWeight(name, module, assembly, companions)
 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:

@@ -18,8 +18,10 @@ import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.read import read
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
-from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.layers.layer import Assembly
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 STATES = (".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4")
 """Ends of the names of the JSON descriptions."""
@@ -28,44 +30,48 @@ MAX_STATE = 1 << 16
 """Largest description in bytes that is read."""
 
 
-def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
+def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     """Every weight packed so; reads the small descriptions of the 4-bit ones."""
     for name, ref in refs.items():
         module = name.removesuffix(".weight")
         if ref.dtype == "int8" and f"{module}.SCB" in refs and name.endswith(".weight") and len(ref.shape) == 2:
             scale = refs[f"{module}.SCB"]
             if scale.shape != (ref.shape[0],):
-                yield Found(name, module, None, (scale.name,), refused=f"SCB {scale.shape} for weights {ref.shape}")
+                yield PackedWeight(
+                    name, module, None, (scale.name,), refusal=f"SCB {scale.shape} for weights {ref.shape}"
+                )
             else:
-                yield Found(name, module, Assembly("int8", (ref, scale), (), ref.shape, "bnb-int8"), (scale.name,))
+                yield PackedWeight(
+                    name, module, Assembly("int8", (ref, scale), (), ref.shape, "bnb-int8"), (scale.name,)
+                )
         for state in STATES:
             if name.endswith(state):
                 yield _four_bits(refs, name.removesuffix(state), ref)
 
 
-def _four_bits(refs: Refs, weight: str, state: TensorRef) -> Found:
+def _four_bits(refs: Refs, weight: str, state: TensorRef) -> PackedWeight:
     """One 4-bit weight, from its description."""
     module = weight.removesuffix(".weight")
-    others = tuple(name for name in refs if name.startswith(f"{weight}."))
+    companions = tuple(name for name in refs if name.startswith(f"{weight}."))
     main = weight if weight in refs else state.name
     try:
-        made = _planned(refs, weight, _described(state))
+        assembly = _planned(refs, weight, _described(state))
     except (ValueError, KeyError, TypeError) as error:
         detail = f"its bitsandbytes description does not fit: {error}"
-        return Found(main, module, None, tuple(n for n in others if n != main), refused=detail)
-    return Found(main, module, made, others)
+        return PackedWeight(main, module, None, tuple(n for n in companions if n != main), refusal=detail)
+    return PackedWeight(main, module, assembly, companions)
 
 
-def _described(state: TensorRef) -> Mapping[str, Any]:
+def _described(tensor: TensorRef) -> Mapping[str, Any]:
     """The JSON description."""
-    if state.dtype != "uint8" or state.nbytes > MAX_STATE:
-        msg = f"{state.dtype} of {state.nbytes} bytes, expected JSON in uint8"
+    if tensor.dtype != "uint8" or tensor.nbytes > MAX_STATE:
+        msg = f"{tensor.dtype} of {tensor.nbytes} bytes, expected JSON in uint8"
         raise ValueError(msg)
-    found = json.loads(read(state).tobytes())
-    if not isinstance(found, Mapping):
+    state = json.loads(read(tensor).tobytes())
+    if not isinstance(state, Mapping):
         msg = "no JSON object"
         raise TypeError(msg)
-    return found
+    return state
 
 
 def _planned(refs: Refs, weight: str, state: Mapping[str, Any]) -> Assembly:
@@ -117,5 +123,5 @@ def values_int8(parts: list[AnyArray], options: Options, shape: tuple[int, ...])
     """Weights float32, rounded once."""
     codes, scale = parts
     if not np.isfinite(scale).all():
-        raise CheckpointError("non_finite", "row scales that are NaN or infinite")
+        raise CheckpointError(Reason.NON_FINITE, "row scales that are NaN or infinite")
     return (codes.astype(np.float64) * (scale.astype(np.float64)[:, None] / 127.0)).astype(np.float32)

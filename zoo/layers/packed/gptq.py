@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.bits import unpack
-from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 BITS = (2, 3, 4, 8)
 """Widths that are read."""
 
 
-def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
+def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     """Every weight packed so; AWQ's, whose words run along the outputs, are left to `zoo.layers.packed.awq`."""
     for name, words in refs.items():
         module, _, last = name.rpartition(".")
@@ -29,18 +31,20 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
             continue
         if words.shape[1] != scales.shape[1] or words.dtype != "int32" or zeros.dtype != "int32":
             continue
-        others = tuple(f"{module}.{other}" for other in ("qzeros", "scales", "g_idx") if f"{module}.{other}" in refs)
+        companions = tuple(
+            f"{module}.{other}" for other in ("qzeros", "scales", "g_idx") if f"{module}.{other}" in refs
+        )
         groups, out = scales.shape
         bits = 32 * zeros.shape[-1] // out if out else 0
         inputs = 32 * words.shape[0] // bits if bits else 0
         if bits not in BITS or zeros.shape != (groups, out * bits // 32) or (order and order.shape != (inputs,)):
             detail = f"GPTQ words {words.shape}, zeros {zeros.shape} and scales {scales.shape} do not fit together"
-            yield Found(name, module, None, others, refused=detail)
+            yield PackedWeight(name, module, None, companions, refusal=detail)
             continue
         shift = 0 if _section(config).get("checkpoint_format") == "gptq_v2" else 1
         options = (("bits", bits), ("shift", shift))
         parts = (words, zeros, scales, *([order] if order else []))
-        yield Found(name, module, Assembly("gptq", parts, options, (out, inputs), f"gptq-int{bits}"), others)
+        yield PackedWeight(name, module, Assembly("gptq", parts, options, (out, inputs), f"gptq-int{bits}"), companions)
 
 
 def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -56,7 +60,9 @@ def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> A
     inputs = shape[1]
     order = parts[3] if len(parts) > 3 else np.arange(inputs) // -(-inputs // len(scales))
     if order.size and (order.min() < 0 or order.max() >= len(scales)):
-        raise CheckpointError("unreadable", f"GPTQ groups {order.min()} to {order.max()}, but {len(scales)} scales")
+        raise CheckpointError(
+            Reason.UNREADABLE, f"GPTQ groups {order.min()} to {order.max()}, but {len(scales)} scales"
+        )
     zero = (unpack(np.ascontiguousarray(zeros), bits).astype(np.int16) + int(options["shift"])) & ((1 << bits) - 1)
     codes = unpack(np.ascontiguousarray(words.T), bits)
     zero, factor = zero.T[:, order], scales.astype(np.float32).T[:, order]

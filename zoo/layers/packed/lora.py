@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import Reason
+from zoospectra.zoo.layers.layer import Assembly
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 PAIRS = (
     (".lora_A.weight", ".lora_B.weight"),
@@ -39,7 +42,7 @@ FACTOR = re.compile(r"[._]lora_(A|B|up|down|mid|embedding_A|embedding_B)(\.|$)|[
 """Names of factors, to refuse those without a partner and those of other decompositions."""
 
 
-def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
+def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     """Every pair, in the place of its first factor; a refusal for every factor that has none."""
     paired: set[str] = set()
     for name, down in refs.items():
@@ -55,17 +58,27 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
         scale = _scale(longname, down.shape[0], config)
         parts = (up, down) if alpha is None or prod(alpha.shape) != 1 else (up, down, alpha)
         shape = (up.shape[0], prod(down.shape[1:]))
-        others = tuple(part.name for part in parts if part.name != name)
-        paired.update({name, *others})
+        companions = tuple(part.name for part in parts if part.name != name)
+        paired.update({name, *companions})
         if prod(shape) > MAX_PRODUCT:
             detail = f"a product of {shape[0]} x {shape[1]}, at most {MAX_PRODUCT} elements are computed"
-            yield Found(name, longname, None, others, refused=detail, reason="too_large", part_reason="lora_factor")
+            yield PackedWeight(
+                name,
+                longname,
+                None,
+                companions,
+                refusal=detail,
+                reason=Reason.TOO_LARGE,
+                companion_reason=Reason.LORA_FACTOR,
+            )
             continue
-        made = Assembly("lora", parts, (("scale", scale),), shape, down.dtype)
-        yield Found(name, longname, made, others, "lora", part_reason="lora_factor")
+        assembly = Assembly("lora", parts, (("scale", scale),), shape, down.dtype)
+        yield PackedWeight(name, longname, assembly, companions, "lora", companion_reason=Reason.LORA_FACTOR)
     for name, ref in refs.items():
         if name not in paired and len(ref.shape) > 1 and FACTOR.search(name):
-            yield Found(name, name, None, refused="a factor whose partner is missing or unknown", reason="lora_factor")
+            yield PackedWeight(
+                name, name, None, refusal="a factor whose partner is missing or unknown", reason=Reason.LORA_FACTOR
+            )
 
 
 def _fits(up: TensorRef, down: TensorRef) -> bool:

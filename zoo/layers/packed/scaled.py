@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.layers.packed.found import AnyArray, Assembly, Found, Options, Refs
+from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.layers.layer import Assembly
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 SCALES = ("weight_scale_inv", "weight_scale", "scale_weight")
 """Last parts of the scales' names."""
@@ -22,24 +24,26 @@ BLOCK = 128
 """Rows and columns that share a scale where nothing else is said."""
 
 
-def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[Found]:
+def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     """Every float8 or int8 weight with a scale beside it."""
     for name, ref in refs.items():
         if not (ref.dtype == "int8" or ref.dtype in types.FLOAT8_FIELDS) or len(ref.shape) < 2:
             continue
         module = name.removesuffix(".weight")
-        beside = [f"{module}.{last}" for last in SCALES] + [f"{name}_{last}" for last in ("scale_inv", "scale")]
-        found = next((other for other in beside if other in refs), None)
-        if found is None:
+        names = [f"{module}.{last}" for last in SCALES] + [f"{name}_{last}" for last in ("scale_inv", "scale")]
+        scale_name = next((scale for scale in names if scale in refs), None)
+        if scale_name is None:
             continue
-        scale = refs[found]
+        scale = refs[scale_name]
         blocks = _blocks(ref.shape, scale.shape, config)
         if blocks is None or f"{module}.weight_scale_2" in refs:
-            yield Found(name, module, None, (found,), refused=f"scales {scale.shape} for weights {ref.shape}")
+            yield PackedWeight(
+                name, module, None, (scale_name,), refusal=f"scales {scale.shape} for weights {ref.shape}"
+            )
             continue
         options = tuple((f"block{axis}", size) for axis, size in enumerate(blocks))
-        made = Assembly("scaled", (ref, scale), options, ref.shape, f"{ref.dtype}+scale")
-        yield Found(name, module, made, (found,))
+        assembly = Assembly("scaled", (ref, scale), options, ref.shape, f"{ref.dtype}+scale")
+        yield PackedWeight(name, module, assembly, (scale_name,))
 
 
 def _blocks(shape: tuple[int, ...], scale: tuple[int, ...], config: Mapping[str, Any]) -> tuple[int, ...] | None:

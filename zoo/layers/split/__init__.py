@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoospectra.zoo.layers.split.experts import experts
 from zoospectra.zoo.layers.split.fused import fused
-from zoospectra.zoo.layers.split.part import Around, Part, Rule
+from zoospectra.zoo.layers.split.part import Context, LayerPart, Rule
 from zoospectra.zoo.layers.split.plain import plain
 from zoospectra.zoo.layers.split.recurrent import recurrent
 from zoospectra.zoo.layers.split.tables import tables
@@ -19,13 +19,10 @@ RULES: dict[str, Rule] = {
 """Family -> rule, in the order in which they are asked."""
 
 
-def split(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...] | None:
+def split(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerPart, ...] | None:
     """Layers of a weight tensor; None when no rule knows what it is."""
     for rule in RULES.values():
-        parts = rule(name, shape, around)
+        parts = rule(name, shape, context)
         if parts is not None:
             return parts
     return None
-
-
-__all__ = ["RULES", "Around", "Part", "split"]

@@ -11,7 +11,7 @@ import re
 from math import prod
 
 from zoospectra.zoo.checkpoint.view import Order, Reshape, Step, Take
-from zoospectra.zoo.layers.split.part import Around, Part
+from zoospectra.zoo.layers.split.part import Context, LayerPart
 
 STACKED = re.compile(r"(?:^|[._])(?:experts?|moe|mlp_experts|\w+_exps)(?:[._]|$)")
 """Names of stacks of experts; 'exps' is GGUF's word."""
@@ -25,11 +25,11 @@ ALTERNATING = frozenset({"gpt_oss"})
 BIAS = re.compile(r"bias$")
 
 
-def experts(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...] | None:
+def experts(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerPart, ...] | None:
     """Matrices of a stack of experts; None when the name is no stack's or the shape is not three-dimensional."""
     if BIAS.search(name) or not STACKED.search(name):
         return None
-    flat = _flat(name, shape, around)
+    flat = _flat(name, shape, context)
     if flat:
         count = flat
         first: tuple[Step, ...] = (Reshape((count, shape[0] // count, shape[1])),)
@@ -39,39 +39,39 @@ def experts(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ..
     else:
         return None
     fused = re.search(r"gate_up|w1_w3|w13", name) is not None
-    turned = _inputs_first(name, shape, around, fused)
-    parts: list[Part] = []
+    turned = _inputs_first(name, shape, context, fused)
+    parts: list[LayerPart] = []
     for expert in range(shape[0]):
         steps: tuple[Step, ...] = (*first, Take(0, expert, expert + 1), Reshape(shape[1:]))
         if turned:
             steps = (*steps, Order((1, 0)))
         rows = shape[2] if turned else shape[1]
         if not fused or rows % 2:
-            parts.append(Part(str(expert), "dense", f"expert {expert}", steps))
+            parts.append(LayerPart(str(expert), "dense", f"expert {expert}", steps))
             continue
         for number, half in enumerate(("gate", "up")):
-            if around.family() in ALTERNATING:
+            if context.family() in ALTERNATING:
                 cut = Take(0, number, rows, 2)
             else:
                 cut = Take(0, number * rows // 2, (number + 1) * rows // 2)
-            parts.append(Part(f"{expert}.{half}", "dense", f"expert {expert}", (*steps, cut)))
+            parts.append(LayerPart(f"{expert}.{half}", "dense", f"expert {expert}", (*steps, cut)))
     return tuple(parts)
 
 
-def _flat(name: str, shape: tuple[int, ...], around: Around) -> int | None:
+def _flat(name: str, shape: tuple[int, ...], context: Context) -> int | None:
     """Number of experts when they are stacked along the rows of a matrix, as in DBRX."""
-    count = around.number("ffn_config.moe_num_experts")
+    count = context.number("ffn_config.moe_num_experts")
     if count and len(shape) == 2 and re.search(r"experts\.mlp\.(w1|v1|w2)$", name) and shape[0] % count == 0:
         return count
     return None
 
 
-def _inputs_first(name: str, shape: tuple[int, ...], around: Around, fused: bool) -> bool:
+def _inputs_first(name: str, shape: tuple[int, ...], context: Context, fused: bool) -> bool:
     """Whether the matrices are (in, out)."""
-    if around.family() in TRANSPOSED:
+    if context.family() in TRANSPOSED:
         return True
-    hidden = around.number("hidden_size", "text_config.hidden_size", "d_model")
-    down = around.beside(name, "down_proj")
+    hidden = context.number("hidden_size", "text_config.hidden_size", "d_model")
+    down = context.sibling_shape(name, "down_proj")
     if not fused or prod(shape) == 0:
         return False
     if hidden and (shape[1] == hidden) != (shape[2] == hidden):

@@ -10,8 +10,8 @@ from zoospectra.zoo.checkpoint.view import View
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """The checkpoint around a tensor."""
+class Context:
+    """The checkpoint that a tensor is in."""
 
     shapes: Mapping[str, tuple[int, ...]]
     """Shape of every tensor of the checkpoint, by name."""
@@ -30,17 +30,17 @@ class Around:
 
     def family(self) -> str:
         """Architecture's name: model_type of config.json, or general.architecture of a GGUF file; '' when unknown."""
-        found = self.config.get("model_type") or self.config.get("architecture")
-        return found if isinstance(found, str) else ""
+        name = self.config.get("model_type") or self.config.get("architecture")
+        return name if isinstance(name, str) else ""
 
-    def beside(self, name: str, last: str) -> tuple[int, ...] | None:
+    def sibling_shape(self, name: str, last: str) -> tuple[int, ...] | None:
         """Shape of the tensor called `last` in the module of `name`; None when there is none."""
         module = name.rpartition(".")[0]
         return self.shapes.get(f"{module}.{last}" if module else last)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LayerPart:
     """One layer inside a stored tensor."""
 
     suffix: str
@@ -53,5 +53,5 @@ class Part:
     """Where its values lie."""
 
 
-Rule = Callable[[str, tuple[int, ...], Around], tuple[Part, ...] | None]
-"""(name, shape, around) -> the tensor's layers; None when the rule does not know the tensor."""
+Rule = Callable[[str, tuple[int, ...], Context], tuple[LayerPart, ...] | None]
+"""(name, shape, context) -> the tensor's layers; None when the rule does not know the tensor."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from zoospectra.zoo.checkpoint.view import Reshape
-from zoospectra.zoo.layers.split.part import Around, Part
+from zoospectra.zoo.layers.split.part import Context, LayerPart
 from zoospectra.zoo.layers.split.roles import role
 
 MAX_KERNEL = 31
@@ -23,18 +23,18 @@ HEADS = re.compile(r"(?:^|\.)(?:rel_attn\.)?[qkvor]$")
 """XLNet's (d, heads, d_head), which are one matrix (d, heads d_head)."""
 
 
-def plain(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...] | None:
+def plain(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerPart, ...] | None:
     """The tensor as one layer; None for shapes that are no layer's."""
     longname = name.removesuffix(".weight").removesuffix(".kernel")
     group = role(longname)
     if len(shape) == 2:
-        return (Part("", "dense", group),)
+        return (LayerPart("", "dense", group),)
     if len(shape) == 3 and HEADS.search(name):
-        return (Part("", "dense", group, (Reshape((shape[0], shape[1] * shape[2])),)),)
+        return (LayerPart("", "dense", group, (Reshape((shape[0], shape[1] * shape[2])),)),)
     if len(shape) == 3:
-        return (Part("", "conv1d", group),) if _is_conv1d(name.lower(), shape) else None
+        return (LayerPart("", "conv1d", group),) if _is_conv1d(name.lower(), shape) else None
     if len(shape) in (4, 5):
-        return (Part("", f"conv{len(shape) - 2}d", group),)
+        return (LayerPart("", f"conv{len(shape) - 2}d", group),)
     return None
 
 

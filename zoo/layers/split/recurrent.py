@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from zoospectra.zoo.checkpoint.view import Take
-from zoospectra.zoo.layers.split.part import Around, Part
+from zoospectra.zoo.layers.split.part import Context, LayerPart
 
 TORCH = re.compile(r"weight_(ih|hh)(_l\d+(?:_reverse)?)?$")
 """Last part of the names in torch."""
@@ -28,33 +28,33 @@ KERAS_GATES: dict[int, tuple[str, ...]] = {
 """Number of gates -> their order in Keras' GRU and LSTM."""
 
 
-def recurrent(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...] | None:
+def recurrent(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerPart, ...] | None:
     """Gates of a recurrent layer's matrix; one part of type 'rnn' for a plain recurrence."""
     last = name.rpartition(".")[2]
-    found = TORCH.match(last)
+    match = TORCH.match(last)
     if len(shape) != 2:
         return None
-    if found:
-        layer = found[2] or ""
-        inner = around.beside(name, f"weight_hh{layer}")
-        projection = around.beside(name, f"weight_hr{layer}")
+    if match:
+        layer = match[2] or ""
+        inner = context.sibling_shape(name, f"weight_hh{layer}")
+        projection = context.sibling_shape(name, f"weight_hr{layer}")
         units = projection[1] if projection and len(projection) == 2 else inner[1] if inner and len(inner) == 2 else 0
         return _gates(shape, units, TORCH_GATES)
     if last in ("kernel", "recurrent_kernel"):
-        inner = around.beside(name, "recurrent_kernel")
+        inner = context.sibling_shape(name, "recurrent_kernel")
         if inner and len(inner) == 2:
             return _gates(shape, inner[1], KERAS_GATES)
     return None
 
 
-def _gates(shape: tuple[int, ...], units: int, names: dict[int, tuple[str, ...]]) -> tuple[Part, ...] | None:
+def _gates(shape: tuple[int, ...], units: int, names: dict[int, tuple[str, ...]]) -> tuple[LayerPart, ...] | None:
     """Blocks of `units` rows as gates."""
     count, left = divmod(shape[0], units) if units else (0, 1)
     if left or (count != 1 and count not in names):
         return None
     if count == 1:
-        return (Part("", "rnn", None),)
+        return (LayerPart("", "rnn", None),)
     return tuple(
-        Part(gate.replace(" ", "_"), "rnn", gate, (Take(0, number * units, (number + 1) * units),))
+        LayerPart(gate.replace(" ", "_"), "rnn", gate, (Take(0, number * units, (number + 1) * units),))
         for number, gate in enumerate(names[count])
     )

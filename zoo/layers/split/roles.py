@@ -74,12 +74,12 @@ def role(longname: str) -> str | None:
     if expert:
         return f"expert {expert[1]}"
     name = longname.lower().removeprefix("module.")
-    for pattern, found in _COMPILED:
+    for pattern, name_role in _COMPILED:
         if pattern.search(name):
-            return found
+            return name_role
     parts = name.split(".")
-    found_word = next((found for found, words in WORDS.items() if len(parts) > 1 and words & set(parts[-2:])), None)
-    if found_word:
-        return found_word
+    word = next((name_role for name_role, words in WORDS.items() if len(parts) > 1 and words & set(parts[-2:])), None)
+    if word:
+        return word
     block = BLOCK.search(name)
     return block[1] if block else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from zoospectra.zoo.checkpoint.view import Reshape
-from zoospectra.zoo.layers.split.part import Around, Part
+from zoospectra.zoo.layers.split.part import Context, LayerPart
 from zoospectra.zoo.layers.split.roles import role
 
 NAMES = frozenset({"wte", "wpe", "lm_head", "embed_out", "token_embd", "embed", "pe", "shared"})
@@ -34,7 +34,7 @@ WEIGHT = frozenset({"weight", "kernel"})
 """Last parts that say that a tensor of three or four axes is a kernel and no table."""
 
 
-def tables(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...] | None:
+def tables(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerPart, ...] | None:
     """The table as one matrix; None when the name is no table's."""
     parts = name.lower().removesuffix(".weight").split(".")
     last = parts[-1]
@@ -43,16 +43,16 @@ def tables(name: str, shape: tuple[int, ...], around: Around) -> tuple[Part, ...
         words = {word for part in parts[-2:] for word in part.split("_")}
         named = last in NAMES or ".".join(parts).endswith(HEADS) or (WORDS & words and not PROJECTIONS & words)
         # GGUF calls the head 'output'; a dense layer of that name has no neighbours without a block number.
-        head = name == "output.weight" and "token_embd.weight" in around.shapes
-        return (Part("", "embedding", role(name.removesuffix(".weight"))),) if named or position or head else None
+        head = name == "output.weight" and "token_embd.weight" in context.shapes
+        return (LayerPart("", "embedding", role(name.removesuffix(".weight"))),) if named or position or head else None
     if name.rpartition(".")[2].lower() in WEIGHT or (len(shape) > 3 and not position):
         return None
     if len(shape) == 3 and shape[0] == 1:
-        return (Part("", "embedding", None, (Reshape(shape[1:]),)),)
+        return (LayerPart("", "embedding", None, (Reshape(shape[1:]),)),)
     if len(shape) == 3 and shape[1] == 1 and position:
-        return (Part("", "embedding", None, (Reshape((shape[0], shape[2])),)),)
+        return (LayerPart("", "embedding", None, (Reshape((shape[0], shape[2])),)),)
     if len(shape) == 4 and shape[0] == 1:
         first = shape[2] == shape[3] != shape[1]
         flat = (shape[1], shape[2] * shape[3]) if first else (shape[1] * shape[2], shape[3])
-        return (Part("", "embedding", None, (Reshape(flat),)),)
+        return (LayerPart("", "embedding", None, (Reshape(flat),)),)
     return None

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import Locator, refused, text_of
 from zoospectra.zoo.fetch.session import Session, session
@@ -94,7 +95,7 @@ def _model(item: Item, zoo: str, here: Session, *, checksums: bool) -> Model:
     if isinstance(failure, FetchError):
         return _refused(zoo, str(found), failure.reason, failure.detail)
     if not isinstance(found, str) or not ID.fullmatch(found) or not isinstance(sha, str) or not SHA.fullmatch(sha):
-        return _refused(zoo, str(found)[:120], "unreadable", "the hub's entry has no valid id and commit")
+        return _refused(zoo, str(found)[:120], Reason.UNREADABLE, "the hub's entry has no valid id and commit")
     described = _described(item, zoo, found, sha)
     siblings = [one for one in item.get("siblings") or [] if isinstance(one, Mapping)]
     chosen = weights([one["rfilename"] for one in siblings if isinstance(one.get("rfilename"), str)])
@@ -116,9 +117,9 @@ def _model(item: Item, zoo: str, here: Session, *, checksums: bool) -> Model:
 def _refusal(item: Item, chosen: str | Refusal) -> Refusal | None:
     """Why a model is not even asked for."""
     if item.get("disabled"):
-        return Refusal("forbidden", "the hub has disabled it")
+        return Refusal(Reason.FORBIDDEN, "the hub has disabled it")
     if item.get("gated") and hub_token() is None:
-        return Refusal("gated", "its terms must be accepted and HF_TOKEN set")
+        return Refusal(Reason.GATED, "its terms must be accepted and HF_TOKEN set")
     return chosen if isinstance(chosen, Refusal) else None
 
 
@@ -160,7 +161,7 @@ def _with_hash(url: str, digest: str) -> str:
     return text_of(Locator(url, sha256=digest))
 
 
-def _refused(zoo: str, name: str, reason: str, detail: str) -> Model:
+def _refused(zoo: str, name: str, reason: Reason, detail: str) -> Model:
     return Model(f"{zoo}/{name}", zoo, name, UNKNOWN, refused(reason, detail))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.client import origin
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.session import Session
@@ -34,12 +35,14 @@ def listing(query: Query, here: Session) -> Iterator[Item]:
     seen: set[str] = set()
     while url is not None and (left is None or left > 0):
         if url in seen or origin(url) != origin(here.settings.hub):
-            raise FetchError("unsafe", f"the listing goes on at {url[:200]}, which is another server or a page again")
+            raise FetchError(
+                Reason.UNSAFE, f"the listing goes on at {url[:200]}, which is another server or a page again"
+            )
         seen.add(url)
         answer = here.client.small(url, MAX_PAGE)
         items = _json(answer.body, url)
         if not isinstance(items, list):
-            raise FetchError("unreadable", f"{url}: expected a list of models")
+            raise FetchError(Reason.UNREADABLE, f"{url}: expected a list of models")
         for item in items[: PAGE if left is None else left]:
             if isinstance(item, dict):
                 yield item
@@ -84,7 +87,7 @@ def _key(url: str) -> str:
 def _object(here: Session, url: str) -> Item:
     found = _json(here.client.small(url, MAX_INFO).body, url)
     if not isinstance(found, dict):
-        raise FetchError("unreadable", f"{url}: expected a JSON object")
+        raise FetchError(Reason.UNREADABLE, f"{url}: expected a JSON object")
     return found
 
 
@@ -92,4 +95,4 @@ def _json(body: bytes, url: str) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise FetchError("unreadable", f"{url}: no JSON: {error}") from error
+        raise FetchError(Reason.UNREADABLE, f"{url}: no JSON: {error}") from error

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zoospectra.zoo.checkpoint.trouble import Reason
+
 PREFERRED = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -36,8 +38,8 @@ ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.js
 class Refusal:
     """Why a repository has no weights that can be analysed."""
 
-    reason: str
-    """A reason of zoo.checkpoint.trouble.REASONS."""
+    reason: Reason
+    """Why."""
     detail: str
     """What was found instead."""
 
@@ -49,7 +51,9 @@ def weights(names: list[str]) -> str | Refusal:
         if name in root and not (name.endswith(".index.json") and not _has_shards(name, root)):
             return name
     if any(name in ADAPTERS for name in root):
-        return Refusal("unsupported_format", "an adapter, which is no model of its own: merge it into its base model")
+        return Refusal(
+            Reason.UNSUPPORTED_FORMAT, "an adapter, which is no model of its own: merge it into its base model"
+        )
     for suffix in OTHERS:
         found = [name for name in root if name.endswith(suffix) and not NOT_WEIGHTS.fullmatch(name)]
         if len(found) == 1:
@@ -57,7 +61,7 @@ def weights(names: list[str]) -> str | Refusal:
         if found:
             shown = ", ".join(sorted(found)[:4])
             return Refusal(
-                "unsupported_format", f"{len(found)} {suffix} files without an index ({shown}): which is it?"
+                Reason.UNSUPPORTED_FORMAT, f"{len(found)} {suffix} files without an index ({shown}): which is it?"
             )
     return _nothing(names)
 
@@ -65,12 +69,14 @@ def weights(names: list[str]) -> str | Refusal:
 def _nothing(names: list[str]) -> Refusal:
     """What a repository without weights at its root has instead."""
     if any(name.endswith(".gguf") for name in names):
-        return Refusal("unsupported_format", "only GGUF files: quantised copies of a model that is elsewhere")
+        return Refusal(Reason.UNSUPPORTED_FORMAT, "only GGUF files: quantised copies of a model that is elsewhere")
     deeper = [name for name in names if "/" in name and name.endswith(OTHERS)]
     if deeper:
-        return Refusal("unsupported_format", f"weights only in sub-folders, e.g. {deeper[0][:120]}: several models")
+        return Refusal(
+            Reason.UNSUPPORTED_FORMAT, f"weights only in sub-folders, e.g. {deeper[0][:120]}: several models"
+        )
     known = sorted({"." + name.rpartition(".")[2] for name in names if "." in name})[:8]
-    return Refusal("no_tensors", f"no weights among its {len(names)} files ({' '.join(known)})")
+    return Refusal(Reason.NO_TENSORS, f"no weights among its {len(names)} files ({' '.join(known)})")
 
 
 def _has_shards(index: str, names: list[str]) -> bool:

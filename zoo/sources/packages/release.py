@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.locator import Locator, refused, text_of
 from zoospectra.zoo.fetch.settings import HUB
 
@@ -16,7 +17,7 @@ def release(url: str | None, checksum: str | None, hub: str = HUB) -> str:
     locator is one that gives the reason.
     """
     if not url:
-        return refused("not_found", "the catalogue names no weights for this model")
+        return refused(Reason.NOT_FOUND, "the catalogue names no weights for this model")
     if url.startswith(f"{HUB}/"):
         url = hub + url.removeprefix(HUB)
     kind, _, digest = (checksum or "").partition(":")

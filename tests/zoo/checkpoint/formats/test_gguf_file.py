@@ -14,9 +14,10 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.formats.gguf_file import TYPES
 from zoospectra.zoo.checkpoint.read import content_hash, read
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Layer
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.checkpoint.view import Order
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 RNG = np.random.default_rng(0)

@@ -13,7 +13,8 @@ import pytest
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.read import content_hash, read
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 

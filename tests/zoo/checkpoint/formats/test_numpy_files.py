@@ -11,7 +11,7 @@ import pytest
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.read import content_hash, read
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 ARRAY = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
 

@@ -14,7 +14,7 @@ from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import unfold
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.read import content_hash, read
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 

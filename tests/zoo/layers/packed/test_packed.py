@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.tensor import Layer, Skip
+from zoospectra.zoo.checkpoint.trouble import Skip
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.packed.bits import unpack
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from zoospectra.zoo.checkpoint.tensor import Layer, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.view import apply
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.layer import Layer
 
 
 def split(config: dict[str, Any] | None = None, **shapes: tuple[int, ...]) -> dict[str, Layer]:

@@ -15,7 +15,7 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.read import read
 from zoospectra.zoo.checkpoint.remote import local, open_remote
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.locator import locate
 from zoospectra.zoo.fetch.session import Session
 from zoospectra.zoo.model import Model

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.formats.safetensors import MAX_HEADER
 from zoospectra.zoo.checkpoint.read import content_hash, read, stored
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 DTYPES = (
     torch.float64,

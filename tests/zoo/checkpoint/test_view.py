@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.read import content_hash
-from zoospectra.zoo.checkpoint.tensor import Layer
 from zoospectra.zoo.checkpoint.view import Order, Reshape, Take, View, apply, shape_after
+from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 HEADS: View = (Reshape((2, 3, 4, 6)), Take(1, 1, 2), Reshape((8, 6)))

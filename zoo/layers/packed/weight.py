@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zoospectra.zoo.checkpoint.tensor import AnyArray, Assembly, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import Reason
+from zoospectra.zoo.layers.layer import Assembly
 
 Refs = Mapping[str, TensorRef]
 """Tensors of a checkpoint by name."""
@@ -15,8 +17,8 @@ Options = Mapping[str, int | float | str]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One packed weight."""
+class PackedWeight:
+    """One packed weight, understood or refused."""
 
     main: str
     """Tensor in whose place the weight is listed."""
@@ -24,16 +26,13 @@ class Found:
     """Module path, without '.weight'."""
     assembly: Assembly | None
     """How its values are computed; None when it is refused."""
-    others: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
     """Further tensors that belong to it."""
     layer_type: str | None = None
     """Its type; None leaves that to the split rules."""
-    refused: str = ""
-    """Why it cannot be unpacked."""
-    reason: str = "unsupported_quantisation"
-    """Reason of the refusal, one of zoo.checkpoint.trouble.REASONS."""
-    part_reason: str = "quantisation_part"
-    """Reason with which `others` are listed."""
-
-
-__all__ = ["AnyArray", "Assembly", "Found", "Options", "Refs", "TensorRef"]
+    refusal: str = ""
+    """Why it cannot be unpacked, in words."""
+    reason: Reason = Reason.UNSUPPORTED_QUANTISATION
+    """Of the refusal."""
+    companion_reason: Reason = Reason.QUANTISATION_PART
+    """With which the companions are listed."""

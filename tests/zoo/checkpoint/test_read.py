@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoospectra.zoo.checkpoint.read import HASH_BLOCK, content_hash, contiguous_stride, file_sha256, read, span, stored
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.read import HASH_BLOCK, content_hash, file_sha256, read, stored
+from zoospectra.zoo.checkpoint.tensor import TensorRef, contiguous_stride, span
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 
 def reference(folder: Path, array: np.ndarray, dtype: str = "float32", offset: int = 0) -> TensorRef:

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.formats.huggingface import is_model_folder
 from zoospectra.zoo.checkpoint.read import stored
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.shards import is_model_folder
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 STATE = {
     "model.embed_tokens.weight": torch.randn(20, 8).to(torch.bfloat16),

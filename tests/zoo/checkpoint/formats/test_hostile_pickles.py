@@ -24,7 +24,7 @@ from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert
 from zoospectra.zoo.checkpoint.formats.unpickler import MAX_INSTRUCTIONS, unpickle
 from zoospectra.zoo.checkpoint.read import content_hash, stored
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 LEGACY_MAGIC = (
     pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2)
