@@ -15,13 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from zoospectra.jobs.records import ledger
-from zoospectra.jobs.words.command import named
 from zoospectra.warehouse import build, parts
 from zoospectra.warehouse.schema import PARTS, field
-from zoospectra.zoo.fetch.errors import FetchError
-from zoospectra.zoo.sources.tables import natcomm2021, published
+from zoospectra.zoo.model import Model, Published, PublishedRow, Value, published_hash
+from zoospectra.zoo.sources import Crawl, source
 from zoospectra.zoo.sources.tables.columns import INTEGERS
-from zoospectra.zoo.sources.tables.record import Published, PublishedRow, Value, content_hash
 
 SOURCE = "published"
 """Name of the source in conf/zoo."""
@@ -46,80 +44,80 @@ SLICES, LAYERS = "mean over slices", "mean over layers of the means over their s
 """Rules of the averages: WeightWatcher 0.2 prints both, the second with the suffix _compound."""
 
 
-def read(path: str | None, name: str, cache: Path) -> tuple[Published, ...]:
+def read(path: str | None, name: str, cache: Path) -> tuple[Model, ...]:
     """Published models of a folder or file; without a path the paper's data, downloaded and verified.
 
     ValueError: a missing folder or README, a table that cannot be read.
     """
-    values = named("published", "ww-trends")
-    if path is None:
-        try:
-            folder = natcomm2021.fetch(natcomm2021.pins(values["repositories"], values["files"]), cache / "published")
-        except FetchError as error:
-            msg = f"the paper's data cannot be downloaded ({error}); give zoo.path=DIR of a copy"
-            raise ValueError(msg) from error
-    else:
-        folder = Path(path)
-    if natcomm2021.is_paper(folder):
-        return natcomm2021.read(folder, name, values["readmes"])
-    layout = "ww-trends" if (folder / "osmr" / "df_all.csv").is_file() else "details"
-    return published.read(str(folder), layout, name)
+    published = source(SOURCE)
+    return published.crawl(published.options(path), Crawl(name, cache, print))
 
 
 def scan(path: str | None, name: str, warehouse: Path, *, keep: int, config: str) -> int:
     """Load published metrics as `scan zoo=published` does: there are no weights to analyse; returns the exit status."""
     found = read(path, name, warehouse / "cache")
     run_id = load(found, warehouse, keep=keep, config=config)
-    rows = sum(len(one.layers) + len(one.slices) for one in found)
+    rows = sum(len(_rows(one).layers) + len(_rows(one).slices) for one in found)
     print(f"run {run_id}: {len(found)} published models, {rows} rows of layers and slices, under profiles of their own")
     print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
     return 0
 
 
-def load(found: Sequence[Published], warehouse: Path, *, keep: int = 3, config: str = "{}") -> str:
+def load(found: Sequence[Model], warehouse: Path, *, keep: int = 3, config: str = "{}") -> str:
     """Keep published models and publish a new generation; returns the run's id."""
-    entry = ledger.begin("published", [one.model for one in found], warehouse)
+    entry = ledger.begin("published", found, warehouse)
     rows = 0
     for one in found:
         rows += _keep_rows(one, warehouse)
     table = averages(found)
-    parts.write(warehouse, "model_averages", _digest(one.sha256 for one in found), table)
+    parts.write(warehouse, "model_averages", _digest(_rows(one).sha256 for one in found), table)
     ledger.end(entry, warehouse, config=config, exit_status=0, counts={"models": len(found), "layers": rows})
     build.build(warehouse, keep=keep)
     return entry.run_id
 
 
-def _keep_rows(one: Published, warehouse: Path) -> int:
+def _rows(model: Model) -> Published:
+    """What was published about a model of the source `published`."""
+    assert model.published is not None, model.model_id
+    return model.published
+
+
+def _keep_rows(one: Model, warehouse: Path) -> int:
     """Write one model's parts; returns its layers."""
-    model_id, key = one.model.model_id, one.sha256[:20]
+    model_id, key = one.model_id, _rows(one).sha256[:20]
     table = layers(one)
     if len(table):
         parts.write(warehouse, "layers", key, table, model_id)
-    for kind, found in (("layer_metrics", one.layers), ("slice_metrics", one.slices)):
+    for kind, found in (("layer_metrics", _rows(one).layers), ("slice_metrics", _rows(one).slices)):
         if found:
             parts.write(warehouse, kind, key, metrics(one, found, kind), model_id)
     return len(table)
 
 
-def layers(one: Published) -> pa.Table:
+def layers(one: Model) -> pa.Table:
     """One row a layer that the table has, whole or in slices; there is no tensor, so shape and dtype are NULL."""
     first: dict[int, PublishedRow] = {}
-    for row in (*one.layers, *one.slices):
+    for row in (*_rows(one).layers, *_rows(one).slices):
         first.setdefault(row.layer_id, row)
     data: list[dict[str, Any]] = [
-        {"model_id": one.model.model_id, "revision": one.model.revision, "layer_id": row.layer_id}
+        {"model_id": one.model_id, "revision": one.revision, "layer_id": row.layer_id}
         | {"longname": row.longname, "tensor": row.longname, "layer_type": row.layer_type, "N": row.N, "M": row.M}
-        | {"Q": row.Q, "rf": row.rf, "params": row.N * row.M * row.rf, "content_hash": content_hash(one, row.layer_id)}
+        | {
+            "Q": row.Q,
+            "rf": row.rf,
+            "params": row.N * row.M * row.rf,
+            "content_hash": published_hash(one, row.layer_id),
+        }
         for row in (first[layer_id] for layer_id in sorted(first))
     ]
     return pa.Table.from_pylist(data, schema=PARTS["layers"])
 
 
-def metrics(one: Published, found: Sequence[PublishedRow], kind: str) -> pa.Table:
+def metrics(one: Model, found: Sequence[PublishedRow], kind: str) -> pa.Table:
     """Metric rows of layers or slices, the author's numbers as they stand."""
     data: list[dict[str, Any]] = [
-        {"content_hash": content_hash(one, row.layer_id), "unfold": "slices", "slice_id": row.slice_id}
-        | {"profile": one.profile, "profile_key": one.profile, "code_version": CODE}
+        {"content_hash": published_hash(one, row.layer_id), "unfold": "slices", "slice_id": row.slice_id}
+        | {"profile": _rows(one).profile, "profile_key": _rows(one).profile, "code_version": CODE}
         | {"N": row.N, "M": row.M, "Q": row.Q, "rf": row.rf, **row.values}
         for row in found
     ]
@@ -129,14 +127,19 @@ def metrics(one: Published, found: Sequence[PublishedRow], kind: str) -> pa.Tabl
     return _table(kind, data)
 
 
-def averages(found: Iterable[Published]) -> pa.Table:
+def averages(found: Iterable[Model]) -> pa.Table:
     """One row a model and rule of averaging."""
     data: list[dict[str, Value]] = []
     for one in found:
-        base: dict[str, Value] = {"model_id": one.model.model_id, "revision": one.model.revision}
-        base |= {"profile": one.profile, "origin": one.origin}
-        plain = {name: value for name, value in one.averages.items() if not name.endswith("_compound")}
-        compound = {name.removesuffix("_compound"): v for name, v in one.averages.items() if name.endswith("_compound")}
+        base: dict[str, Value] = {"model_id": one.model_id, "revision": one.revision}
+        published = _rows(one)
+        base |= {"profile": published.profile, "origin": published.origin}
+        plain = {name: value for name, value in published.averages.items() if not name.endswith("_compound")}
+        compound = {
+            name.removesuffix("_compound"): value
+            for name, value in published.averages.items()
+            if name.endswith("_compound")
+        }
         data += [base | {"rule": rule, **row} for rule, row in ((SLICES, plain), (LAYERS, compound)) if row]
     return _table("model_averages", data)
 

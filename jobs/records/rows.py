@@ -18,7 +18,7 @@ from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.jobs.work.plan import KnownLayer
 from zoospectra.warehouse.schema import PARTS, field
 from zoospectra.zoo.checkpoint.tensor import Layer, Skip
-from zoospectra.zoo.model import Model, catalogue_columns
+from zoospectra.zoo.model import Model, catalog_columns
 
 ARROW_TYPES = {"double": pa.float64(), "bigint": pa.int64(), "varchar": pa.string(), "boolean": pa.bool_()}
 
@@ -30,7 +30,7 @@ def snapshot(models: Sequence[Model]) -> str:
 
 
 def _plain(model: Model) -> dict[str, Any]:
-    return {name: getattr(model, name) for name in Model.__slots__ if name not in ("metrics", "extra")} | {
+    return {name: getattr(model, name) for name in Model.__slots__ if name not in ("metrics", "extra", "published")} | {
         "metrics": [[getattr(metric, name) for name in metric.__slots__] for metric in model.metrics],
         "extra": dict(model.extra),
     }
@@ -40,8 +40,7 @@ def models(found: Sequence[Model], digest: str) -> pa.Table:
     """Catalogue rows; extra columns are typed by their values and carry a comment."""
     base = [name for name in PARTS["models"].names if name != "snapshot"]
     data = [
-        {"snapshot": digest} | {name: getattr(model, name) for name in base} | catalogue_columns(model)
-        for model in found
+        {"snapshot": digest} | {name: getattr(model, name) for name in base} | catalog_columns(model) for model in found
     ]
     extra = sorted({name for model in found for name in model.extra})
     fields = [

@@ -7,11 +7,11 @@ from zoospectra.zoo.checkpoint.tensor import CheckpointError
 REASONS: dict[str, str] = {
     "gated": "its terms must be accepted first: accept them on its page, set HF_TOKEN, scan again",
     "forbidden": "the server refuses access: it is private, disabled, or the token has no rights to it",
-    "not_found": "the catalogue names it, but the server does not have it",
+    "not_found": "the catalog names it, but the server does not have it",
     "unreachable": "the server or the network failed on every try; the next run tries again",
     "rate_limited": "the server asked to slow down for longer than this run may wait; the next run tries again",
     "over_budget": "the day's byte budget is spent; the next run goes on from here, or raise fetch.day_bytes",
-    "checksum_mismatch": "the bytes are not those that the catalogue names; they were deleted",
+    "checksum_mismatch": "the bytes are not those that the catalog names; they were deleted",
 }
 """Reason -> what to do about it; part of zoo.checkpoint.trouble.REASONS."""
 
