@@ -21,7 +21,7 @@ from zoospectra.jobs.words.settings import ScanSettings
         (["garbage"], "expected key=value"),
         (["--frobnicate"], "unknown option"),
         (["--config-dir", "/nonexistent"], "is not a folder"),
-        (["zoo.path=${nothing}"], "nothing"),
+        (["zoo=local", "zoo.path=${nothing}"], "nothing"),
     ],
 )
 def test_misuse_is_one_helpful_line(words: list[str], said: str) -> None:

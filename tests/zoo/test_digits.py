@@ -1,4 +1,4 @@
-"""The digits zoo on a tiny design, trained for real: resume, reproducibility, honest accuracies, catalogue columns."""
+"""The digits zoo on a tiny design, trained for real: resume, reproducibility, honest accuracies, catalog columns."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from zoospectra.zoo.model import Model, catalogue_columns
+from zoospectra.zoo.model import Model, catalog_columns
 from zoospectra.zoo.sources.digits import crawl
+from zoospectra.zoo.sources.digits.catalog import DigitsOptions
 from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, Settings
 from zoospectra.zoo.sources.digits.split import make_split
 from zoospectra.zoo.sources.digits.weights import read_metadata, write_weights
@@ -46,7 +47,7 @@ def metrics(model: Model) -> dict[str, float]:
     return {metric.metric: metric.value for metric in model.metrics}
 
 
-def test_catalogue_columns(cache: Path, models: tuple[Model, ...]) -> None:
+def test_catalog_columns(cache: Path, models: tuple[Model, ...]) -> None:
     assert [model.name for model in models] == [recipe.name for recipe in TINY.recipes]
     assert {file.name for file in (cache / TINY.folder).iterdir()} == {Path(model.path).name for model in models}
     for model, recipe in zip(models, TINY.recipes, strict=True):
@@ -55,7 +56,7 @@ def test_catalogue_columns(cache: Path, models: tuple[Model, ...]) -> None:
         assert model.series == recipe.series
         assert model.revision == hashlib.sha256(Path(model.path).read_bytes()).hexdigest() == model.weights_sha256
         assert Path(model.path).is_absolute()
-        columns = catalogue_columns(model)
+        columns = catalog_columns(model)
         assert columns["learning_rate"] == TINY.settings.learning_rate
         assert columns["epochs"] == TINY.settings.epochs
         for name in ("family", "depth", "width", "batch_size", "dropout", "weight_decay", "seed"):
@@ -183,9 +184,9 @@ def test_damaged_headers_are_not_whole(tmp_path: Path, content: bytes) -> None:
     assert read_metadata(path) is None
 
 
-def test_negative_workers_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="workers must be 0"):
-        crawl(tmp_path, workers=-1, design=TINY)
+def test_negative_workers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^workers=-1: expected 0"):
+        DigitsOptions(workers=-1)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from zoospectra.zoo.checkpoint.read import file_sha256
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.sources import SOURCES, source
 from zoospectra.zoo.sources.fingerprint import FingerprintCache
-from zoospectra.zoo.sources.local import crawl
+from zoospectra.zoo.sources.local import LocalOptions, crawl
 
 
 def weights(path: Path, seed: int = 0) -> Path:
@@ -79,7 +79,7 @@ def test_a_single_file_is_a_zoo_of_one(tmp_path: Path) -> None:
     assert (model.model_id, model.path) == ("local/x.pt", str(path))
 
 
-def test_a_file_that_only_the_catalogue_knows_fails_when_it_is_opened(tmp_path: Path) -> None:
+def test_a_file_that_only_the_catalog_knows_fails_when_it_is_opened(tmp_path: Path) -> None:
     weights(tmp_path / "x.pt")
     (tmp_path / "catalog.csv").write_text("file,series,depth\nlost.pt,VGG,3\n")
     found, lost = crawl(str(tmp_path))
@@ -184,7 +184,7 @@ def test_an_unreadable_file_is_still_listed(tmp_path: Path) -> None:
 
 
 def test_sources_are_known_by_name() -> None:
-    assert source("local") is crawl
+    assert source("local").options(path="x") == LocalOptions(path="x")
     with pytest.raises(ValueError, match=r"unknown source of models 'nowhere'; known: .*local"):
         source("nowhere")
     assert "local" in SOURCES

@@ -21,6 +21,7 @@ from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.backoff import PASSING, asked, jittered
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.limiter import Limiter
+from zoospectra.zoo.fetch.locator import origin
 from zoospectra.zoo.fetch.settings import Settings, hub_token
 
 T = TypeVar("T")
@@ -62,12 +63,6 @@ def user_agent() -> str:
         return f"zoospectra/{metadata.version('zoospectra')}"
     except metadata.PackageNotFoundError:
         return "zoospectra/0"
-
-
-def origin(url: str) -> tuple[str, str, int | None]:
-    """(scheme, host, port) of an address, with the default port filled in."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def refusal(status: int, headers: Mapping[str, str], url: str, *, token: bool) -> FetchError | None:

@@ -3,7 +3,7 @@
     https://host/path/net.pth
     https://host/path/net.pth#sha256=1f0a...            full hash, or its first 6 or more hex digits
     https://host/path/net.pth.zip#sha1=77ab...&unzip=1  the archive's only file is wanted; checksum and size are its
-    refused://gated/?detail=...                         nothing to fetch: the catalogue already knows why
+    refused://gated/?detail=...                         nothing to fetch: the catalog already knows why
 
 The fragment is never sent. Not covered: schemes other than http and https.
 """
@@ -122,3 +122,9 @@ def sibling(url: str, name: str) -> str:
     if not name or len(name) > 255 or name in (".", "..") or any(c in name for c in "/\\\0") or not name.isprintable():
         raise FetchError(Reason.UNSAFE, f"{name[:80]!r} is no plain file name")
     return url.rpartition("/")[0] + "/" + quote(name)
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port) of an address, with the default port filled in."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -39,8 +39,8 @@ UNKNOWN_SOURCE = "catalog.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Everything the catalogue says about one file."""
+class CatalogEntry:
+    """Everything the catalog says about one file."""
 
     file: str
     """Path relative to the zoo's folder, with forward slashes."""
@@ -51,7 +51,7 @@ class Entry:
     task: str | None = None
     """Task."""
     licence: str | None = None
-    """Licence, in the catalogue's words."""
+    """Licence, in the catalog's words."""
     note: str | None = None
     """Free text."""
     metrics: tuple[ReportedMetric, ...] = ()
@@ -60,15 +60,15 @@ class Entry:
     """Columns without a meaning of their own."""
 
 
-def read_catalogue(path: Path) -> dict[str, Entry]:
-    """Entries by file, in the catalogue's order; ValueError names the line, what was expected and what was found."""
+def read_catalog(path: Path) -> dict[str, CatalogEntry]:
+    """Entries by file, in the catalog's order; ValueError names the line, what was expected and what was found."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path} cannot be read as UTF-8 text: {error}"
         raise ValueError(msg) from error
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, CatalogEntry] = {}
     try:
         header = _header(path, next(rows, []))
         for row in rows:
@@ -101,13 +101,13 @@ def _header(path: Path, row: list[str]) -> list[str]:
     return header
 
 
-def _entry(where: str, cells: dict[str, str]) -> Entry:
+def _entry(where: str, cells: dict[str, str]) -> CatalogEntry:
     """One row as an entry with at most one metric."""
     file = PurePosixPath(cells["file"])
     if not cells["file"] or file.is_absolute() or ".." in file.parts:
         msg = f"{where}: expected the path of a file inside this folder, got {cells['file']!r}"
         raise ValueError(msg)
-    return Entry(
+    return CatalogEntry(
         file=str(file),
         series=cells.get("series") or None,
         dataset=cells.get("dataset") or None,
@@ -143,7 +143,7 @@ def _metric(where: str, cells: dict[str, str]) -> tuple[ReportedMetric, ...]:
     return (ReportedMetric(dataset.lower(), name, value, direction, source, date),)
 
 
-def _merged(where: str, known: Entry, entry: Entry) -> Entry:
+def _merged(where: str, known: CatalogEntry, entry: CatalogEntry) -> CatalogEntry:
     """Two rows of one file: metrics add up; what both say about the model itself must be the same."""
     # A model has one training set, the first row's; later rows may report on other data.
     for name in ("series", "task", "licence"):
@@ -155,7 +155,7 @@ def _merged(where: str, known: Entry, entry: Entry) -> Entry:
     if clash:
         msg = f"{where}: columns {clash} of {known.file} differ from a row above"
         raise ValueError(msg)
-    return Entry(
+    return CatalogEntry(
         file=known.file,
         series=known.series or entry.series,
         dataset=known.dataset or entry.dataset,

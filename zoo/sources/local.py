@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats import signature
@@ -17,11 +18,12 @@ from zoospectra.zoo.checkpoint.formats.huggingface import config_of, shards_of
 from zoospectra.zoo.checkpoint.shards import is_model_folder
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.model import Model
-from zoospectra.zoo.sources.catalog import Entry, read_catalogue
+from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
 from zoospectra.zoo.sources.fingerprint import FingerprintCache
+from zoospectra.zoo.sources.record import Crawl, Source
 
-CATALOGUE = "catalog.csv"
-"""Name of the catalogue inside the folder."""
+CATALOG = "catalog.csv"
+"""Name of the catalog inside the folder."""
 
 TEXT = (
     ".txt",
@@ -44,25 +46,38 @@ NOT_WEIGHTS = frozenset(TEXT + PICTURES)
 """Suffixes that are never looked into."""
 
 MISSING = "missing"
-"""Revision of a model that the catalogue lists and the folder lacks."""
+"""Revision of a model that the catalog lists and the folder lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """Options of conf/zoo/local.yaml."""
+
+    path: str | None = None
+    """Folder of weight files, or one file."""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            msg = f"path={self.path or 'null'}: expected a folder of weight files, or one file: zoo.path=DIR"
+            raise ValueError(msg)
 
 
 def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None = None) -> tuple[Model, ...]:
-    """Models of a folder in the order of their paths, then those that only the catalogue knows.
+    """Models of a folder in the order of their paths, then those that only the catalog knows.
 
     `name` is the zoo's name and the first part of every model_id. Files are read for their checksum only, and only
     when `fingerprints` does not know them; the cache is saved at the end. ValueError: the folder is missing or holds
-    no weights, or its catalogue is malformed.
+    no weights, or its catalog is malformed.
     """
     root = Path(path)
     cache = fingerprints if fingerprints is not None else FingerprintCache()
     if root.is_file():
         models = [_model(root, root.name, name, None, cache)]
     elif root.is_dir():
-        listed = read_catalogue(root / CATALOGUE) if (root / CATALOGUE).is_file() else {}
-        found = {where.relative_to(root).as_posix(): where for where in candidates(root)}
-        models = [_model(found[key], key, name, listed.get(key), cache) for key in sorted(found)]
-        models += [_listed(root, listed[key], name, cache) for key in sorted(listed.keys() - found.keys())]
+        listed = read_catalog(root / CATALOG) if (root / CATALOG).is_file() else {}
+        present = {place.relative_to(root).as_posix(): place for place in candidates(root)}
+        models = [_model(present[key], key, name, listed.get(key), cache) for key in sorted(present)]
+        models += [_listed(root, listed[key], name, cache) for key in sorted(listed.keys() - present.keys())]
     else:
         msg = f"zoo.path={path}: no such file or folder; give a folder of weight files"
         raise ValueError(msg)
@@ -80,16 +95,18 @@ def candidates(root: Path) -> Iterator[Path]:
         yield root
         return
     for folder, folders, files in os.walk(root):
-        here = Path(folder)
+        parent = Path(folder)
         folders.sort()
         models = [
-            sub for sub in folders if not _ignored(sub) and _inside(here / sub, base) and is_model_folder(here / sub)
+            sub
+            for sub in folders
+            if not _ignored(sub) and _inside(parent / sub, base) and is_model_folder(parent / sub)
         ]
-        yield from (here / sub for sub in models)
+        yield from (parent / sub for sub in models)
         folders[:] = [sub for sub in folders if sub not in models and not _ignored(sub)]
         for file in sorted(files):
-            if not _ignored(file) and _inside(here / file, base) and is_weight_file(here / file):
-                yield here / file
+            if not _ignored(file) and _inside(parent / file, base) and is_weight_file(parent / file):
+                yield parent / file
 
 
 def is_weight_file(path: Path) -> bool:
@@ -100,10 +117,10 @@ def is_weight_file(path: Path) -> bool:
     if suffix in NOT_WEIGHTS or not path.is_file():
         return False
     try:
-        found = signature.format_of(str(path))
+        file_format = signature.format_of(str(path))
     except CheckpointError:
         return False
-    return found not in ("gzip", "zip", "tar", "pickle")
+    return file_format not in ("gzip", "zip", "tar", "pickle")
 
 
 def _ignored(name: str) -> bool:
@@ -115,19 +132,19 @@ def _inside(path: Path, base: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(base)
 
 
-def _listed(root: Path, entry: Entry, zoo: str, cache: FingerprintCache) -> Model:
-    """A model that only the catalogue knows: its file is missing, or of a suffix that is never looked into."""
+def _listed(root: Path, entry: CatalogEntry, zoo: str, cache: FingerprintCache) -> Model:
+    """A model that only the catalog knows: its file is missing, or of a suffix that is never looked into."""
     path = root / entry.file
     if not _inside(path, root.resolve()):
-        msg = f"{root / CATALOGUE}: {entry.file!r} is a link that leaves the folder; copy the file into it"
+        msg = f"{root / CATALOG}: {entry.file!r} is a link that leaves the folder; copy the file into it"
         raise ValueError(msg)
     return _model(path, entry.file, zoo, entry, cache)
 
 
-def _model(path: Path, key: str, zoo: str, entry: Entry | None, cache: FingerprintCache) -> Model:
+def _model(path: Path, key: str, zoo: str, entry: CatalogEntry | None, cache: FingerprintCache) -> Model:
     """One model; one that cannot be read is listed all the same, and fails with its reason when it is opened."""
     digest = _digest(path, cache)
-    known = entry if entry is not None else Entry(key)
+    known = entry if entry is not None else CatalogEntry(key)
     series = known.series
     if series is None and path.is_dir():
         series = _text(config_of(path), "model_type")
@@ -164,3 +181,10 @@ def _digest(path: Path, cache: FingerprintCache) -> str | None:
 def _text(config: Mapping[str, object], key: str) -> str | None:
     value = config.get(key)
     return value if isinstance(value, str) and value else None
+
+
+def _crawl(options: LocalOptions, crawling: Crawl) -> tuple[Model, ...]:
+    return crawl(str(options.path), crawling.zoo, FingerprintCache.load(crawling.cache))
+
+
+SOURCE = Source("local", LocalOptions, _crawl)

@@ -8,8 +8,7 @@ Layout: <task>/model_<id>/{config.json, weights.hdf5, weights_init.hdf5}, and fo
 of id (with or without 'model_') to {hparams: {name: {current_value, possible_values}}, metrics: {train_acc, test_acc}},
 somewhere beside or above the models (input_data/, reference_data/). Weights are Keras HDF5, kernels (kh, kw, in, out).
 
-Read from a folder, or from an archive far away by byte ranges (zoo/archive.py): most of its bytes are images, and
-the few megabytes of weights are found through the directory at its end. Not covered: the image shards.
+Read from a folder that the archives were unpacked in. Not covered: the image shards, most of the archives' bytes.
 """
 
 from __future__ import annotations
@@ -18,24 +17,18 @@ import hashlib
 import json
 import math
 import re
-import zipfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zoospectra.zoo.model import Model, ReportedMetric
-
-ARCHIVES = ("public_data.zip", "phase_one_data.zip", "phase_two_data.zip")
-"""Names of the public archives."""
-
-URL = "https://storage.googleapis.com/gresearch/pgdl/{archive}"
-"""Where they lie."""
+from zoospectra.zoo.sources.record import Crawl, Source
 
 LICENCE = "Apache-2.0"
 """Of the contest's data."""
 
-SOURCE = "PGDL (NeurIPS 2020) model_configs.json"
+ORIGIN = "PGDL (NeurIPS 2020) model_configs.json"
 """Who measured the accuracies."""
 
 TASKS = {
@@ -51,7 +44,7 @@ TASKS = {
 """Number of a task -> (data set, family), from the contest's description; one task is one series."""
 
 MODEL = re.compile(r"(?:(?P<above>.*)/)?(?P<task>task\d+[^/]*)/model_(?P<id>[^/]+)/weights\.hdf5")
-"""Path of a model's trained weights below the folder or inside the archive."""
+"""Path of a model's trained weights below the folder."""
 
 CONFIGS = re.compile(r"(?:.*/)?(?P<task>task\d+[^/]*)/model_configs\.json")
 """Path of what was measured."""
@@ -70,95 +63,81 @@ METRICS = {
 Configs = Mapping[str, Mapping[str, Any]]
 
 
-def crawl(path: str) -> tuple[Model, ...]:
+@dataclass(frozen=True, slots=True)
+class PgdlOptions:
+    """Options of conf/zoo/pgdl.yaml."""
+
+    path: str | None = None
+    """Folder that the contest's archives were unpacked in."""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            msg = f"path={self.path or 'null'}: expected the folder that the archives were unpacked in: zoo.path=DIR"
+            raise ValueError(msg)
+
+
+def crawl(path: str, zoo: str = "pgdl") -> tuple[Model, ...]:
     """Models of a folder laid out as the archives are, in the order of their paths.
 
-    The sha256 of every weights file is its revision. ValueError: the folder is missing or holds no model, or a
-    model_configs.json is malformed.
+    The sha256 of every weights file is its revision; `zoo` is the first part of every model_id. ValueError: the folder
+    is missing or holds no model, or a model_configs.json is malformed.
     """
     root = Path(path)
     if not root.is_dir():
         msg = f"zoo.path={path}: no such folder; give the folder that the contest's archives were unpacked in"
         raise ValueError(msg)
-    inside = {where.relative_to(root).as_posix(): where for where in sorted(root.rglob("*")) if _safe(where, root)}
-    configs = {name: _bounded(where) for name, where in inside.items() if CONFIGS.fullmatch(name)}
-    models = []
-    for model, weights, initial in _models(inside, configs, str(root)):
-        digest = _sha256(inside[weights])
-        extra = {**model.extra} | ({"initial_weights": str(inside[initial])} if initial else {})
-        models.append(replace(model, path=str(inside[weights]), revision=digest, weights_sha256=digest, extra=extra))
-    return tuple(models)
-
-
-def crawl_archive(archive: zipfile.ZipFile, url: str) -> tuple[Model, ...]:
-    """Models of one of the public archives, opened wherever it lies (zoo/archive.py), in the order of their paths.
-
-    Only its directory and its model_configs.json are read. A model's revision is the CRC-32 of its weights, which
-    lie at `weights_url`#`member`; the columns member and initial_member name what to fetch. ValueError: no model
-    inside, or a model_configs.json is malformed.
-    """
-    inside = {member.filename: member for member in archive.infolist() if not member.is_dir()}
-    configs = {name: _member(archive, member) for name, member in inside.items() if CONFIGS.fullmatch(name)}
-    models = []
-    for model, weights, initial in _models(inside, configs, url):
-        extra: dict[str, int | float | str] = {"member": weights, "member_bytes": inside[weights].file_size}
-        extra |= {"initial_member": initial} if initial else {}
-        checksum = f"crc32:{inside[weights].CRC:08x}"
-        extra |= {**model.extra, "checksum": checksum}
-        models.append(replace(model, revision=checksum, weights_url=url, extra=extra))
-    return tuple(models)
-
-
-def _models(
-    inside: Iterable[str], configs: Mapping[str, Callable[[], bytes]], where: str
-) -> Iterable[tuple[Model, str, str | None]]:
-    """(model without revision, its weights, its initial weights or None) of every model among the names."""
-    names = set(inside)
+    files = {file.relative_to(root).as_posix(): file for file in sorted(root.rglob("*")) if _safe(file, root)}
     measured: dict[str, dict[str, Any]] = {}
-    for name, content in sorted(configs.items()):
-        measured.setdefault(_task(CONFIGS, name), {}).update(_parse(content(), f"{where}: {name}"))
-    found = sorted(name for name in names if MODEL.fullmatch(name))
-    if not found:
-        msg = f"{where} holds no <task>/model_<id>/weights.hdf5; expected the layout of the contest's archives"
+    for name in sorted(files):
+        if (parts := CONFIGS.fullmatch(name)) is not None:
+            measured.setdefault(parts["task"], {}).update(_parse(files[name]))
+    models: dict[str, Model] = {}
+    for name in sorted(files):
+        if (parts := MODEL.fullmatch(name)) is not None:
+            # public_data holds the same nets for its two phases; the first path stands for both.
+            identity = f"{parts['task']}/model_{parts['id']}"
+            known = measured.get(parts["task"], {})
+            config = known.get(parts["id"], known.get(f"model_{parts['id']}", {}))
+            initial = files.get(name.removesuffix("weights.hdf5") + "weights_init.hdf5")
+            if identity not in models:
+                models[identity] = _pinned(_model(zoo, identity, parts["task"], config), files[name], initial)
+    if not models:
+        msg = f"{root} holds no <task>/model_<id>/weights.hdf5; expected the layout of the contest's archives"
         raise ValueError(msg)
-    seen: set[str] = set()
-    for name in found:
-        parts = MODEL.fullmatch(name)
-        assert parts is not None
-        # public_data holds the same nets for its two phases; the first path stands for both.
-        identity = f"{parts['task']}/model_{parts['id']}"
-        if identity in seen:
-            continue
-        seen.add(identity)
-        known = measured.get(parts["task"], {})
-        said = known.get(parts["id"], known.get(f"model_{parts['id']}", {}))
-        initial = name.removesuffix("weights.hdf5") + "weights_init.hdf5"
-        yield _model(identity, parts["task"], said), name, initial if initial in names else None
+    return tuple(models.values())
 
 
-def _model(name: str, task: str, said: Mapping[str, Any]) -> Model:
+def _pinned(model: Model, weights: Path, initial: Path | None) -> Model:
+    """The model with its weights, trained and initial, and what pins them."""
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    extra = {**model.extra} | ({"initial_weights": str(initial)} if initial else {})
+    return replace(model, path=str(weights), revision=digest, weights_sha256=digest, extra=extra)
+
+
+def _model(zoo: str, name: str, task: str, config: Mapping[str, Any]) -> Model:
     """One model, without what pins its bytes."""
     number = re.match(r"task(\d+)", task)
     dataset, family = TASKS.get(number[1] if number else "", (None, None))
     extra: dict[str, int | float | str] = {"pgdl_task": task}
     extra |= {"family": family} if family else {}
-    for hyperparameter, values in said.get("hparams", {}).items():
+    for hyperparameter, values in config.get("hparams", {}).items():
         value = values.get("current_value") if isinstance(values, dict) else values
         if isinstance(value, (int, float, str)):
             extra[_column(hyperparameter)] = int(value) if isinstance(value, bool) else value
     metrics = [
-        ReportedMetric(dataset or task, METRICS[key], float(value), key.endswith("acc"), SOURCE, None, str(value))
-        for key, value in said.get("metrics", {}).items()
+        ReportedMetric(dataset or task, METRICS[key], float(value), key.endswith("acc"), ORIGIN, None, str(value))
+        for key, value in config.get("metrics", {}).items()
         if key in METRICS and isinstance(value, (int, float)) and math.isfinite(value)
     ]
     by_name = {metric.metric: metric.value for metric in metrics}
     if {"train_accuracy", "test_accuracy"} <= by_name.keys():
         gap = by_name["train_accuracy"] - by_name["test_accuracy"]
-        metrics.append(ReportedMetric(dataset or task, "generalisation_gap", gap, False, SOURCE))
+        metrics.append(ReportedMetric(dataset or task, "generalisation_gap", gap, False, ORIGIN))
     task_name = "image-classification"
     return Model(
-        f"pgdl/{name}",
-        "pgdl",
+        f"{zoo}/{name}",
+        zoo,
         name,
         "",
         "",
@@ -179,62 +158,32 @@ def _column(name: str) -> str:
     )
 
 
-def _task(pattern: re.Pattern[str], name: str) -> str:
-    """Task that a path belongs to."""
-    parts = pattern.fullmatch(name)
-    return parts["task"] if parts else ""
-
-
-def _parse(content: bytes, where: str) -> Configs:
-    """A model_configs.json, checked for its shape."""
+def _parse(file: Path) -> Configs:
+    """A model_configs.json, checked for its size and its shape."""
+    if file.stat().st_size > MOST_BYTES:
+        msg = f"{file} is larger than {MOST_BYTES} bytes; expected the contest's model_configs.json"
+        raise ValueError(msg)
     try:
-        configs = json.loads(content)
+        configs = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        msg = f"{where} is no JSON: {error}"
+        msg = f"{file} is no JSON: {error}"
         raise ValueError(msg) from error
-    whole = isinstance(configs, dict) and all(isinstance(one, dict) for one in configs.values())
+    whole = isinstance(configs, dict) and all(isinstance(config, dict) for config in configs.values())
     if not whole or any(
-        not isinstance(one.get(key, {}), dict) for one in configs.values() for key in ("hparams", "metrics")
+        not isinstance(config.get(key, {}), dict) for config in configs.values() for key in ("hparams", "metrics")
     ):
-        msg = f"{where}: expected a map of model ids to maps with hparams and metrics"
+        msg = f"{file}: expected a map of model ids to maps with hparams and metrics"
         raise ValueError(msg)
     return {str(key): value for key, value in configs.items()}
 
 
-def _safe(where: Path, root: Path) -> bool:
+def _safe(file: Path, root: Path) -> bool:
     """True for a file that lies inside the folder, links followed."""
-    return where.is_file() and where.resolve().is_relative_to(root.resolve())
+    return file.is_file() and file.resolve().is_relative_to(root.resolve())
 
 
-def _bounded(where: Path) -> Callable[[], bytes]:
-    """Content of a file, bounded."""
-
-    def content() -> bytes:
-        with where.open("rb") as file:
-            return _within(file.read(MOST_BYTES + 1), str(where))
-
-    return content
+def _crawl(options: PgdlOptions, crawling: Crawl) -> tuple[Model, ...]:
+    return crawl(str(options.path), crawling.zoo)
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:
-    """Content of an archive's member, bounded whatever its header says."""
-
-    def content() -> bytes:
-        with archive.open(member) as file:
-            return _within(file.read(MOST_BYTES + 1), member.filename)
-
-    return content
-
-
-def _sha256(where: Path) -> str:
-    """sha256 (hex) of a file."""
-    with where.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _within(content: bytes, where: str) -> bytes:
-    """The content, when it is not too large."""
-    if len(content) > MOST_BYTES:
-        msg = f"{where} is larger than {MOST_BYTES} bytes; expected the contest's model_configs.json"
-        raise ValueError(msg)
-    return content
+SOURCE = Source("pgdl", PgdlOptions, _crawl)

@@ -37,7 +37,7 @@ def test_counts(zoo, least, exactly):
         assert len(reported(model)) == len(model.metrics)
 
 
-def test_what_each_catalogue_knows_about_every_model():
+def test_what_each_catalog_knows_about_every_model():
     models = {zoo: crawl() for zoo, crawl in CRAWLS.items()}
     licensed = {zoo: sum(model.licence is not None for model in found) for zoo, found in models.items()}
     assert licensed == {"pytorchcv": 594, "torchvision": 166, "timm": 1812}

@@ -12,31 +12,31 @@ from collections import Counter
 
 import pytest
 
+from zoospectra.zoo.model import published_hash
 from zoospectra.zoo.sources.packages.snapshots import pytorchcv
-from zoospectra.zoo.sources.tables import columns, published, table
-from zoospectra.zoo.sources.tables.record import content_hash
+from zoospectra.zoo.sources.tables import columns, layouts, table
 
 
 @pytest.fixture(scope="module")
 def trends(shared):
     folder = shared / "reference" / "raw" / "ww-trends-2020" / "data"
-    return {one.model.name: one for one in published.read(str(folder), "ww-trends", "ww-trends-2020")}
+    return {one.name: one for one in layouts.read(str(folder), "ww-trends", "ww-trends-2020")}
 
 
 def test_all_of_the_papers_data_is_read(trends):
     assert len(trends) == 21 + 19 + 311
-    assert sum(len(one.slices) for one in trends.values()) == 6993
-    assert sum(len(one.layers) for one in trends.values()) == 2193
-    assert Counter(one.model.series for one in trends.values() if one.model.series) == {
+    assert sum(len(one.published.slices) for one in trends.values()) == 6993
+    assert sum(len(one.published.layers) for one in trends.values()) == 2193
+    assert Counter(one.series for one in trends.values() if one.series) == {
         "VGG": 8, "ResNet": 5, "DenseNet": 4, "GPT2": 4, "ResNet-1K": 19,
     }  # fmt: skip
-    assert {one.profile for one in trends.values()} == {"published/weightwatcher-0.2"}
+    assert {one.published.profile for one in trends.values()} == {"published/weightwatcher-0.2"}
     for name, one in trends.items():
-        assert one.model.model_id == f"ww-trends-2020/{name}"
-        assert one.model.extra["origin"] == one.origin
-        assert one.averages
-        assert one.model.path == ""
-        assert one.model.weights_url is None
+        assert one.model_id == f"ww-trends-2020/{name}"
+        assert one.extra["origin"] == one.published.origin
+        assert one.published.averages
+        assert one.path == ""
+        assert one.weights_url is None
 
 
 def test_every_slice_is_the_one_of_the_reference_layers(trends, shared):
@@ -45,8 +45,8 @@ def test_every_slice_is_the_one_of_the_reference_layers(trends, shared):
         rows = list(csv.DictReader(file))
     found = {}
     for one in trends.values():
-        for row in one.slices:
-            found[one.model.name, row.layer_id, row.slice_id] = (one, row)
+        for row in one.published.slices:
+            found[one.name, row.layer_id, row.slice_id] = (one, row)
     names = {"model", "series", "dataset", "model_by_shape", "layer_id", "slice_id", "layer_type", "N", "M", "NxM"}
     compared = 0
     for row in rows:
@@ -72,7 +72,7 @@ def test_averages_are_those_of_the_reference_summaries(trends, shared):
         if one is None:
             continue
         for metric in ("alpha", "alpha_weighted", "log_norm", "log_alpha_norm", "log_spectral_norm", "stable_rank"):
-            assert math.isclose(one.averages[metric], float(row[metric]), rel_tol=1e-7), (name, metric)
+            assert math.isclose(one.published.averages[metric], float(row[metric]), rel_tol=1e-7), (name, metric)
             compared += 1
     assert compared == 40 * 6
 
@@ -82,7 +82,7 @@ def test_osmr_averages_and_which_runs_were_normalised(trends, shared):
     assert len(rows) == 311
     for row in rows:
         one = trends[f"osmr/{row['model']}"]
-        assert one.model.extra["normalised"] == int(row["run_with_normalize"])
+        assert one.extra["normalised"] == int(row["run_with_normalize"])
         for theirs in (
             "lognorm",
             "spectralnorm",
@@ -92,7 +92,7 @@ def test_osmr_averages_and_which_runs_were_normalised(trends, shared):
             "logpnorm",
             "alpha_compound",
         ):
-            value = one.averages[columns.ours(theirs)]
+            value = one.published.averages[columns.ours(theirs)]
             if value is None:  # igcv3_wd2 has a slice of zeros, whose log10 is -inf
                 assert row["model"] == "igcv3_wd2"
                 assert not math.isfinite(float(row[theirs] or "nan"))
@@ -101,21 +101,21 @@ def test_osmr_averages_and_which_runs_were_normalised(trends, shared):
 
 
 def test_what_is_known_about_the_papers_files_is_said(trends):
-    assert trends["densenet169"].model.extra["model_by_shape"] == "densenet161"
-    assert trends["densenet169"].model.note == "by its shapes this is densenet161"
-    assert 2208 in {side for row in trends["densenet169"].slices for side in (row.N, row.M)}
+    assert trends["densenet169"].extra["model_by_shape"] == "densenet161"
+    assert trends["densenet169"].note == "by its shapes this is densenet161"
+    assert 2208 in {side for row in trends["densenet169"].published.slices for side in (row.N, row.M)}
     gpt2 = trends["gpt2 small"]
-    assert Counter(row.layer_type for row in gpt2.layers) == {"embedding": 2, "dense": 48}
-    first = trends["vgg11"].layers[0]
+    assert Counter(row.layer_type for row in gpt2.published.layers) == {"embedding": 2, "dense": 48}
+    first = trends["vgg11"].published.layers[0]
     assert (first.N, first.M, first.Q, first.rf, first.slice_id) == (128, 64, 2.0, 9, None)
-    assert [row.slice_id for row in trends["vgg11"].slices[:9]] == list(range(9))
+    assert [row.slice_id for row in trends["vgg11"].published.slices[:9]] == list(range(9))
 
 
 def test_reported_errors_join_by_name(shared):
     reference = shared / "reference" / "raw"
     readme = (reference / "imgclsmob" / "pytorch-README.9c3f7bd7.md").read_text()
     models = pytorchcv.of_readme(readme, "osmr/imgclsmob 9c3f7bd7", "2021-01-08")
-    found = published.crawl(str(reference / "ww-trends-2020" / "data"), "ww-trends", "ww", models)
+    found = layouts.read(str(reference / "ww-trends-2020" / "data"), "ww-trends", "ww", models)
     osmr = {model.name: model for model in found if model.name.startswith("osmr/")}
     assert sum(model.series is not None for model in osmr.values()) == 311
     errors = {one.metric: one.value for one in osmr["osmr/resnet18"].metrics}
@@ -156,12 +156,12 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("name", ["run.csv", "indexed.csv", "run.parquet"])
 def test_a_details_table_of_a_real_run(run, name):
     folder, truth = run
-    (one,) = published.read(str(folder / name))
-    assert (one.profile, one.slices) == ("published/weightwatcher-0.7", ())
-    assert one.model.extra["origin"] == f"weightwatcher-0.7 details table {name}"
-    assert len(one.layers) == len(truth) == 4
+    (one,) = layouts.read(str(folder / name))
+    assert (one.published.profile, one.published.slices) == ("published/weightwatcher-0.7", ())
+    assert one.extra["origin"] == f"weightwatcher-0.7 details table {name}"
+    assert len(one.published.layers) == len(truth) == 4
     assert [row["status"] for row in truth].count("failed") == 1
-    for row, theirs in zip(one.layers, truth, strict=True):
+    for row, theirs in zip(one.published.layers, truth, strict=True):
         assert (row.layer_id, row.longname, row.N, row.M, row.rf) == (
             theirs["layer_id"], theirs["longname"], theirs["N"], theirs["M"], theirs["rf"],
         )  # fmt: skip
@@ -174,16 +174,16 @@ def test_a_details_table_of_a_real_run(run, name):
             assert row.values["status"] == "failed: published without a fit"
             assert row.values["alpha"] is None
             assert row.values["xmin"] is None
-    assert len({content_hash(one, row.layer_id) for row in one.layers}) == len(one.layers)
+    assert len({published_hash(one, row.layer_id) for row in one.published.layers}) == len(one.published.layers)
 
 
 @pytest.mark.oracle
 def test_a_folder_of_tables_is_a_zoo(run):
     folder, _ = run
     with pytest.raises(ValueError, match="two tables for run; keep one table a model"):
-        published.crawl(str(folder), name="mine")
+        layouts.read(str(folder), name="mine")
     (folder / "run.parquet").rename(folder / "columns.parquet")
-    models = published.crawl(str(folder), name="mine")
+    models = layouts.read(str(folder), name="mine")
     assert [model.model_id for model in models] == ["mine/columns", "mine/indexed", "mine/run"]
 
 
@@ -212,9 +212,9 @@ def test_a_failed_fit_is_nothing_and_keeps_its_norms():
 def test_excel_tables(tmp_path, shared):
     pytest.importorskip("openpyxl")
     file = shared / "reference" / "raw" / "ww-trends-2020" / "data" / "osmr" / "data_400-16_2020-01-16.xlsx"
-    found = {one.model.name: one for one in published.read(str(file))}
-    assert found["wrn28_10_svhn"].averages["alpha_weighted"] == pytest.approx(-5.239291624853689, rel=1e-12)
-    assert found["wrn28_10_svhn"].model.extra["normalised"] == 1
+    found = {one.name: one for one in layouts.read(str(file))}
+    assert found["wrn28_10_svhn"].published.averages["alpha_weighted"] == pytest.approx(-5.239291624853689, rel=1e-12)
+    assert found["wrn28_10_svhn"].extra["normalised"] == 1
 
 
 def test_cells_become_plain_values():
@@ -253,21 +253,21 @@ def test_files_that_are_no_details_tables_are_refused(tmp_path, name, content, s
         pytest.importorskip("openpyxl")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=said):
-        published.read(str(tmp_path / name))
+        layouts.read(str(tmp_path / name))
 
 
 def test_misuse_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="known: details, ww-trends"):
-        published.read(str(tmp_path), "tables")
+        layouts.read(str(tmp_path), "tables")
     with pytest.raises(ValueError, match="holds no table"):
-        published.read(str(tmp_path))
+        layouts.read(str(tmp_path))
     with pytest.raises(ValueError, match="no such file"):
-        published.read(str(tmp_path / "none"))
+        layouts.read(str(tmp_path / "none"))
 
 
 def test_averages_that_are_code_are_not_run(tmp_path):
     (tmp_path / "vgg11.csv").write_text("layer_id,alpha,D,N,M,layer_type\n1,2.5,0.1,8,4,DENSE\n")
     (tmp_path / "vgg11.txt").write_text("__import__('os').mkdir('" + str(tmp_path / "made") + "')")
     with pytest.raises(ValueError, match="expected a dictionary of numbers"):
-        published.read(str(tmp_path), "ww-trends")
+        layouts.read(str(tmp_path), "ww-trends")
     assert not (tmp_path / "made").exists()

@@ -74,7 +74,7 @@ class Design:
     settings: Settings
     """What the models share."""
     recipes: tuple[Recipe, ...]
-    """The models, in catalogue order."""
+    """The models, in catalog order."""
 
     @property
     def folder(self) -> str:

@@ -62,11 +62,8 @@ def make_missing(
     """Train every recipe whose file is missing or not whole.
 
     workers: processes; None is one a core, at most MOST_WORKERS; 0 trains in this process.
-    Raises ValueError when negative, RuntimeError when a worker died; finished models stay and a rerun makes the rest.
+    Raises RuntimeError when a worker died; finished models stay and a rerun makes the rest.
     """
-    if workers is not None and workers < 0:
-        msg = f"workers must be 0 (train in this process) or more, got {workers}"
-        raise ValueError(msg)
     recipes = tuple(recipes)
     missing = [recipe for recipe in recipes if read_metadata(weights_path(folder, recipe)) is None]
     if not missing:

@@ -15,60 +15,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import Locator, refused, text_of
-from zoospectra.zoo.fetch.session import Session, session
 from zoospectra.zoo.fetch.settings import hub_token
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources.hub import listing
 from zoospectra.zoo.sources.hub.listing import Item
-from zoospectra.zoo.sources.hub.query import ID, SHA, Query, file_url, parse_id
+from zoospectra.zoo.sources.hub.query import ID, SHA, HubOptions, file_url, parse_id
 from zoospectra.zoo.sources.hub.reported import reported
 from zoospectra.zoo.sources.hub.weights import Refusal, hashes, weights
+from zoospectra.zoo.sources.record import Source
+
+if TYPE_CHECKING:
+    from zoospectra.zoo.fetch.session import Session
 
 UNKNOWN = "missing"
 """Revision of a model whose commit could not be found out, as in zoo.sources.local."""
 
 
-def crawl(  # noqa: PLR0913 - one argument for each thing that a search can ask for
-    *,
-    name: str = "huggingface",
-    ids: Sequence[str] = (),
-    author: str | None = None,
-    task: str | None = None,
-    tags: Sequence[str] = (),
-    search: str | None = None,
-    sort: str = "downloads",
-    limit: int | None = 100,
-    glob: str | None = None,
-    checksums: bool = True,
-) -> tuple[Model, ...]:
+def crawl(options: HubOptions, zoo: str = "huggingface") -> tuple[Model, ...]:
     """Models of the hub, `ids` in their order, or else the result of a search in the hub's order.
 
-    `ids`: 'author/name' or 'author/name@revision'. `glob`: pattern on 'author/name'. `checksums`: ask for the hashes of
-    each model's files too, one request for each commit that this node has not seen. ValueError for misuse; trouble with
-    the hub becomes rows.
+    `zoo` is the first part of every model_id. Trouble with the hub becomes rows; nothing is raised.
     """
-    here = session()
-    query = None if ids else Query(author, task, tuple(tags), search, sort, limit)
-    items = _named([parse_id(text) for text in ids], here) if query is None else _searched(query, here)
+    # Loaded late: listing the sources must not load an HTTP client.
+    from zoospectra.zoo.fetch.session import session
+
+    node = session()
+    items = _named([parse_id(text) for text in options.ids], node) if options.ids else _searched(options, node)
     models: dict[str, Model] = {}
     for item in items:
-        if glob is not None and not fnmatchcase(str(item.get("id")), glob):
-            continue
-        model = _model(item, name, here, checksums=checksums)
-        models.setdefault(model.model_id, model)
+        if options.glob is None or fnmatchcase(str(item.get("id")), options.glob):
+            model = _model(item, zoo, node, checksums=options.checksums)
+            models.setdefault(model.model_id, model)
     return tuple(models.values())
 
 
-def _searched(query: Query, here: Session) -> Iterator[Item]:
+def _searched(options: HubOptions, node: Session) -> Iterator[Item]:
     """Items of a search; when a page cannot be had, a last one that says so."""
     count = 0
     try:
-        for item in listing.listing(query, here):
+        for item in listing.listing(options, node):
             count += 1
             yield item
     except FetchError as error:
@@ -78,40 +68,40 @@ def _searched(query: Query, here: Session) -> Iterator[Item]:
         }
 
 
-def _named(ids: Sequence[tuple[str, str | None]], here: Session) -> Iterator[Item]:
+def _named(ids: Sequence[tuple[str, str | None]], node: Session) -> Iterator[Item]:
     """Items of single models; one that cannot be had carries its failure."""
     for model, revision in ids:
         try:
-            item = listing.info(model, revision, here)
+            item = listing.info(model, revision, node)
         except FetchError as error:
             item = {"id": model, "failure": error}
         yield item
 
 
-def _model(item: Item, zoo: str, here: Session, *, checksums: bool) -> Model:
+def _model(item: Item, zoo: str, node: Session, *, checksums: bool) -> Model:
     """The row of one item, whatever it is like."""
-    found, sha = item.get("id"), item.get("sha")
+    name, sha = item.get("id"), item.get("sha")
     failure = item.get("failure")
     if isinstance(failure, FetchError):
-        return _refused(zoo, str(found), failure.reason, failure.detail)
-    if not isinstance(found, str) or not ID.fullmatch(found) or not isinstance(sha, str) or not SHA.fullmatch(sha):
-        return _refused(zoo, str(found)[:120], Reason.UNREADABLE, "the hub's entry has no valid id and commit")
-    described = _described(item, zoo, found, sha)
-    siblings = [one for one in item.get("siblings") or [] if isinstance(one, Mapping)]
-    chosen = weights([one["rfilename"] for one in siblings if isinstance(one.get("rfilename"), str)])
+        return _refused(zoo, str(name), failure.reason, failure.detail)
+    if not isinstance(name, str) or not ID.fullmatch(name) or not isinstance(sha, str) or not SHA.fullmatch(sha):
+        return _refused(zoo, str(name)[:120], Reason.UNREADABLE, "the hub's entry has no valid id and commit")
+    described = _described(item, zoo, name, sha)
+    siblings = [sibling for sibling in item.get("siblings") or [] if isinstance(sibling, Mapping)]
+    chosen = weights([sibling["rfilename"] for sibling in siblings if isinstance(sibling.get("rfilename"), str)])
     refusal = _refusal(item, chosen)
     if refusal is not None:
         return replace(described, path=refused(refusal.reason, refusal.detail))
     assert isinstance(chosen, str)
-    url = file_url(here.settings.hub, found, sha, chosen)
+    url = file_url(node.settings.hub, name, sha, chosen)
     described = replace(described, path=url, weights_url=url)
     if not checksums:
         return described
     try:
-        listed = listing.files(found, sha, here).get("siblings")
+        listed = listing.files(name, sha, node).get("siblings")
     except FetchError as error:
         return replace(described, note=_joined(described.note, f"no checksums: {error.reason}"))
-    return _checked(described, [one for one in listed or [] if isinstance(one, Mapping)], chosen)
+    return _checked(described, [sibling for sibling in listed or [] if isinstance(sibling, Mapping)], chosen)
 
 
 def _refusal(item: Item, chosen: str | Refusal) -> Refusal | None:
@@ -146,14 +136,14 @@ def _described(item: Item, zoo: str, name: str, sha: str) -> Model:
 
 def _checked(model: Model, siblings: list[Mapping[str, Any]], weight: str) -> Model:
     """The model with the hashes that the hub keeps of its weights."""
-    found = hashes(siblings, weight)
-    if not found:
+    digests = hashes(siblings, weight)
+    if not digests:
         return model
     if weight.endswith(".index.json"):
         # The rule of zoo.sources.local for folders, so that a local copy is known as the same weights.
-        digest = sha256("".join(f"{name}:{digest}\n" for name, digest in found).encode()).hexdigest()
+        digest = sha256("".join(f"{name}:{digest}\n" for name, digest in digests).encode()).hexdigest()
         return replace(model, weights_sha256=digest)
-    return replace(model, weights_sha256=found[0][1], path=_with_hash(model.path, found[0][1]))
+    return replace(model, weights_sha256=digests[0][1], path=_with_hash(model.path, digests[0][1]))
 
 
 def _with_hash(url: str, digest: str) -> str:
@@ -177,10 +167,10 @@ def _series(item: Item) -> str | None:
 
 def _licence(card: Mapping[str, Any], tags: list[str]) -> str | None:
     """The licence in the hub's words; the name of one that has no identifier."""
-    found = _joined(*_texts(card.get("license")))
-    if found == "other":
-        found = _text(card.get("license_name")) or found
-    return found or next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)
+    licence = _joined(*_texts(card.get("license")))
+    if licence == "other":
+        licence = _text(card.get("license_name")) or licence
+    return licence or next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)
 
 
 def _extra(item: Item) -> dict[str, int | float | str]:
@@ -199,15 +189,18 @@ def _extra(item: Item) -> dict[str, int | float | str]:
     return extra
 
 
-def _texts(found: object) -> list[str]:
+def _texts(value: object) -> list[str]:
     """Texts of a text or of a list of them."""
-    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, str) and one]
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text]
 
 
-def _text(found: object) -> str | None:
-    return found[:300] if isinstance(found, str) and found else None
+def _text(value: object) -> str | None:
+    return value[:300] if isinstance(value, str) and value else None
 
 
 def _joined(*parts: str | None) -> str | None:
     """Texts in one, None when there is none."""
     return ", ".join(part for part in parts if part) or None
+
+
+SOURCE = Source("huggingface", HubOptions, lambda options, crawling: crawl(options, crawling.zoo))

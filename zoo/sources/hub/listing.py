@@ -11,13 +11,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoospectra.zoo.checkpoint.trouble import Reason
-from zoospectra.zoo.fetch.client import origin
 from zoospectra.zoo.fetch.errors import FetchError
-from zoospectra.zoo.fetch.session import Session
-from zoospectra.zoo.sources.hub.query import PAGE, SHA, Query, info_url, listing_url
+from zoospectra.zoo.fetch.locator import origin
+from zoospectra.zoo.sources.hub.query import PAGE, SHA, HubOptions, info_url, listing_url
+
+if TYPE_CHECKING:
+    from zoospectra.zoo.fetch.session import Session
 
 MAX_PAGE = 256 << 20
 """Largest page in bytes; a thousand models with their cards take some 10 MB."""
@@ -28,18 +30,16 @@ NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 Item = dict[str, Any]
 
 
-def listing(query: Query, here: Session) -> Iterator[Item]:
+def listing(options: HubOptions, node: Session) -> Iterator[Item]:
     """Models of a search in the hub's order; FetchError in the middle of it when a page cannot be had."""
-    url: str | None = listing_url(here.settings.hub, query)
-    left = query.limit
+    url: str | None = listing_url(node.settings.hub, options)
+    left = options.limit
     seen: set[str] = set()
     while url is not None and (left is None or left > 0):
-        if url in seen or origin(url) != origin(here.settings.hub):
-            raise FetchError(
-                Reason.UNSAFE, f"the listing goes on at {url[:200]}, which is another server or a page again"
-            )
+        if url in seen or origin(url) != origin(node.settings.hub):
+            raise FetchError(Reason.UNSAFE, f"the listing goes on at {url[:200]}, which is another server or a page again")
         seen.add(url)
-        answer = here.client.small(url, MAX_PAGE)
+        answer = node.client.small(url, MAX_PAGE)
         items = _json(answer.body, url)
         if not isinstance(items, list):
             raise FetchError(Reason.UNREADABLE, f"{url}: expected a list of models")
@@ -51,28 +51,28 @@ def listing(query: Query, here: Session) -> Iterator[Item]:
         url = following[1] if following and items else None
 
 
-def info(model: str, revision: str | None, here: Session) -> Item:
+def info(model: str, revision: str | None, node: Session) -> Item:
     """The fields of a listing for one model at one revision."""
-    return _object(here, info_url(here.settings.hub, model, revision, blobs=False))
+    return _object(node, info_url(node.settings.hub, model, revision, blobs=False))
 
 
-def files(model: str, sha: str, here: Session) -> Item:
+def files(model: str, sha: str, node: Session) -> Item:
     """Info with sizes and hashes of all files at one commit: asked once, since a commit never changes."""
-    url = info_url(here.settings.hub, model, sha, blobs=True)
+    url = info_url(node.settings.hub, model, sha, blobs=True)
     if not SHA.fullmatch(sha):
-        return _object(here, url)
-    path = here.cache.path("info", _key(url), ".json")
-    found = here.cache.get(path)
-    if found is not None:
+        return _object(node, url)
+    path = node.cache.path("info", _key(url), ".json")
+    known = node.cache.get(path)
+    if known is not None:
         try:
-            kept = json.loads(found.read_bytes())
+            kept = json.loads(known.read_bytes())
         except (OSError, ValueError):
             kept = None
         if isinstance(kept, dict):
             return kept
-    item = _object(here, url)
+    item = _object(node, url)
     kept = {"sha": item.get("sha"), "siblings": item.get("siblings")}
-    here.cache.put(path, lambda temporary: _write(temporary, kept))
+    node.cache.put(path, lambda temporary: _write(temporary, kept))
     return item
 
 
@@ -84,11 +84,11 @@ def _key(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:40]
 
 
-def _object(here: Session, url: str) -> Item:
-    found = _json(here.client.small(url, MAX_INFO).body, url)
-    if not isinstance(found, dict):
+def _object(node: Session, url: str) -> Item:
+    item = _json(node.client.small(url, MAX_INFO).body, url)
+    if not isinstance(item, dict):
         raise FetchError(Reason.UNREADABLE, f"{url}: expected a JSON object")
-    return found
+    return item
 
 
 def _json(body: bytes, url: str) -> object:

@@ -6,7 +6,7 @@ Parameters after https://huggingface.co/docs/hub/api#get-apimodels , as huggingf
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 EXPAND = (
@@ -36,51 +36,57 @@ PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A search; all conditions hold together."""
+class HubOptions:
+    """Options of conf/zoo/huggingface.yaml: models by `ids`, or else a search whose conditions all hold together."""
 
+    ids: list[str] = field(default_factory=list)
+    """'author/name' or 'author/name@revision'; when given, nothing is searched."""
     author: str | None = None
     """User or organisation."""
     task: str | None = None
     """pipeline_tag, e.g. 'text-generation'."""
-    tags: tuple[str, ...] = ()
+    tags: list[str] = field(default_factory=list)
     """Tags, libraries, languages, 'dataset:...', 'license:...'."""
     search: str | None = None
     """Text in the name."""
     sort: str = "downloads"
     """One of SORTS, largest first."""
     limit: int | None = 100
-    """Most models, before any glob."""
+    """Most models of a search, before any glob; None means no limit."""
+    glob: str | None = None
+    """Pattern on 'author/name', applied to what was found."""
+    checksums: bool = True
+    """Whether to ask for the hashes of each model's files, one request for each commit that this node has not seen."""
 
     def __post_init__(self) -> None:
+        for text in self.ids:
+            parse_id(text)
         if self.sort not in SORTS:
-            msg = f"zoo.sort={self.sort!r}: expected one of {', '.join(SORTS)}"
+            msg = f"sort={self.sort!r}: expected one of {', '.join(SORTS)}"
             raise ValueError(msg)
         if self.limit is not None and self.limit < 1:
-            msg = f"zoo.limit={self.limit}: expected a positive number, or null for no limit"
+            msg = f"limit={self.limit}: expected a positive number, or null for no limit"
             raise ValueError(msg)
-        if self.limit is None and not (self.author or self.search or self.tags or self.task):
-            raise ValueError(
-                "a search of the hub without any condition: give zoo.author, task, tags, search, or a limit"
-            )
+        if self.limit is None and not (self.ids or self.author or self.search or self.tags or self.task):
+            raise ValueError("limit=null: expected a number, or one of author, task, tags, search beside it")
 
 
-def listing_url(endpoint: str, query: Query) -> str:
-    """Address of the first page."""
-    values: list[tuple[str, str]] = [("filter", tag) for tag in query.tags]
-    for name, value in (("author", query.author), ("pipeline_tag", query.task), ("search", query.search)):
+def listing_url(endpoint: str, options: HubOptions) -> str:
+    """Address of the first page of a search."""
+    values: list[tuple[str, str]] = [("filter", tag) for tag in options.tags]
+    for name, value in (("author", options.author), ("pipeline_tag", options.task), ("search", options.search)):
         if value:
             values.append((name, value))
-    values += [("sort", query.sort), ("limit", str(min(query.limit or PAGE, PAGE)))]
-    values += [("expand", field) for field in EXPAND]
+    values += [("sort", options.sort), ("limit", str(min(options.limit or PAGE, PAGE)))]
+    values += [("expand", name) for name in EXPAND]
     return f"{endpoint}/api/models?{urlencode(values)}"
 
 
 def info_url(endpoint: str, model: str, revision: str | None, *, blobs: bool) -> str:
     """Address of one model's info: with `blobs` files with sizes and hashes, else the fields of a listing."""
-    at = f"/revision/{quote(revision, safe='')}" if revision else ""
-    asked = [("blobs", "true")] if blobs else [("expand", field) for field in EXPAND]
-    return f"{endpoint}/api/models/{model}{at}?{urlencode(asked)}"
+    pin = f"/revision/{quote(revision, safe='')}" if revision else ""
+    fields = [("blobs", "true")] if blobs else [("expand", name) for name in EXPAND]
+    return f"{endpoint}/api/models/{model}{pin}?{urlencode(fields)}"
 
 
 def file_url(endpoint: str, model: str, sha: str, name: str) -> str:
@@ -92,6 +98,6 @@ def parse_id(text: str) -> tuple[str, str | None]:
     """'author/name' or 'author/name@revision' as (id, revision); ValueError for anything else."""
     model, at, revision = text.partition("@")
     if not ID.fullmatch(model) or ".." in model or (at and (not REVISION.fullmatch(revision) or ".." in revision)):
-        msg = f"{text[:120]!r} is no model of the hub: expected author/name or author/name@revision"
+        msg = f"ids={text[:120]!r}: expected models of the hub, author/name or author/name@revision"
         raise ValueError(msg)
     return model, revision or None

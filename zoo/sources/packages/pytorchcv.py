@@ -11,10 +11,26 @@ Read from a snapshot of the package's own tables (zoo/snapshot/pytorchcv.py says
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoospectra.zoo.model import Model
+from zoospectra.zoo.sources.packages.release import check_files, released
 from zoospectra.zoo.sources.packages.snapshots import pytorchcv, table
+from zoospectra.zoo.sources.record import Crawl, Source
+
+
+@dataclass(frozen=True, slots=True)
+class PytorchcvOptions:
+    """Options of conf/zoo/pytorchcv.yaml."""
+
+    versions: list[str] = field(default_factory=list)
+    """Versions of the package whose snapshots are read; the newest when empty."""
+    readmes: list[dict[str, str]] = field(default_factory=list)
+    """READMEs of other times, each {path, commit, date}: a file, its commit, an ISO date."""
+
+    def __post_init__(self) -> None:
+        check_files("readmes", self.readmes, ("path", "commit", "date"))
 
 
 def crawl(versions: Sequence[str] = (), readmes: Sequence[Mapping[str, str]] = ()) -> tuple[Model, ...]:
@@ -24,7 +40,7 @@ def crawl(versions: Sequence[str] = (), readmes: Sequence[Mapping[str, str]] = (
     report about the same weights stand beside the newer ones, other weights are models of their own.
     ValueError: an unknown version, a file that cannot be read or is not that README.
     """
-    older = [of_readme(**readme) for readme in sorted(readmes, key=lambda one: one.get("date", ""))]
+    older = [of_readme(**readme) for readme in sorted(readmes, key=lambda readme: readme.get("date", ""))]
     return table.merge([*older, table.load("pytorchcv", versions)])
 
 
@@ -35,5 +51,12 @@ def of_readme(path: str, commit: str = "", date: str | None = None) -> tuple[Mod
     except (OSError, UnicodeDecodeError) as error:
         msg = f"README of pytorchcv {path}: cannot be read: {error}"
         raise ValueError(msg) from error
-    said = f"osmr/imgclsmob {commit} {Path(path).name}" if commit else f"osmr/imgclsmob {Path(path).name}"
-    return pytorchcv.of_readme(text, said, date)
+    origin = f"osmr/imgclsmob {commit} {Path(path).name}" if commit else f"osmr/imgclsmob {Path(path).name}"
+    return pytorchcv.of_readme(text, origin, date)
+
+
+def _crawl(options: PytorchcvOptions, crawling: Crawl) -> tuple[Model, ...]:
+    return released(crawl(options.versions, options.readmes), crawling.zoo)
+
+
+SOURCE = Source("pytorchcv", PytorchcvOptions, _crawl)

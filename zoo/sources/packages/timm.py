@@ -16,11 +16,13 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zoospectra.zoo.model import Model, ReportedMetric
+from zoospectra.zoo.sources.packages.release import check_files, released
 from zoospectra.zoo.sources.packages.snapshots import table
+from zoospectra.zoo.sources.record import Crawl, Source
 
 MEASURED = {
     "results-imagenet.csv": "imagenet-1k",
@@ -38,11 +40,25 @@ NUMBERS = {"top1": "top1_accuracy", "top5": "top5_accuracy"}
 """Column of a results file -> metric, in percent, higher is better; the errors beside them are 100 less these."""
 
 
+@dataclass(frozen=True, slots=True)
+class TimmOptions:
+    """Options of conf/zoo/timm.yaml."""
+
+    versions: list[str] = field(default_factory=list)
+    """Versions of the package whose snapshots are read; the newest when empty."""
+    results: list[dict[str, str]] = field(default_factory=list)
+    """Results files of its repository, each {path, commit, date, dataset}: a file, its commit, an ISO date, and what
+    it reports on where its name does not tell."""
+
+    def __post_init__(self) -> None:
+        check_files("results", self.results, ("path", "commit", "date", "dataset"))
+
+
 def crawl(versions: Sequence[str] = (), results: Sequence[Mapping[str, str]] = ()) -> tuple[Model, ...]:
     """Weights in the package's order, from the newest snapshot or from all `versions`, merged.
 
     `results` are results files, each {'path': file, 'commit': its commit, 'date': ISO date, 'dataset': what it reports
-    on, told by the file's name when missing}; several commits of one file stand side by side.
+    on, which the file's name tells when missing}; several commits of one file stand side by side.
     ValueError: an unknown version, a file that cannot be read, a column or number that is missing or malformed.
     """
     models = table.load("timm", versions)
@@ -57,8 +73,8 @@ def read_results(
     path: str, commit: str = "", date: str | None = None, dataset: str | None = None
 ) -> dict[str, tuple[ReportedMetric, ...]]:
     """Metrics by model name of one results file, in its order; ValueError says which line is wrong and why."""
-    where = dataset or MEASURED.get(Path(path).name)
-    if where is None:
+    measured = dataset or MEASURED.get(Path(path).name)
+    if measured is None:
         msg = f"results file {path}: which data set? give `dataset`, or keep one of the names {', '.join(MEASURED)}"
         raise ValueError(msg)
     try:
@@ -70,15 +86,15 @@ def read_results(
     if missing:
         msg = f"results file {path}: no column {', '.join(sorted(missing))}; expected timm's results-*.csv"
         raise ValueError(msg)
-    said = f"timm results {Path(path).name}" + (f" {commit}" if commit else "")
-    found = {}
+    origin = f"timm results {Path(path).name}" + (f" {commit}" if commit else "")
+    reported = {}
     for row in rows:
         line = f"{path}, line {rows.line_num}"
-        found[row["model"]] = tuple(
-            ReportedMetric(where, metric, _number(row[column], f"{line}, {column}"), True, said, date, row[column])
+        reported[row["model"]] = tuple(
+            ReportedMetric(measured, metric, _number(row[column], f"{line}, {column}"), True, origin, date, row[column])
             for column, metric in NUMBERS.items()
         )
-    return found
+    return reported
 
 
 def _number(text: str | None, where: str) -> float:
@@ -91,3 +107,10 @@ def _number(text: str | None, where: str) -> float:
         msg = f"{where}: expected a number such as '89.786' or '1,014.45', got {text!r}"
         raise ValueError(msg)
     return value
+
+
+def _crawl(options: TimmOptions, crawling: Crawl) -> tuple[Model, ...]:
+    return released(crawl(options.versions, options.results), crawling.zoo)
+
+
+SOURCE = Source("timm", TimmOptions, _crawl)

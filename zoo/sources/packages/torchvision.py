@@ -11,9 +11,20 @@ Read from a snapshot (zoo/snapshot/torchvision.py says what each number means): 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from zoospectra.zoo.model import Model
+from zoospectra.zoo.sources.packages.release import released
 from zoospectra.zoo.sources.packages.snapshots import table
+from zoospectra.zoo.sources.record import Crawl, Source
+
+
+@dataclass(frozen=True, slots=True)
+class TorchvisionOptions:
+    """Options of conf/zoo/torchvision.yaml."""
+
+    versions: list[str] = field(default_factory=list)
+    """Versions of the package whose snapshots are read; the newest when empty."""
 
 
 def crawl(versions: Sequence[str] = ()) -> tuple[Model, ...]:
@@ -22,3 +33,10 @@ def crawl(versions: Sequence[str] = ()) -> tuple[Model, ...]:
     ValueError: a version without a snapshot; the known ones are listed.
     """
     return table.load("torchvision", versions)
+
+
+def _crawl(options: TorchvisionOptions, crawling: Crawl) -> tuple[Model, ...]:
+    return released(crawl(options.versions), crawling.zoo)
+
+
+SOURCE = Source("torchvision", TorchvisionOptions, _crawl)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from zoospectra.zoo.sources.tables.record import Value
+from zoospectra.zoo.model import Value
 
 OURS = {
     "lognorm": "log_norm",
@@ -57,12 +57,12 @@ def ours(name: str) -> str:
 
 def profile_of(names: Iterable[str]) -> str:
     """Name of the definitions that a table with these columns follows; ValueError when it is none of theirs."""
-    found = set(names)
-    if found & {"level", "lognorm", "logpnorm", "softrank", "checkTF"}:
+    known = set(names)
+    if known & {"level", "lognorm", "logpnorm", "softrank", "checkTF"}:
         return PUBLISHED_2
-    if {"alpha", "layer_id"} <= found and found & {"num_pl_spikes", "xmin", "D"}:
+    if {"alpha", "layer_id"} <= known and known & {"num_pl_spikes", "xmin", "D"}:
         return PUBLISHED_7
-    got = ", ".join(sorted(found)[:12])
+    got = ", ".join(sorted(known)[:12])
     msg = f"not a table of WeightWatcher: expected columns such as layer_id, alpha, D, got {got}"
     raise ValueError(msg)
 
@@ -77,8 +77,8 @@ def metrics(row: Mapping[str, Value]) -> dict[str, Value]:
                 value = int(value) if name in INTEGERS else float(value)
             values.setdefault(ours(name), value)
     alpha = values.get("alpha")
-    said = values.get("status")
-    if not isinstance(alpha, (int, float)) or alpha <= 0 or (said is not None and said != SUCCESS):
+    status = values.get("status")
+    if not isinstance(alpha, (int, float)) or alpha <= 0 or (status is not None and status != SUCCESS):
         values |= dict.fromkeys(FITTED & values.keys())
         values |= {"status": "failed: published without a fit", "warning": None}
     else:

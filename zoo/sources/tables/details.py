@@ -1,7 +1,7 @@
 """One details table of WeightWatcher, of any version, as the layer rows and slice rows of one model.
 
 0.2 writes a row for every slice (LEVEL.SLICE) and one of their means for the layer (LEVEL.LAYER), whose N and M are
-sums over the slices: here they are those of one matrix. 0.4 and later write a row a layer.
+sums over the slices: its N and M become those of one matrix. 0.4 and later write a row a layer.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from zoospectra.zoo.model import PublishedRow, Value
 from zoospectra.zoo.sources.tables.columns import metrics
-from zoospectra.zoo.sources.tables.record import PublishedRow, Value
 from zoospectra.zoo.sources.tables.table import Row
 
 TYPES = {"conv1d": "dense"}

@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from zoospectra.zoo.model import Model
+from zoospectra.zoo.model import Model, Published, PublishedRow
 from zoospectra.zoo.sources.tables.columns import PUBLISHED_2, SUCCESS
-from zoospectra.zoo.sources.tables.record import Published, PublishedRow
 
 ORIGIN = "weightwatcher-0.2 output printed in WeightWatcher-OpenAI-GPT.ipynb"
 
@@ -45,10 +44,12 @@ TOKEN_EMBEDDING: dict[str, int | float | str | None] = {
 """The one matrix whose numbers are known: the maxima of the printed summary are all its own."""
 
 
-def read(zoo: str) -> Published:
+def read(zoo: str) -> Model:
     """GPT as one published model with averages and one slice."""
     text = json.dumps([AVERAGES, TOKEN_EMBEDDING], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    model = Model(f"{zoo}/gpt", zoo, "gpt", digest, "", series="GPT", note="printed numbers", extra={"origin": ORIGIN})
     row = PublishedRow(1, 0, "layer 1", "embedding", 40478, 768, 40478 / 768, 1, TOKEN_EMBEDDING)
-    return Published(model, ORIGIN, PUBLISHED_2, digest, (), (row,), AVERAGES)
+    published = Published(ORIGIN, PUBLISHED_2, digest, (), (row,), AVERAGES)
+    extra = {"origin": ORIGIN}
+    note = "printed numbers"
+    return Model(f"{zoo}/gpt", zoo, "gpt", digest, "", series="GPT", note=note, extra=extra, published=published)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from zoospectra.zoo.sources.tables.record import Value
+from zoospectra.zoo.model import Value
 
 Row = dict[str, Value]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +20,17 @@ from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.locator import locate
 from zoospectra.zoo.fetch.session import Session
 from zoospectra.zoo.model import Model
-from zoospectra.zoo.sources.hub.huggingface import crawl
+from zoospectra.zoo.sources import Crawl, source
 
 Fetching = Callable[..., Session]
 GPT2 = {"config.json": b"{}", "model.safetensors": models.safetensors(models.gpt2())}
 LLAMA = {"config.json": b"{}", **models.sharded(models.llama(), 2)}
+
+
+def crawl(**options: object) -> tuple[Model, ...]:
+    """Models of the hub under these options, as a scan asks for them."""
+    hub = source("huggingface")
+    return hub.crawl(hub.options(**options), Crawl("huggingface", Path("not/used"), print))
 
 
 def repos() -> list[Repo]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import Locator, locate, refused, sibling, text_of
 from zoospectra.zoo.model import ReportedMetric
-from zoospectra.zoo.sources.hub.query import Query, parse_id
+from zoospectra.zoo.sources.hub.query import HubOptions, parse_id
 from zoospectra.zoo.sources.hub.reported import direction, reported
 from zoospectra.zoo.sources.hub.value import number, words
 from zoospectra.zoo.sources.hub.weights import Refusal, weights
@@ -177,10 +177,10 @@ def test_ids_are_judged_before_they_are_part_of_an_address(text: str) -> None:
 
 
 def test_a_search_has_a_bound() -> None:
-    with pytest.raises(ValueError, match="without any condition"):
-        Query(limit=None)
-    with pytest.raises(ValueError, match="downloads"):
-        Query(sort="size")
+    with pytest.raises(ValueError, match=r"^limit=null: expected a number, or one of author"):
+        HubOptions(limit=None)
+    with pytest.raises(ValueError, match=r"^sort='size': expected one of downloads"):
+        HubOptions(sort="size")
 
 
 @given(

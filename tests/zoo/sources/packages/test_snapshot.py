@@ -60,7 +60,7 @@ def test_a_version_that_is_not_at_hand_lists_those_that_are(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"no gzip", "no snapshot of a catalogue"),
+        (b"no gzip", "no snapshot of a catalog"),
         (gzip.compress(b"name,revision\n"), "expected '# key: value'"),
         (gzip.compress(b"# zoo: a\n" * 6), "expected the lines zoo, package"),
     ],
@@ -108,7 +108,7 @@ def test_a_wheel_that_breaks_on_import_ends_as_one_line(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"timm cannot be imported .*torchvision::nms does not exist"):
         make.make("timm", folder=tmp_path)
     (tmp_path / "timm" / "__init__.py").write_text("import os\nos.abort()\n")
-    with pytest.raises(ValueError, match="catalogue of timm could not be read"):
+    with pytest.raises(ValueError, match="catalog of timm could not be read"):
         make.make("timm", folder=tmp_path)
     assert not list(tmp_path.glob("*.csv.gz"))
 
@@ -124,7 +124,7 @@ def test_make_refuses_what_it_does_not_know():
 def test_listing_a_zoo_imports_none_of_its_packages():
     code = (
         "import sys\n"
-        "from zoospectra.zoo.sources import pytorchcv, timm, torchvision\n"
+        "from zoospectra.zoo.sources.packages import pytorchcv, timm, torchvision\n"
         "assert len(pytorchcv.crawl()) and len(timm.crawl()) and len(torchvision.crawl())\n"
         "print([name for name in ('pytorchcv', 'timm', 'torchvision') if name in sys.modules])\n"
     )

@@ -1,4 +1,4 @@
-"""Make a snapshot of a package's catalogue: `python -m <this module> PACKAGE [RELEASED] [FOLDER]`.
+"""Make a snapshot of a package's catalog: `python -m <this module> PACKAGE [RELEASED] [FOLDER]`.
 
 PACKAGE is pytorchcv, torchvision or timm and must be installed; RELEASED is the ISO date of its release, the date of
 all it reports, '' when unknown; FOLDER is where the file goes, the package's own `data` by default. Each package is
@@ -36,7 +36,7 @@ def make(package: str, released: str | None = None, folder: Path = FOLDER) -> Pa
     ValueError: unknown package, a date that is not ISO, or what went wrong inside the process, in its last line.
     """
     if package not in COLLECTORS:
-        msg = f"no catalogue of {package!r}; known: {', '.join(COLLECTORS)}"
+        msg = f"no catalog of {package!r}; known: {', '.join(COLLECTORS)}"
         raise ValueError(msg)
     if released and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", released):
         msg = f"release date {released!r}: expected YYYY-MM-DD, or nothing when unknown"
@@ -47,7 +47,7 @@ def make(package: str, released: str | None = None, folder: Path = FOLDER) -> Pa
         made = list(Path(beside).iterdir())
         if done.returncode != 0 or len(made) != 1:
             last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}, nothing said"])[-1]
-            msg = f"the catalogue of {package} could not be read: {last}"
+            msg = f"the catalog of {package} could not be read: {last}"
             raise ValueError(msg)
         target = folder / made[0].name
         target.write_bytes(made[0].read_bytes())
@@ -55,7 +55,7 @@ def make(package: str, released: str | None = None, folder: Path = FOLDER) -> Pa
 
 
 def collect(package: str, released: str | None) -> Snapshot:
-    """Read a package's catalogue in this process and give it its date."""
+    """Read a package's catalog in this process and give it its date."""
     snapshot: Snapshot = import_module(COLLECTORS[package]).collect()
     dated = tuple(
         replace(model, metrics=tuple(replace(metric, source_date=released) for metric in model.metrics))

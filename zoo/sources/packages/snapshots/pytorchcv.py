@@ -111,7 +111,7 @@ Metrics = tuple[ReportedMetric, ...]
 
 
 def collect() -> Snapshot:
-    """The catalogue of the installed pytorchcv; ValueError when it is not installed or not laid out as expected."""
+    """The catalog of the installed pytorchcv; ValueError when it is not installed or not laid out as expected."""
     try:
         package = metadata.distribution("pytorchcv")
     except metadata.PackageNotFoundError as error:

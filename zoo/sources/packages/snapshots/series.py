@@ -1,4 +1,4 @@
-"""Architecture series: which models are one family, the unit of per-group regressions. Three rules, one a catalogue.
+"""Architecture series: which models are one family, the unit of per-group regressions. Three rules, one a catalog.
 
 - pytorchcv: the first entry of the package's own 'List of implemented models' one of whose '/'-separated aliases begins
   the model's display name; failing that, of what follows a leading number and dash ('1.0-SqNxt-23'). The tables of

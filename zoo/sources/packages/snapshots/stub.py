@@ -2,7 +2,7 @@
 
 Its wheels register their operators on import and its Python files then decorate 'torchvision::nms' and
 'torchvision::qnms'; without the compiled library that fails with 'operator torchvision::nms does not exist'. Declaring
-the two without any implementation is enough to read a catalogue. Nothing here computes anything.
+the two without any implementation is enough to read a catalog. Nothing here computes anything.
 """
 
 from __future__ import annotations

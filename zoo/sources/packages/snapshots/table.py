@@ -1,8 +1,8 @@
-"""A snapshot: one version of one package's catalogue as a gzipped CSV, and how several are read side by side.
+"""A snapshot: one version of one package's catalog as a gzipped CSV, and how several are read side by side.
 
 The file opens with '# key: value' lines (zoo, package, version, released, url, licence) and goes on as a CSV with one
 row a model. `metrics` is JSON, [[dataset, metric, text, value, higher_is_better, source], ...]; `extra` is a JSON
-object. Bytes depend on the content alone, so that an unchanged catalogue makes no new file.
+object. Bytes depend on the content alone, so that an unchanged catalog makes no new file.
 
 Not covered: where the rows come from, which is the packages' own modules beside this one.
 """
@@ -38,7 +38,7 @@ MOST_BYTES = 1 << 28
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One version of one catalogue."""
+    """One version of one catalog."""
 
     zoo: str
     """Name of the zoo, the first part of every model_id."""
@@ -51,13 +51,13 @@ class Snapshot:
     url: str
     """Where the package lives."""
     licence: str
-    """Licence of the catalogue itself."""
+    """Licence of the catalog itself."""
     models: tuple[Model, ...]
     """Models in the package's order."""
 
 
 def model_id(zoo: str, name: str, revision: str) -> str:
-    """Stable name of a catalogue's model: zoo/name/revision, or zoo/name when the name ends with the revision."""
+    """Stable name of a catalog's model: zoo/name/revision, or zoo/name when the name ends with the revision."""
     return f"{zoo}/{name}" if name.endswith(f".{revision}") else f"{zoo}/{name}/{revision}"
 
 
@@ -85,10 +85,10 @@ def read(path: Path) -> Snapshot:
         with gzip.open(path) as file:
             text = file.read(MOST_BYTES + 1).decode()
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        msg = f"{path} is no snapshot of a catalogue: {error}; make it again, see snapshots/make.py"
+        msg = f"{path} is no snapshot of a catalog: {error}; make it again, see snapshots/make.py"
         raise ValueError(msg) from error
     if len(text) > MOST_BYTES:
-        msg = f"{path} inflates beyond {MOST_BYTES} bytes; no catalogue is that large"
+        msg = f"{path} inflates beyond {MOST_BYTES} bytes; no catalog is that large"
         raise ValueError(msg)
     lines = io.StringIO(text, newline="")
     head = dict(_head(path, lines.readline()) for _ in HEADER)
@@ -106,7 +106,7 @@ def read(path: Path) -> Snapshot:
 
 
 def versions(zoo: str, folder: Path = FOLDER) -> tuple[str, ...]:
-    """Versions of a zoo's catalogue that are at hand, oldest first."""
+    """Versions of a zoo's catalog that are at hand, oldest first."""
     named = re.compile(rf"{re.escape(zoo)}-(\d[^/]*){re.escape(SUFFIX)}")
     found = [match[1] for path in folder.glob(f"{zoo}-*{SUFFIX}") if (match := named.fullmatch(path.name))]
     return tuple(sorted(found, key=_order))
@@ -126,14 +126,14 @@ def load(zoo: str, wanted: Sequence[str] = (), folder: Path = FOLDER) -> tuple[M
     return merge([read(folder / f"{zoo}-{version}{SUFFIX}").models for version in chosen])
 
 
-def merge(catalogues: Sequence[Sequence[Model]]) -> tuple[Model, ...]:
-    """Catalogues side by side, oldest first: the newest words about a model, every number ever reported about it.
+def merge(catalogs: Sequence[Sequence[Model]]) -> tuple[Model, ...]:
+    """Catalogs side by side, oldest first: the newest words about a model, every number ever reported about it.
 
     Equal numbers of different sources stay apart: each carries its source and date.
     """
     merged: dict[str, Model] = {}
-    for catalogue in catalogues:
-        for model in catalogue:
+    for catalog in catalogs:
+        for model in catalog:
             older = merged.get(model.model_id)
             if older is None:
                 merged[model.model_id] = model
@@ -158,7 +158,7 @@ def _head(path: Path, line: str) -> tuple[str, str]:
     """One '# key: value' line."""
     match = re.fullmatch(r"# (\w+): ?(.*)\n", line)
     if match is None:
-        msg = f"{path}: expected '# key: value' above the table, got {line[:80]!r}; not a snapshot of a catalogue"
+        msg = f"{path}: expected '# key: value' above the table, got {line[:80]!r}; not a snapshot of a catalog"
         raise ValueError(msg)
     return match[1], match[2]
 
@@ -172,4 +172,5 @@ def _model(zoo: str, released: str | None, row: dict[str, str]) -> Model:
     )
     identity = model_id(zoo, row["name"], row["revision"])
     extra = json.loads(row["extra"])
-    return Model(identity, zoo, row["name"], row["revision"], "", **texts, metrics=metrics, extra=extra)
+    model = Model(identity, zoo, row["name"], row["revision"], "", metrics=metrics, extra=extra)
+    return replace(model, **texts)  # type: ignore[arg-type]

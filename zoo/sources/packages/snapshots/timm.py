@@ -71,7 +71,7 @@ CLASSES = {11821: "imagenet-12k", 19168: "imagenet-winter-21k", 21841: "imagenet
 
 
 def collect() -> Snapshot:
-    """The catalogue of the installed timm; ValueError when it is not installed or cannot be imported."""
+    """The catalog of the installed timm; ValueError when it is not installed or cannot be imported."""
     try:
         version = metadata.version("timm")
         operators = declare_operators()

@@ -81,7 +81,7 @@ class Weight(Protocol):
 
 
 def collect() -> Snapshot:
-    """The catalogue of the installed torchvision; ValueError when it is not installed or cannot be imported."""
+    """The catalog of the installed torchvision; ValueError when it is not installed or cannot be imported."""
     try:
         version = metadata.version("torchvision").partition("+")[0]
         operators = declare_operators()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoospectra.zoo.model import ReportedMetric
-from zoospectra.zoo.sources.catalog import read_catalogue
+from zoospectra.zoo.sources.catalog import read_catalog
 
 
 def written(folder: Path, text: str) -> Path:
@@ -16,8 +16,8 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_real_catalogue(shared: Path) -> None:
-    entries = read_catalogue(shared / "zoo" / "catalog.csv")
+def test_the_real_catalog(shared: Path) -> None:
+    entries = read_catalog(shared / "zoo" / "catalog.csv")
     assert len(entries) == 21
     entry = entries["cifar10-resnet/resnet20-12fca82f.th"]
     assert (entry.series, entry.dataset, entry.licence) == ("ResNet-CIFAR", "cifar-10", "BSD-2-Clause")
@@ -33,7 +33,7 @@ def test_rows_of_one_file_add_up_and_other_columns_are_kept(tmp_path: Path) -> N
         "\r\n"
         "m.pt,,cifar-100,loss,1e-3,no,,,11,,\r\n"
     )
-    (entry,) = read_catalogue(written(tmp_path, text)).values()
+    (entry,) = read_catalog(written(tmp_path, text)).values()
     assert entry.metrics == (
         ReportedMetric("cifar-10", "top1", 91.5, True, "paper"),
         ReportedMetric("cifar-100", "loss", 0.001, False, "catalog.csv"),
@@ -68,11 +68,11 @@ def test_rows_of_one_file_add_up_and_other_columns_are_kept(tmp_path: Path) -> N
 )
 def test_a_malformed_row_names_its_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        read_catalogue(written(tmp_path, text))
+        read_catalog(written(tmp_path, text))
 
 
-def test_a_catalogue_in_another_encoding_is_refused(tmp_path: Path) -> None:
+def test_a_catalog_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "catalog.csv"
     path.write_bytes("file,note\na,ü\n".encode("latin-1"))
     with pytest.raises(ValueError, match="cannot be read as UTF-8"):
-        read_catalogue(path)
+        read_catalog(path)

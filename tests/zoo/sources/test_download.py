@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Loopback
-from zoospectra.jobs.records.published import read
-from zoospectra.jobs.words.command import named
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.settings import Settings, environment
+from zoospectra.zoo.sources import Crawl, source
 from zoospectra.zoo.sources.tables import natcomm2021
 
 
@@ -25,29 +24,33 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback
 
 
 def test_every_pinned_file_is_the_one_at_hand(shared: Path, server: Loopback, tmp_path: Path) -> None:
-    """The checksums of conf/published are those of the public files; the folder reads as the original does."""
-    values = named("published", "ww-trends")
+    """The checksums beside the source are those of the public files; the folder reads as the original does."""
     raw = shared / "reference" / "raw"
-    repositories = {}
-    for name, words in values["repositories"].items():
-        assert words["url"].startswith("https://raw.githubusercontent.com/")
-        repositories[name] = {"url": f"{server.url}/{name}/{{path}}"}
-    files = natcomm2021.pins(repositories, values["files"])
+    assert all(url.startswith("https://raw.githubusercontent.com/") for url in natcomm2021.REPOSITORIES.values())
+    rows = natcomm2021.pinned_files()
+    files = natcomm2021.pins({name: f"{server.url}/{name}/{{path}}" for name in natcomm2021.REPOSITORIES}, rows)
     assert len(files) == 83
-    for pin, words in zip(files, values["files"].values(), strict=True):
+    for pin, row in zip(files, rows, strict=True):
         folder, _, inner = pin.path.partition("/")
-        server.content.files[f"/{folder}/{words.partition(' ')[2] or inner}"] = (raw / pin.path).read_bytes()
+        server.content.files[f"/{folder}/{row['path_in_repository'] or inner}"] = (raw / pin.path).read_bytes()
     folder = natcomm2021.fetch(files, tmp_path / "paper")
     asked = len(server.log)
     assert natcomm2021.fetch(files, folder) == folder
     assert len(server.log) == asked
-    assert read(str(folder), "published", tmp_path) == read(str(raw), "published", tmp_path)
+    published = source("published")
+    crawling = Crawl("published", tmp_path, print)
+    of = [published.crawl(published.options(str(place)), crawling) for place in (folder, raw)]
+    assert of[0] == of[1]
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".csv", ".txt", ".md"}
+
+
+def row(path: str) -> dict[str, str]:
+    return {"path": path, "sha256": "0" * 64, "path_in_repository": ""}
 
 
 def test_other_bytes_are_refused(server: Loopback, tmp_path: Path) -> None:
     server.content.files["/r/data/a.csv"] = b"layer_id,alpha\n"
-    files = natcomm2021.pins({"r": {"url": f"{server.url}/r/{{path}}"}}, {"r/data/a.csv": "0" * 64})
+    files = natcomm2021.pins({"r": f"{server.url}/r/{{path}}"}, [row("r/data/a.csv")])
     with pytest.raises(FetchError, match=r"a\.csv"):
         natcomm2021.fetch(files, tmp_path / "paper")
     assert not (tmp_path / "paper" / "r" / "data" / "a.csv").exists()
@@ -56,4 +59,4 @@ def test_other_bytes_are_refused(server: Loopback, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["elsewhere/a.csv", "r/../../a.csv"])
 def test_paths_stay_in_their_repository(path: str) -> None:
     with pytest.raises(ValueError, match="expected a path that begins with one of r"):
-        natcomm2021.pins({"r": {"url": "https://x/{path}"}}, {path: "0" * 64})
+        natcomm2021.pins({"r": "https://x/{path}"}, [row(path)])

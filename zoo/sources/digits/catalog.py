@@ -1,4 +1,4 @@
-"""The catalogue of the digits zoo: makes what is missing, then says what every model is and what it scored.
+"""The catalog of the digits zoo: makes what is missing, then says what every model is and what it scored.
 
 When everything is there, only headers and hashes are read and neither torch nor scikit-learn is imported.
 """
@@ -6,14 +6,16 @@ When everything is there, only headers and hashes are read and neither torch nor
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from zoospectra.zoo.model import Model, ReportedMetric
 from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe
 from zoospectra.zoo.sources.digits.weights import read_metadata
 from zoospectra.zoo.sources.digits.workshop import Progress, make_missing, weights_path
+from zoospectra.zoo.sources.record import Crawl, Source
 
-SOURCE = "measured by zoospectra"
+ORIGIN = "measured by zoospectra"
 LICENCE = "Apache-2.0"
 NOTE = (
     "trained by zoospectra on scikit-learn's copy of the UCI optical digits (BSD-3-Clause): {train_images} training "
@@ -23,26 +25,41 @@ DIRECTIONS = {"train_accuracy": True, "test_accuracy": True, "train_loss": False
 """Metrics stored with the weights (percent; nats), and whether higher is better."""
 
 
+@dataclass(frozen=True, slots=True)
+class DigitsOptions:
+    """Options of conf/zoo/digits.yaml."""
+
+    workers: int | None = None
+    """Training processes; None means one a core, 0 trains in the calling process."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 0:
+            msg = f"workers={self.workers}: expected 0 (train in this process) or more, or null for one a core"
+            raise ValueError(msg)
+
+
 def crawl(
     cache_dir: Path,
     *,
+    zoo: str = "digits",
     workers: int | None = None,
     progress: Progress | None = None,
     design: Design = DESIGN,
 ) -> tuple[Model, ...]:
     """Every model of the digits zoo, in the order of the design; trains the missing ones first (all: 1.5 CPU minutes).
 
-    cache_dir: folder that holds, or will hold, one folder a design. workers, progress: see `workshop.make_missing`.
+    cache_dir: folder that holds, or will hold, one folder a design.
+    zoo: first part of every model_id. workers, progress: see `workshop.make_missing`.
     Metrics: train and test accuracy (percent), their difference `generalisation_gap` (points; negative where the
     network resists the wrong labels), and losses (nats).
-    Raises ValueError for negative workers, RuntimeError when a training process died.
+    Raises RuntimeError when a training process died.
     """
     folder = Path(cache_dir).absolute() / design.folder
     make_missing(folder, design.recipes, design.settings, workers=workers, progress=progress)
-    return tuple(_model(weights_path(folder, recipe), recipe, design) for recipe in design.recipes)
+    return tuple(_model(weights_path(folder, recipe), recipe, design, zoo) for recipe in design.recipes)
 
 
-def _model(path: Path, recipe: Recipe, design: Design) -> Model:
+def _model(path: Path, recipe: Recipe, design: Design, zoo: str) -> Model:
     metadata = read_metadata(path)
     if metadata is None:
         msg = f"{path} was removed or cut while the zoo was read: crawl again"
@@ -51,8 +68,8 @@ def _model(path: Path, recipe: Recipe, design: Design) -> Model:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     settings = design.settings
     return Model(
-        model_id=f"digits/{recipe.name}",
-        zoo="digits",
+        model_id=f"{zoo}/{recipe.name}",
+        zoo=zoo,
         name=recipe.name,
         revision=digest,
         path=str(path),
@@ -80,5 +97,15 @@ def _model(path: Path, recipe: Recipe, design: Design) -> Model:
 def _metrics(metadata: dict[str, str]) -> tuple[ReportedMetric, ...]:
     values = {name: float(metadata[name]) for name in DIRECTIONS}
     gap = values["train_accuracy"] - values["test_accuracy"]
-    measured = [ReportedMetric("digits", name, value, DIRECTIONS[name], SOURCE) for name, value in values.items()]
-    return (*measured, ReportedMetric("digits", "generalisation_gap", gap, higher_is_better=False, source=SOURCE))
+    measured = [ReportedMetric("digits", name, value, DIRECTIONS[name], ORIGIN) for name, value in values.items()]
+    return (*measured, ReportedMetric("digits", "generalisation_gap", gap, higher_is_better=False, source=ORIGIN))
+
+
+def _crawl(options: DigitsOptions, crawling: Crawl) -> tuple[Model, ...]:
+    def progress(done: int, total: int, model: str) -> None:
+        crawling.report(f"trained {done} of {total}: {model}")
+
+    return crawl(crawling.cache, zoo=crawling.zoo, workers=options.workers, progress=progress)
+
+
+SOURCE = Source("digits", DigitsOptions, _crawl)
