@@ -121,6 +121,7 @@ def metrics(one: Published, found: Sequence[PublishedRow], kind: str) -> pa.Tabl
         {"content_hash": content_hash(one, row.layer_id), "unfold": "slices", "slice_id": row.slice_id}
         | {"profile": one.profile, "profile_key": one.profile, "code_version": CODE}
         | {"N": row.N, "M": row.M, "Q": row.Q, "rf": row.rf, **row.values}
+        | {"outcome": "failed" if row.values.get("alpha") is None else "fit"}
         for row in found
     ]
     if kind == "layer_metrics":

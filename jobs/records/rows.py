@@ -16,6 +16,7 @@ from zoospectra.analysis.profile import CODE_VERSION, Profile
 from zoospectra.analysis.records import Column, Spectrum
 from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.jobs.work.plan import KnownLayer
+from zoospectra.warehouse.identity import ResultId
 from zoospectra.warehouse.schema import PARTS, field
 from zoospectra.zoo.checkpoint.tensor import Layer, Skip
 from zoospectra.zoo.model import Model, catalogue_columns
@@ -179,10 +180,28 @@ def spectra_records(table: pa.Table) -> dict[str, list[tuple[str, Spectrum]]]:
     return found
 
 
-def filtered(metrics: Sequence[tuple[str, Profile, LayerAnalysis]]) -> frozenset[tuple[str, str]]:
-    """(content_hash, profile_key) of what a profile's filters left without a fit."""
-    rows = ((content_hash, profile.key, str(analysis.layer["status"])) for content_hash, profile, analysis in metrics)
-    return frozenset((content_hash, key) for content_hash, key, status in rows if status.startswith("skipped:"))
+def filtered(metrics: Sequence[tuple[str, Profile, LayerAnalysis]]) -> frozenset[ResultId]:
+    """What a profile's filters left without a fit."""
+    return frozenset(
+        ResultId(content_hash, profile.unfold, profile.key, CODE_VERSION)
+        for content_hash, profile, analysis in metrics
+        if _outcome(analysis.layer)["outcome"] == "filtered"
+    )
+
+
+def _outcome(row: Mapping[str, Any]) -> dict[str, str]:
+    """Outcome of a row of the analysis, from its status where the analysis does not say it."""
+    if "outcome" in row:
+        return {"outcome": str(row["outcome"])}
+    filtered = str(row["status"]).startswith("skipped:")
+    return {"outcome": "fit" if row["alpha"] is not None else "filtered" if filtered else "failed"}
+
+
+def _filter(row: Mapping[str, Any], profile: Profile) -> dict[str, str | None]:
+    """Which filter of the profile left a layer or slice without a fit."""
+    if _outcome(row)["outcome"] != "filtered":
+        return {"filtered_by": None}
+    return {"filtered_by": "min_M" if row["M"] < profile.min_M else "min_evals"}
 
 
 def _metrics(found: Sequence[tuple[str, Profile, LayerAnalysis]], kind: str) -> pa.Table:
@@ -198,7 +217,7 @@ def _metrics(found: Sequence[tuple[str, Profile, LayerAnalysis]], kind: str) -> 
             "code_version": CODE_VERSION,
         }
         mine = [analysis.layer] if kind == "layer_metrics" else analysis.slices
-        data += [identity | dict(row) for row in mine]
+        data += [identity | _filter(row, profile) | dict(row) | _outcome(row) for row in mine]
         extra |= {column.name: column for column in analysis.columns if column.name not in PARTS[kind].names}
     fields = [field(one.name, ARROW_TYPES[one.type], one.unit, one.doc) for one in extra.values()]
     return pa.Table.from_pylist(data, schema=pa.schema([*PARTS[kind], *fields]))

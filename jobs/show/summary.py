@@ -58,8 +58,8 @@ def print_summary(
         _print_averages(averages, profile.name, target)
         if target:
             _print_regressions(averages, target)
-    fits = _scoped(warehouse, "SELECT model_id, status FROM layer_metrics", scope)
-    fitted = sum(row["status"] == "success" for row in fits)
+    fits = _scoped(warehouse, "SELECT model_id, outcome FROM layer_metrics", scope)
+    fitted = sum(row["outcome"] == "fit" for row in fits)
     print(
         f"run {run_id}: {counts.models} models, {counts.layers} layers ({counts.analysed} tensors analysed now), "
         f"{fitted} of {len(fits)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"

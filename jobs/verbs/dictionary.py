@@ -11,7 +11,7 @@ import pyarrow as pa
 from zoospectra.jobs.verbs.sql import WRITERS
 from zoospectra.jobs.words.command import MisuseError, answered, compose, misuse
 from zoospectra.jobs.words.settings import SqlSettings
-from zoospectra.warehouse.dictionary import MACROS, TABLES
+from zoospectra.warehouse.dictionary import descriptions
 from zoospectra.warehouse.dictionary import dictionary as read_dictionary
 
 HELP = """usage: zoospectra dictionary [TABLE ...] [warehouse.dir=DIR] [format=table|csv|json|parquet]
@@ -44,7 +44,7 @@ def command(words: Sequence[str]) -> int:
     with misuse():
         found = dictionary(settings.warehouse.dir, tables)
     if not tables and settings.format == "table":
-        words_of = {**TABLES, **MACROS}
-        WRITERS["table"](pa.table({"name": list(words_of), "what it is": list(words_of.values())}))
+        what = descriptions()
+        WRITERS["table"](pa.table({"name": list(what), "what it is": list(what.values())}))
     WRITERS[settings.format](found)
     return 0

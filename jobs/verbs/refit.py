@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from zoospectra.jobs.work.executors import Cluster, Outcome, Task, open_executor
 from zoospectra.jobs.work.plan import REFIT_COST, Item, digest, needed
 from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse import build, parts
+from zoospectra.warehouse.identity import ResultId, SpectrumId
 from zoospectra.warehouse.known import Known, known_results
 
 HELP = """usage: zoospectra refit profiles=NAME,... [fit.engine=own|powerlaw] [cluster=inline|local|ray]
@@ -47,24 +47,24 @@ class Refit:
 
 def plan(known: Known, profiles: Sequence[Profile]) -> tuple[list[Shard], int, int]:
     """Shards, one a part of stored spectra, and how many tensors are done already and how many lack a spectrum."""
-    done = Counter(row[:3] for row in known.layer_metrics if row[3] == CODE_VERSION)
     names = needed(profiles)
     groups: dict[Path, list[Item]] = {}
     finished = lacking = 0
-    for content_hash, (_, layer_type) in sorted(known.kinds.items()):
-        paths = [known.spectra.get((content_hash, name, CODE_VERSION)) for name in names]
-        if all((content_hash, profile.unfold, profile.key) in done for profile in profiles):
+    for content_hash, kind in sorted(known.kinds.items()):
+        paths = [known.spectra.get(SpectrumId(content_hash, name, CODE_VERSION)) for name in names]
+        results = (ResultId(content_hash, profile.unfold, profile.key, CODE_VERSION) for profile in profiles)
+        if known.metrics.issuperset(results):
             finished += 1
         elif None in paths:
             lacking += 1
         else:
             stored = tuple((name, path) for name, path in zip(names, paths, strict=True) if path is not None)
-            groups.setdefault(stored[0][1], []).append(Item(content_hash, layer_type, None, REFIT_COST, stored))
+            groups.setdefault(stored[0][1], []).append(Item(content_hash, kind.layer_type, None, REFIT_COST, stored))
     shards = []
     for items in groups.values():
         contents = [item.content_hash for item in items]
         key = digest([*contents, *(profile.key for profile in profiles), CODE_VERSION])
-        shards.append(Shard(known.kinds[contents[0]][0], key, tuple(items), tuple(profiles)))
+        shards.append(Shard(known.kinds[contents[0]].model_id, key, tuple(items), tuple(profiles)))
     return shards, finished, lacking
 
 

@@ -15,6 +15,7 @@ from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import matrices
 from zoospectra.jobs.records import rows
 from zoospectra.jobs.work.plan import Item, needed
+from zoospectra.warehouse.identity import ResultId
 from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.layers.values import read_factors, read_layer
 
@@ -46,8 +47,8 @@ class Analysed:
 
     tables: Mapping[str, pa.Table]
     """Kind of part -> table."""
-    filtered: frozenset[tuple[str, str]]
-    """(content_hash, profile_key) of what a profile's filters left without a fit."""
+    filtered: frozenset[ResultId]
+    """What a profile's filters left without a fit."""
 
 
 def analyse(shard: Shard) -> Analysed:

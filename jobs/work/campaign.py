@@ -21,6 +21,7 @@ from zoospectra.jobs.work.executors import Outcome, Task
 from zoospectra.jobs.work.index import Candidate, Indexed, index
 from zoospectra.jobs.work.plan import REFIT_COST, Item, KnownLayer, digest, fits, is_large, needed, pack, spectra_cost
 from zoospectra.warehouse import parts
+from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
 from zoospectra.warehouse.known import known_results
 from zoospectra.zoo.checkpoint.tensor import Skip
 from zoospectra.zoo.fetch.errors import RETRIED as FETCH_RETRIED
@@ -45,7 +46,7 @@ class Counts:
     layers: int = 0
     """Layers of those models."""
     skipped: int = 0
-    """Tensors of those models left out by rule."""
+    """Tensors of those models left out by rule, and layers left out by a profile's filters, once a profile."""
     failed: int = 0
     """Tensors and models of the scope that failed."""
     indexed: int = 0
@@ -76,7 +77,7 @@ class Campaign:
         self._progress = progress
         self._device = device
         self._known = known_results(root)
-        self._done = {row[:3] for row in self._known.layer_metrics if row[3] == CODE_VERSION}
+        self._done = self._known.metrics
         self._filtered = set(self._known.filtered)
         self._owners: dict[str, list[tuple[str, str]]] = {}
         self._skips: dict[str, list[Skip]] = {}
@@ -90,11 +91,10 @@ class Campaign:
         return [task for model in self._models.values() for task in self._open(model)]
 
     def finish(self) -> Counts:
-        """Final counts; too few eigenvalues for every profile is a skip by rule."""
-        keys = [profile.key for profile in self._profiles]
+        """Final counts; what a profile's filters left out is a skip by rule, once a layer and profile."""
         for content_hash, owners in self._owners.items():
-            if all((content_hash, key) in self._filtered for key in keys):
-                self.counts.skipped += len(owners)
+            left_out = sum(_result(content_hash, profile) in self._filtered for profile in self._profiles)
+            self.counts.skipped += left_out * len(owners)
         self.counts.layers = sum(map(len, self._owners.values()))
         return self.counts
 
@@ -110,7 +110,7 @@ class Campaign:
 
     def _open(self, model: Model) -> list[Task]:
         """Tasks for one model: its index when there is none, or none that an earlier failure left whole."""
-        key = (model.model_id, model.revision)
+        key = ModelId(model.model_id, model.revision)
         skips = self._known.skipped.get(key, frozenset())
         part = self._layers_part(model)
         if not part.exists() or any(reason in RETRIED for _, reason, _ in skips):
@@ -131,12 +131,13 @@ class Campaign:
 
     def _missing(self, content_hash: str) -> bool:
         """Whether any profile's metrics of these bytes are not kept."""
-        return any((content_hash, profile.unfold, profile.key) not in self._done for profile in self._profiles)
+        return any(_result(content_hash, profile) not in self._done for profile in self._profiles)
 
     def _stored(self, content_hash: str) -> tuple[tuple[str, Path], ...]:
         """Kept spectra of these bytes that the profiles need, each with its part."""
-        paths = [(name, self._known.spectra.get((content_hash, name, CODE_VERSION))) for name in needed(self._profiles)]
-        return tuple((name, path) for name, path in paths if path is not None)
+        names = {name: SpectrumId(content_hash, name, CODE_VERSION) for name in needed(self._profiles)}
+        kept = self._known.spectra
+        return tuple((name, kept[spectrum]) for name, spectrum in names.items() if spectrum in kept)
 
     def _layers_part(self, model: Model) -> Path:
         return parts.part_path(self._root, "layers", self._index_key(model), model.model_id)
@@ -256,6 +257,10 @@ class Campaign:
                 self.counts.failed += 1
             else:
                 self.counts.skipped += 1
+
+
+def _result(content_hash: str, profile: Profile) -> ResultId:
+    return ResultId(content_hash, profile.unfold, profile.key, CODE_VERSION)
 
 
 def _size(path: Path) -> int:
