@@ -31,6 +31,11 @@ def literal(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
+def quoted(name: str) -> str:
+    """The name of a table or column as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def generations(directory: Path) -> list[tuple[int, Path]]:
     """Published generations (number, path), oldest first; empty without a folder."""
     if not directory.is_dir():

@@ -1,6 +1,6 @@
 """What the parts already hold, to plan only what is missing, and the stored spectra, for new fits without weights.
 
-Reads two to four columns of every part through DuckDB, about a second for thousands of parts.
+Reads two to five columns of every part through DuckDB, about a second for thousands of parts.
 Not covered: the warehouse itself.
 """
 
@@ -9,40 +9,55 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from zoospectra.warehouse.connect import connect
+from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
 from zoospectra.warehouse.intact import reading
-from zoospectra.warehouse.parts import list_parts
+from zoospectra.warehouse.parts import contract_part, list_parts
 from zoospectra.warehouse.schema import PARTS
+
+
+class LayerKind(NamedTuple):
+    """A layer that holds some content."""
+
+    model_id: str
+    """A model that has it."""
+    layer_type: str
+    """'dense', 'conv2d', ..."""
+
+
+class SkipRow(NamedTuple):
+    """One thing that was not analysed."""
+
+    tensor: str | None
+    """Tensor; None when the whole model was not."""
+    reason: str
+    """Short stable code."""
+    failed: bool
+    """True when something is wrong, false when a rule says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """Finished work, by identity."""
 
-    spectra: dict[tuple[str, str, str], Path]
-    """(content_hash, unfold, code_version) of every stored spectrum -> a part that holds it."""
-    layer_metrics: frozenset[tuple[str, str, str, str]]
-    """(content_hash, unfold, profile_key, code_version) with layer metrics."""
-    slice_metrics: frozenset[tuple[str, str, str, str]]
-    """(content_hash, unfold, profile_key, code_version) with slice metrics."""
-    filtered: frozenset[tuple[str, str]]
-    """(content_hash, profile_key) that the profile's filters left without a fit: too few eigenvalues, say."""
-    layers: dict[tuple[str, str], tuple[str, ...]]
-    """(model_id, revision) -> content hash of every listed layer, one a layer, sorted."""
-    kinds: dict[str, tuple[str, str]]
-    """content_hash -> (a model that holds it, layer_type)."""
-    skipped: dict[tuple[str, str], frozenset[tuple[str | None, str, bool]]]
-    """(model_id, revision) -> (tensor, reason, failed) of everything not analysed."""
+    spectra: dict[SpectrumId, Path]
+    """Every stored spectrum -> a part that holds it."""
+    metrics: frozenset[ResultId]
+    """Results with layer metrics."""
+    filtered: frozenset[ResultId]
+    """Those of them that the profile's filters left without a fit: too few eigenvalues, say."""
+    layers: dict[ModelId, tuple[str, ...]]
+    """Model -> content hash of every listed layer, one a layer, sorted."""
+    kinds: dict[str, LayerKind]
+    """content_hash -> a layer that holds it."""
+    skipped: dict[ModelId, frozenset[SkipRow]]
+    """Model -> everything not analysed."""
     broken: tuple[Path, ...]
     """Damaged parts that were moved aside while looking; what they held counts as missing."""
-
-    def has_layers(self, model_id: str, revision: str) -> bool:
-        """Whether the layers of this model revision are listed already."""
-        return (model_id, revision) in self.layers
 
 
 def known_results(directory: Path) -> Known:
@@ -53,44 +68,37 @@ def known_results(directory: Path) -> Known:
     broken: list[Path] = []
 
     def rows(kind: str, columns: str, which: str = "") -> list[tuple[Any, ...]]:
-        if not (mine := paths.get(kind, [])):
+        if not (files := paths.get(kind, [])):
             return []
-        sql = f"SELECT {columns} FROM read_parquet($1, filename = true) {which}"
-        found, aside = reading(mine, lambda files: _fetch(sql, files))
+        first = contract_part(directory, kind)  # parts of older versions lack columns
+        sql = f"SELECT {columns} FROM read_parquet($1, filename = true, union_by_name = true) {which}"
+        result, aside = reading(files, lambda left: _fetch(sql, [first, *left]))
         broken.extend(aside)
-        return found
+        return result
 
-    metrics = "content_hash, unfold, profile_key, code_version"
-    layers: dict[tuple[str, str], list[str]] = {}
-    newest = "rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1"
-    for model_id, revision, content_hash in rows("layers", "model_id, revision, content_hash", f"QUALIFY {newest}"):
-        layers.setdefault((model_id, revision), []).append(content_hash)
-    kinds = "content_hash, min(model_id), min(layer_type)"
-    skipped: dict[tuple[str, str], set[tuple[str | None, str, bool]]] = {}
-    for model_id, revision, *rest in rows(
-        "skipped", "DISTINCT model_id, revision, tensor, reason, failed", f"QUALIFY {newest}"
-    ):
-        skipped.setdefault((model_id, revision), set()).add((rest[0], rest[1], rest[2]))
+    newest = "QUALIFY rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1"
+    layers: dict[ModelId, list[str]] = {}
+    for *model, content_hash in rows("layers", "model_id, revision, content_hash", newest):
+        layers.setdefault(ModelId(*model), []).append(content_hash)
+    skipped: dict[ModelId, set[SkipRow]] = {}
+    for model_id, revision, *skip in rows("skipped", "DISTINCT model_id, revision, tensor, reason, failed", newest):
+        skipped.setdefault(ModelId(model_id, revision), set()).add(SkipRow(*skip))
+    identity = "content_hash, unfold, profile_key, code_version"
+    metrics = rows("layer_metrics", f"{identity}, bool_or(outcome = 'filtered')", f"GROUP BY {identity}")
+    spectra = rows("spectra", "DISTINCT content_hash, unfold, code_version, filename")
+    kinds = rows("layers", "content_hash, min(model_id), min(layer_type)", "GROUP BY content_hash")
     return Known(
-        spectra={
-            (row[0], row[1], row[2]): Path(row[3])
-            for row in rows("spectra", "DISTINCT content_hash, unfold, code_version, filename")
-        },
-        layer_metrics=frozenset(rows("layer_metrics", f"DISTINCT {metrics}")),
-        slice_metrics=frozenset(rows("slice_metrics", f"DISTINCT {metrics}")),
-        filtered=frozenset(
-            rows("layer_metrics", "DISTINCT content_hash, profile_key", "WHERE status LIKE 'skipped:%'")
-        ),
-        layers={key: tuple(sorted(value)) for key, value in layers.items()},
-        kinds={row[0]: (row[1], row[2]) for row in rows("layers", kinds, "GROUP BY content_hash")},
-        skipped={key: frozenset(value) for key, value in skipped.items()},
+        spectra={SpectrumId(*row[:3]): Path(row[3]) for row in spectra},
+        metrics=frozenset(ResultId(*row[:4]) for row in metrics),
+        filtered=frozenset(ResultId(*row[:4]) for row in metrics if row[4]),
+        layers={model: tuple(sorted(hashes)) for model, hashes in layers.items()},
+        kinds={row[0]: LayerKind(*row[1:]) for row in kinds},
+        skipped={model: frozenset(skips) for model, skips in skipped.items()},
         broken=tuple(broken),
     )
 
 
 def _fetch(sql: str, files: list[Path]) -> list[tuple[Any, ...]]:
-    if not files:
-        return []
     with connect() as connection:
         return list(connection.execute(sql, [[str(file) for file in files]]).fetchall())
 

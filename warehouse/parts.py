@@ -42,7 +42,7 @@ STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Part:
+class PartFile:
     """One finished part."""
 
     kind: str
@@ -156,6 +156,16 @@ def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
         pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
+def contract_part(directory: Path, kind: str) -> Path:
+    """A part without rows that has the contract's columns, written anew; returns its path."""
+    path = directory.resolve() / "parts" / "contract" / f"{kind}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{kind}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    pq.write_table(PARTS[kind].append(WRITTEN).empty_table(), beside)
+    beside.replace(path)
+    return path
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in this folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
@@ -165,18 +175,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[Part]:
+def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[PartFile]:
     """Every finished part of these kinds, sorted by kind and path; empty when there is no such folder."""
     wanted = frozenset(kinds)
     root = directory.resolve() / "parts"
-    found = [Part("runs", path) for path in _parquet_files(root / "runs") if "runs" in wanted]
+    found = [PartFile("runs", path) for path in _parquet_files(root / "runs") if "runs" in wanted]
     folders = [root / folder for folder in sorted({FOLDERS[kind] for kind in wanted & FOLDERS.keys()} - {"runs"})]
     folders += _folders(root / "models") if wanted & PER_MODEL else []  # thousands: only when they are asked for
     for folder in folders:
         for path in _parquet_files(folder):
             kind = path.name.split("-", 1)[0]
             if kind in wanted:
-                found.append(Part(kind, path))
+                found.append(PartFile(kind, path))
     return sorted(found)
 
 

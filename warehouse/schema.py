@@ -7,6 +7,8 @@ Legend: W is N x M with N >= M; lam are the eigenvalues of W^T W.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pyarrow as pa
 
 TEXT = pa.string()
@@ -16,19 +18,28 @@ BOOL = pa.bool_()
 TIME = pa.timestamp("us")  # always UTC; with a zone DuckDB's fetchall would need pytz
 
 
+class Meaning(NamedTuple):
+    """What a column holds."""
+
+    unit: str
+    """'1', 'log10', 'count', 'text', ..."""
+    comment: str
+    """One line."""
+
+
 def field(name: str, type_: pa.DataType, unit: str, comment: str, nullable: bool = True) -> pa.Field:
     """One column of the contract; unit is '1', 'log10', 'count', 'text', ...; keys are not nullable."""
     return pa.field(name, type_, nullable, {"unit": unit, "comment": comment})
 
 
-def unit_and_comment(column: pa.Field) -> tuple[str, str]:
+def unit_and_comment(column: pa.Field) -> Meaning:
     """Unit and comment of a column; raises ValueError when its metadata lacks either."""
     metadata = column.metadata or {}
     unit, comment = metadata.get(b"unit", b"").decode(), metadata.get(b"comment", b"").decode()
     if not unit or not comment:
         msg = f"column {column.name!r} has no unit and comment in its metadata; make it with warehouse.schema.field"
         raise ValueError(msg)
-    return unit, comment
+    return Meaning(unit, comment)
 
 
 WRITTEN = field("written", TIME, "UTC", "When this row's part was written; the newest part wins over an older one")
@@ -67,6 +78,8 @@ _METRIC_COLUMNS = (
     field("log_spectral_norm", REAL, "log10", "log10 of the largest eigenvalue"),
     field("stable_rank", REAL, "1", "sum lam / largest lam"),
     field("entropy", REAL, "1", "Entropy of lam / sum lam, divided by ln of the rank"),
+    field("outcome", TEXT, "text", "fit (it has an alpha), failed, or filtered (left out by a filter of the profile)"),
+    field("filtered_by", TEXT, "text", "The filter of the profile that left it out: min_evals or min_M; else NULL"),
     field("status", TEXT, "text", "'success', or why there is no fit; every number of a failed fit is NULL"),
     field("warning", TEXT, "text", "Advice on alpha: over-trained, under-trained, or NULL"),
 )
@@ -195,6 +208,7 @@ PARTS: dict[str, pa.Schema] = {
     ),
 }
 
+_OF_LAYER = frozenset({"model_id", "revision", "layer_id", "longname", "layer_type", "group", "counted", "latest"})
 # Columns that the build adds beside a part's own: no extra column may take one of these names.
 RESERVED: dict[str, frozenset[str]] = {
     "models": frozenset({"params", "first_seen", "last_seen", "latest"}),
@@ -202,6 +216,6 @@ RESERVED: dict[str, frozenset[str]] = {
     "layers": frozenset({"latest"}),
     "skipped": frozenset({"latest"}),
     "model_averages": frozenset({"latest"}),
-    "layer_metrics": frozenset({"model_id", "revision", "layer_id", "longname", "layer_type", "group", "latest"}),
-    "slice_metrics": frozenset({"model_id", "revision", "layer_id", "longname", "layer_type", "group", "latest"}),
+    "layer_metrics": _OF_LAYER,
+    "slice_metrics": _OF_LAYER,
 }

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from zoospectra.jobs.main import main
-from zoospectra.warehouse.build import TABLES, VIEWS, build
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.definitions import of_kind
 from zoospectra.warehouse.schema import PARTS, unit_and_comment
 
 
@@ -26,7 +27,7 @@ def read(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str,
 
 def test_every_table_and_column_of_the_schema(empty: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = read([empty], capsys)
-    assert {row["table"] for row in rows} == {*TABLES, *VIEWS}
+    assert {row["table"] for row in rows} == {definition.name for definition in of_kind("TABLE", "VIEW")}
     assert all(row["unit"] and row["comment"] and row["type"] for row in rows)
     for kind, table in (("layer_metrics", "layer_metrics"), ("runs", "runs"), ("study_results", "study_results")):
         said = {row["column"]: (row["unit"], row["comment"]) for row in rows if row["table"] == table}

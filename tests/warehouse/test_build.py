@@ -11,11 +11,16 @@ import pyarrow as pa
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from zoospectra.warehouse.build import SCALAR_MACROS, TABLE_MACROS, TABLES, VIEWS, CheckError, build
+from zoospectra.warehouse.build import build
+from zoospectra.warehouse.checks import CheckError
+from zoospectra.warehouse.definitions import FOLDERS, definitions, of_kind
 from zoospectra.warehouse.dictionary import dictionary
 from zoospectra.warehouse.parts import list_parts, write
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.schema import PARTS, field
+
+TABLES = tuple(definition.name for definition in of_kind("TABLE"))
+VIEWS = tuple(definition.name for definition in of_kind("VIEW"))
 
 
 def rows(directory: Path, sql: str) -> list[tuple[object, ...]]:
@@ -40,10 +45,14 @@ def test_the_contract_of_every_table_is_there_even_when_empty(lake) -> None:
         assert set(schema.names) <= set(query(lake.directory, f'FROM "{kind}"').column_names)
 
 
-def test_every_sql_file_is_used_and_every_name_has_its_file() -> None:
+def test_every_sql_file_is_a_definition_with_a_comment_behind_all_that_it_needs() -> None:
     folder = Path(__file__).resolve().parents[2] / "warehouse" / "sql"
-    for sub, names in (("tables", TABLES), ("views", VIEWS), ("macros", SCALAR_MACROS + TABLE_MACROS)):
-        assert {path.stem for path in (folder / sub).glob("*.sql")} == set(names)
+    files = {path.stem for sub in FOLDERS for path in (folder / sub).glob("*.sql")}
+    order = [definition.name for definition in definitions()]
+    assert sorted(order) == sorted(files)
+    assert all(definition.comment for definition in definitions())
+    chain = ["runs", "snapshots", "models", "layers_history", "measured", "layer_metrics_history", "layer_metrics"]
+    assert sorted([*chain, "model_metrics", "regress"], key=order.index) == [*chain, "model_metrics", "regress"]
 
 
 def test_shared_bytes_have_one_metrics_row_and_fill_every_layer(filled) -> None:
@@ -197,7 +206,7 @@ def test_only_the_newest_generations_are_kept(filled) -> None:
         "warehouse-000003.duckdb",
         "warehouse-000004.duckdb",
     ]
-    with pytest.raises(ValueError, match="keep must be at least 1"):
+    with pytest.raises(ValueError, match="keep=0: expected at least 1 generation"):
         build(filled.directory, keep=0)
 
 

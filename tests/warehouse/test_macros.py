@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from zoospectra.warehouse.build import build
-from zoospectra.warehouse.dictionary import MACROS
+from zoospectra.warehouse.definitions import of_kind
 from zoospectra.warehouse.parts import write
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.schema import PARTS
@@ -90,12 +90,12 @@ def test_changed_since(filled) -> None:
     assert query(filled.directory, "FROM changed_since('nothing')").num_rows == 0
 
 
-def test_every_macro_has_its_words(filled) -> None:
+def test_every_macro_has_its_comment(filled) -> None:
     build(filled.directory)
     sql = """SELECT function_name, any_value(comment) AS comment FROM duckdb_functions()
              WHERE NOT internal AND function_type IN ('macro', 'table_macro') GROUP BY 1"""
     found = {row["function_name"]: row["comment"] for row in query(filled.directory, sql).to_pylist()}
-    assert found == MACROS
+    assert found == {macro.name: macro.comment for macro in of_kind("MACRO")}
 
 
 def test_published_averages_stand_beside_our_own(lake) -> None:

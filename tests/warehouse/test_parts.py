@@ -119,12 +119,10 @@ def test_the_same_key_replaces_its_part(filled) -> None:
 def test_known_results_name_everything_that_is_there(filled) -> None:
     known = known_results(filled.directory)
     assert set(known.spectra) == {(h, "slices", "1") for h in ("h1", "h2", "h3")}
-    assert known.layer_metrics == {(h, "slices", "k1", "1") for h in ("h1", "h2", "h3")}
-    assert known.slice_metrics == frozenset()
+    assert known.metrics == {(h, "slices", "k1", "1") for h in ("h1", "h2", "h3")}
+    assert known.filtered == frozenset()
     assert known.layers == {("local/a", "r1"): ("h1", "h2"), ("local/b", "r1"): ("h1", "h3")}
     assert known.skipped == {("local/a", "r1"): {("l0.bias", "vector", False)}}
-    assert known.has_layers("local/a", "r1")
-    assert not known.has_layers("local/a", "r2")
     assert known_results(filled.directory / "nowhere").spectra == {}
 
 

@@ -1,4 +1,5 @@
--- What changed in the catalogues since a run began: models that are new, retrained (another revision), or gone.
+-- comment: Table: models that are new, retrained or gone since a run
+-- What changed in the catalogs since a run began: models that are new, retrained (another revision), or gone.
 (since_run) AS TABLE
 WITH run AS (
     SELECT min(started) AS t FROM runs WHERE run_id = since_run

@@ -1,3 +1,4 @@
+-- comment: Table: two models layer by layer, with changes
 -- Two models layer by layer, matched by name; a layer that only one of them has stands with NULLs. change is b minus a.
 (model_a, model_b, profile_name := 'weightwatcher') AS TABLE
 WITH a AS (

@@ -1,3 +1,4 @@
+-- comment: Kendall's tau-b of two lists, as scipy.stats.kendalltau; NULL pairs dropped
 -- Kendall's tau-b of two lists of equal length, pairs with a NULL dropped; NULL when either is constant.
 -- Use with groups: SELECT series, kendall_tau_b(list(alpha), list(value)) ... GROUP BY series.
 -- Counts pairs bit by bit of x's rank instead of pair by pair: two points that agree above a bit and differ in it are

@@ -1,3 +1,4 @@
+-- comment: Table: layers of models that match a glob, in order of depth
 -- Layers of the models whose model_id matches a glob, from the first to the last, with their relative depth 0 to 1.
 (model_glob, profile_name := 'weightwatcher') AS TABLE
 SELECT model_id, layer_id, percent_rank() OVER (PARTITION BY model_id ORDER BY layer_id) AS depth, longname, layer_type,

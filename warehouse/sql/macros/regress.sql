@@ -1,3 +1,4 @@
+-- comment: Table: a reported metric regressed on any average, by any column of models, with reasons for gaps
 -- Least squares reported = intercept + slope * metric, by any column of models, and for all models together ('(all)').
 -- The newest dated number of each model counts. Numbers that do not exist are NULL, and reason says why.
 (metric_name, reported_name, grouping_name := 'series', profile_name := 'weightwatcher', smallest := 4) AS TABLE

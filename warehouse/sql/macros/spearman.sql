@@ -1,3 +1,4 @@
+-- comment: Spearman's rank correlation of two lists, as scipy.stats.spearmanr; NULL pairs dropped
 -- Spearman's rank correlation of two lists of equal length, pairs with a NULL dropped; NULL when either is constant.
 (xs, ys) AS (
     WITH point AS (

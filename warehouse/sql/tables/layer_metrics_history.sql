@@ -1,14 +1,5 @@
--- Metrics of every layer that holds the analysed bytes, of whichever model and part they came from. Of several results
--- for the same content, unfold rule and profile the newest counts, whole: nothing is mixed from two code versions.
-WITH result AS (
-    SELECT *
-    FROM raw_layer_metrics
-    QUALIFY rank() OVER (
-        PARTITION BY content_hash, unfold, profile
-        ORDER BY written DESC, code_version DESC, profile_key DESC, filename
-    ) = 1
-)
-SELECT l.model_id, l.revision, l.layer_id, l.longname, l.layer_type, l."group", r.* EXCLUDE (filename), l.latest
-FROM layers_history AS l
-JOIN result AS r USING (content_hash)
-ORDER BY l.model_id, l.revision, l.layer_id, r.profile, r.unfold
+-- comment: One row per layer and profile, for every revision of a model
+-- columns: layer_metrics, layers
+SELECT * EXCLUDE (latest), outcome = 'fit' AND in_means(layer_type) AS counted, latest
+FROM measured('raw_layer_metrics')
+ORDER BY model_id, revision, layer_id, profile, unfold

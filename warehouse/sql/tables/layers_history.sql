@@ -1,3 +1,4 @@
+-- comment: One row per layer of every revision of a model
 -- Layers of every revision; the newest part of a revision stands for the whole of it.
 SELECT l.* EXCLUDE (written, filename), m.latest
 FROM raw_layers AS l

@@ -1,3 +1,4 @@
+-- comment: One row per model and profile whose averages somebody published, and per rule of averaging
 -- Model values that others published: one row a model revision, profile and rule; the newest part wins.
 SELECT a.* EXCLUDE (written, filename), coalesce(m.latest, true) AS latest
 FROM raw_model_averages AS a

@@ -1,5 +1,6 @@
--- One row per model revision. Its words are those of the newest catalogue that lists it; the newest revision is `latest`.
--- Revisions that only parts of layers know are kept, without catalogue columns.
+-- comment: One row per model revision; latest marks the one that the plain tables show
+-- One row per model revision. Its words are those of the newest catalog that lists it; the newest revision is `latest`.
+-- Revisions that only parts of layers know are kept, without catalog columns.
 WITH listed AS (
     SELECT m.*, s.first_seen, s.last_seen
     FROM raw_models AS m

@@ -1,4 +1,5 @@
--- Every number that was ever reported, with the catalogue snapshot that said so; `latest` marks the snapshot that counts.
+-- comment: What was ever reported about a model, one row per snapshot of its catalog
+-- Every number that was ever reported, with the catalog snapshot that said so; `latest` marks the snapshot that counts.
 WITH latest AS (
     SELECT model_id, snapshot FROM models WHERE latest
 )

@@ -1,3 +1,4 @@
+-- comment: One row per run of a job
 -- One row per run.
 SELECT * EXCLUDE (written, filename)
 FROM raw_runs

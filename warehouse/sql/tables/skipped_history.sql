@@ -1,3 +1,4 @@
+-- comment: One row per tensor or model not analysed, for every revision of a model
 -- Everything not analysed in every revision; the newest part of a revision stands for the whole of it.
 SELECT s.* EXCLUDE (written, filename), coalesce(m.latest, true) AS latest
 FROM raw_skipped AS s

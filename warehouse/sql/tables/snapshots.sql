@@ -1,5 +1,7 @@
--- One row per state of a catalogue, with the runs that saw it. A run that was killed before it could record itself
--- still left its catalogue: then the time the part was written stands for the run.
+-- comment: One row per state of a zoo's catalog
+-- columns: models, runs
+-- One row per state of a catalog, with the runs that saw it. A run that was killed before it could record itself
+-- still left its catalog: then the time the part was written stands for the run.
 WITH parts AS (
     SELECT snapshot, min(zoo) AS zoo, count(DISTINCT model_id) AS models, min(written) AS first_written,
         max(written) AS last_written

@@ -1,3 +1,5 @@
+-- comment: One row per stored spectrum, without its eigenvalues
+-- columns: spectra
 -- Which stored spectrum counts for each content and unfold rule, and the part that holds it.
 SELECT content_hash, unfold, count(*) AS num_slices, max(N) AS N, max(M) AS M, max(method) AS method,
     max(device) AS device, code_version, written, filename AS file

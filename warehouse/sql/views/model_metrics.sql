@@ -1,12 +1,14 @@
+-- comment: One row per model and profile: means over the layers of the latest revision, see rule
+-- columns: models, layer_metrics, model_averages
 -- Plain means over layers, as the papers average; embeddings and failed fits do not count. A model of which only
 -- published averages are known has those, and its rule says so.
 WITH computed AS (
     SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
-        count(*) FILTER (WHERE {counted}) AS num_layers,
+        count(*) FILTER (WHERE l.counted) AS num_layers,
         count(*) FILTER (WHERE l.layer_type = 'embedding') AS num_embeddings,
-        count(*) FILTER (WHERE {no_embedding} AND NOT {counted}) AS num_failed,
-        {means},
-        'mean over layers with status success, each once; no embeddings, no parts of fused matrices' AS rule
+        count(*) FILTER (WHERE in_means(l.layer_type) AND NOT l.counted) AS num_failed,
+        {means of layer_metrics_history},
+        'mean over layers with a fit, each once; no embeddings, no parts of fused matrices' AS rule
     FROM layer_metrics AS l
     JOIN models AS m USING (model_id, revision)
     GROUP BY ALL
@@ -16,9 +18,9 @@ known AS (
 )
 SELECT * FROM computed
 UNION ALL BY NAME
-SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, a.profile, {published},
+SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, a.profile, {numbers of model_averages},
     a.rule || ', as published: ' || coalesce(a.origin, 'origin unknown') AS rule
 FROM model_averages AS a
 JOIN models AS m USING (model_id, revision)
 ANTI JOIN known AS k USING (model_id, revision, profile)
-WHERE a.latest AND a.rule LIKE 'mean over slices%'
+WHERE a.latest AND a.rule = 'mean over slices'

@@ -4,7 +4,7 @@ WITH layer AS (
         percent_rank() OVER (PARTITION BY l.model_id, l.profile ORDER BY l.layer_id) AS depth,
         abs(l.alpha - lag(l.alpha) OVER (PARTITION BY l.model_id, l.profile ORDER BY l.layer_id)) AS step
     FROM layer_metrics AS l
-    WHERE l.status = 'success' AND coalesce(l.layer_type NOT LIKE '%\_part' ESCAPE '\' AND l.layer_type <> 'embedding', true)
+    WHERE l.counted
 )
 SELECT l.model_id, any_value(m.name) AS name, any_value(m.series) AS series, any_value(m.dataset) AS dataset, l.profile,
     count(*) AS layers, regr_slope(l.alpha, l.depth) AS slope, stddev_pop(l.alpha) AS dispersion,
