@@ -16,7 +16,7 @@ import numpy as np
 from zoospectra.analysis.methods import method
 from zoospectra.analysis.powerlaw import fit_powerlaw
 from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Spectrum, Status, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Outcome, Spectrum, Status, Value
 
 Row = Mapping[str, Value]
 
@@ -44,6 +44,7 @@ FIT_COLUMNS = (
     Column("num_pl_spikes", "bigint", "count", "number of eigenvalues lam >= xmin"),
 )
 STATUS_COLUMNS = (
+    Column("outcome", "varchar", "text", "'fit', 'failed', or 'filtered' by the profile's min_evals or min_M"),
     Column("status", "varchar", "text", "'success', or why there is no fit"),
     Column("warning", "varchar", "text", "'over-trained' (alpha < 2), 'under-trained' (alpha > 6), or nothing"),
 )
@@ -117,7 +118,8 @@ def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
         row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}
         row["num_pl_spikes"] = int(np.count_nonzero(esd.evals >= fit.xmin))
     status = TOO_FEW_EVALS if too_few else TOO_SMALL if small else str(fit.status)
-    return row | {"status": status, "warning": _warning(fit.alpha)}
+    outcome = Outcome.FILTERED if too_few or small else Outcome.FAILED if fit.alpha is None else Outcome.FIT
+    return row | {"outcome": str(outcome), "status": status, "warning": _warning(fit.alpha)}
 
 
 def _finite(value: Value) -> Value:
@@ -147,8 +149,8 @@ def _compound(rows: Sequence[Row], known: Sequence[Column]) -> dict[str, Value]:
             layer[column.name] = int(sum(numbers))
         else:
             layer[column.name] = values[0] if len(set(values)) == 1 else None
-    statuses = [str(row["status"]) for row in rows]
-    layer["status"] = str(Status.SUCCESS) if str(Status.SUCCESS) in statuses else statuses[0]
+    example = next((row for row in rows if row["outcome"] == Outcome.FIT), rows[0])  # slices are filtered all or none
+    layer |= {"outcome": example["outcome"], "status": example["status"]}
     alpha = layer["alpha"]
     layer["warning"] = _warning(alpha if isinstance(alpha, float) else None)
     return layer

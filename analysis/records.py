@@ -19,12 +19,23 @@ Value = float | int | str | bool | None
 
 
 class Status(StrEnum):
-    """Outcome of the analysis of one layer under one profile; numerical failure is data, never an exception."""
+    """How the power-law fit of one ESD ended; numerical failure is data, never an exception."""
 
     SUCCESS = "success"
     TOO_FEW = "failed: too few eigenvalues above the threshold"
     ZERO = "failed: every eigenvalue is zero"
     DEGENERATE = "failed: the eigenvalues are (nearly) all equal, no tail to fit"
+
+
+class Outcome(StrEnum):
+    """What came of one layer under one profile, for programs; the row's status says it in words."""
+
+    FIT = "fit"
+    """A power law was fitted: alpha is there."""
+    FAILED = "failed"
+    """The spectrum has no tail to fit."""
+    FILTERED = "filtered"
+    """The profile's filters, min_evals and min_M, left the layer without a fit."""
 
 
 @dataclass(frozen=True, slots=True)

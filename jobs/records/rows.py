@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from zoospectra.analysis.layer import LayerAnalysis
-from zoospectra.analysis.profile import CODE_VERSION, Profile
-from zoospectra.analysis.records import Column, Spectrum
+from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
+from zoospectra.analysis.records import Column, Outcome, Spectrum
 from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.jobs.work.plan import KnownLayer
 from zoospectra.warehouse.schema import PARTS, field
@@ -156,7 +156,7 @@ def _spectra(found: Sequence[tuple[str, str, Spectrum]]) -> pa.Table:
                 evals,
                 spectrum.method,
                 spectrum.device,
-                CODE_VERSION,
+                SPECTRUM_VERSION,
             )
             for name, value in zip(data, row, strict=True):
                 data[name].append(value)
@@ -181,8 +181,8 @@ def spectra_records(table: pa.Table) -> dict[str, list[tuple[str, Spectrum]]]:
 
 def filtered(metrics: Sequence[tuple[str, Profile, LayerAnalysis]]) -> frozenset[tuple[str, str]]:
     """(content_hash, profile_key) of what a profile's filters left without a fit."""
-    rows = ((content_hash, profile.key, str(analysis.layer["status"])) for content_hash, profile, analysis in metrics)
-    return frozenset((content_hash, key) for content_hash, key, status in rows if status.startswith("skipped:"))
+    rows = ((content_hash, profile.key, analysis.layer["outcome"]) for content_hash, profile, analysis in metrics)
+    return frozenset((content_hash, key) for content_hash, key, outcome in rows if outcome == Outcome.FILTERED)
 
 
 def _metrics(found: Sequence[tuple[str, Profile, LayerAnalysis]], kind: str) -> pa.Table:
@@ -195,7 +195,7 @@ def _metrics(found: Sequence[tuple[str, Profile, LayerAnalysis]], kind: str) -> 
             "unfold": profile.unfold,
             "profile": profile.name,
             "profile_key": profile.key,
-            "code_version": CODE_VERSION,
+            "code_version": FIT_VERSION,
         }
         mine = [analysis.layer] if kind == "layer_metrics" else analysis.slices
         data += [identity | dict(row) for row in mine]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoospectra.analysis.profile import CODE_VERSION, Profile
+from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.words.command import MisuseError, answered, compose, misuse
@@ -47,12 +47,12 @@ class Refit:
 
 def plan(known: Known, profiles: Sequence[Profile]) -> tuple[list[Shard], int, int]:
     """Shards, one a part of stored spectra, and how many tensors are done already and how many lack a spectrum."""
-    done = Counter(row[:3] for row in known.layer_metrics if row[3] == CODE_VERSION)
+    done = Counter(row[:3] for row in known.layer_metrics if row[3] == FIT_VERSION)
     names = needed(profiles)
     groups: dict[Path, list[Item]] = {}
     finished = lacking = 0
     for content_hash, (_, layer_type) in sorted(known.kinds.items()):
-        paths = [known.spectra.get((content_hash, name, CODE_VERSION)) for name in names]
+        paths = [known.spectra.get((content_hash, name, SPECTRUM_VERSION)) for name in names]
         if all((content_hash, profile.unfold, profile.key) in done for profile in profiles):
             finished += 1
         elif None in paths:
@@ -63,7 +63,7 @@ def plan(known: Known, profiles: Sequence[Profile]) -> tuple[list[Shard], int, i
     shards = []
     for items in groups.values():
         contents = [item.content_hash for item in items]
-        key = digest([*contents, *(profile.key for profile in profiles), CODE_VERSION])
+        key = digest([*contents, *(profile.key for profile in profiles), FIT_VERSION])
         shards.append(Shard(known.kinds[contents[0]][0], key, tuple(items), tuple(profiles)))
     return shards, finished, lacking
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from zoospectra.analysis.profile import CODE_VERSION, Profile
+from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.records import rows
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.work.analyse import Analysed, Shard, analyse
@@ -76,7 +76,7 @@ class Campaign:
         self._progress = progress
         self._device = device
         self._known = known_results(root)
-        self._done = {row[:3] for row in self._known.layer_metrics if row[3] == CODE_VERSION}
+        self._done = {row[:3] for row in self._known.layer_metrics if row[3] == FIT_VERSION}
         self._filtered = set(self._known.filtered)
         self._owners: dict[str, list[tuple[str, str]]] = {}
         self._skips: dict[str, list[Skip]] = {}
@@ -135,7 +135,9 @@ class Campaign:
 
     def _stored(self, content_hash: str) -> tuple[tuple[str, Path], ...]:
         """Kept spectra of these bytes that the profiles need, each with its part."""
-        paths = [(name, self._known.spectra.get((content_hash, name, CODE_VERSION))) for name in needed(self._profiles)]
+        paths = [
+            (name, self._known.spectra.get((content_hash, name, SPECTRUM_VERSION))) for name in needed(self._profiles)
+        ]
         return tuple((name, path) for name, path in paths if path is not None)
 
     def _layers_part(self, model: Model) -> Path:
@@ -200,7 +202,12 @@ class Campaign:
 
     def _shard_task(self, model_id: str, items: tuple[Item, ...]) -> Task:
         key = digest(
-            [*(item.content_hash for item in items), *(profile.key for profile in self._profiles), CODE_VERSION]
+            [
+                *(item.content_hash for item in items),
+                *(profile.key for profile in self._profiles),
+                SPECTRUM_VERSION,
+                FIT_VERSION,
+            ]
         )
         gpus = int(self._device != "cpu" and any(map(is_large, items)))
         shard = Shard(model_id, key, items, self._profiles, self._device if gpus else "cpu")

@@ -117,7 +117,8 @@ def test_hostile_matrices_give_complete_finite_rows(kind, analyse, any_profile) 
             value = row[column.name]
             assert value is None or type(value) is kinds[column.type], (column.name, value)
             assert not isinstance(value, float) or math.isfinite(value), column.name
-        assert (row["alpha"] is None) == (row["status"] != "success")
+        assert (row["alpha"] is None) == (row["status"] != "success") == (row["outcome"] != "fit")
+        assert (row["outcome"] == "filtered") == (row["status"] in (TOO_FEW_EVALS, TOO_SMALL))
         assert row["alpha"] is None or row["alpha"] > 1
         assert row["alpha"] is not None or row["warning"] is None
     assert len(analysis.slices) == (0 if any_profile.pool else analysis.layer["rf"])
@@ -133,9 +134,12 @@ def test_failures_say_why(analyse, profile) -> None:
     )
     assert analyse(HOSTILE["constant"], "dense", default).layer["status"].startswith("failed: too few")
     few = analyse(HOSTILE["seven"], "dense", default).layer
-    assert (few["status"], few["num_evals"], few["alpha"]) == (TOO_FEW_EVALS, 7, None)
+    assert (few["status"], few["outcome"], few["num_evals"], few["alpha"]) == (TOO_FEW_EVALS, "filtered", 7, None)
     assert few["log_norm"] == pytest.approx(math.log10(np.linalg.norm(HOSTILE["seven"]) ** 2))
-    small = analyse(HOSTILE["seven"], "dense", profile("natcomm2021")).slices[0]
+    assert analyse(HOSTILE["zero"], "dense", default).layer["outcome"] == "failed"
+    below = analyse(HOSTILE["seven"], "dense", profile("natcomm2021"))
+    small = below.slices[0]
+    assert (small["outcome"], below.layer["outcome"]) == ("filtered", "filtered")
     assert (small["status"], small["log_norm"]) == (TOO_SMALL, None)
     assert small["log_spectral_norm"] == pytest.approx(math.log10(np.linalg.norm(HOSTILE["seven"], 2) ** 2 / 2))
 
@@ -176,7 +180,8 @@ def test_a_dead_slice_is_left_out_of_the_means(analyse, profile) -> None:
     alive = [row for row in analysis.slices if row["alpha"] is not None]
     assert [row["slice_id"] for row in alive] == [0, 2, 3]
     assert analysis.layer["alpha"] == pytest.approx(np.mean([row["alpha"] for row in alive]))
-    assert analysis.layer["status"] == "success"
+    assert (analysis.layer["status"], analysis.layer["outcome"]) == ("success", "fit")
+    assert [row["outcome"] for row in analysis.slices] == ["fit", "failed", "fit", "fit"]
 
 
 def test_shuffled_copies_are_scaled_as_the_layer(profile) -> None:
