@@ -92,6 +92,8 @@ class Profile:
         if unknown := sorted(set(self.options) - {"fit", *self.methods}):
             msg = f"profile {self.name!r} has options for {unknown}; expected 'fit' or one of {self.methods}"
             raise ValueError(msg)
+        for name in self.methods:
+            method(name).options(self.options.get(name, {}))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Profile:

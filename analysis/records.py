@@ -7,7 +7,7 @@ lam the eigenvalues of X = W^T W, that is the squared singular values of W, alwa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -59,7 +59,9 @@ class Esd:
     """One empirical spectral density as a profile sees it: scaled and pooled."""
 
     evals: FloatArray
-    """(K,), ascending: the scaled eigenvalues of all pooled slices."""
+    """(K,), ascending: the scaled eigenvalues of all pooled slices; those that are rounding of 0 are 0."""
+    fitted: FloatArray
+    """(K',), ascending, positive: those that the profile lets through to a fit (its threshold and drop_smallest)."""
     slices: FloatArray
     """(S, M): the same eigenvalues by slice."""
     N: int
@@ -124,3 +126,13 @@ class Method:
     """Rough time for K = 768 on one core, e.g. '1 ms'."""
     run: Callable[[Esd, Fit, Mapping[str, Any]], dict[str, Value]]
     """(esd, fit, options) -> a value or None for every column; numerical trouble is None, never an exception or NaN."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Options that a profile may set, with the values they have otherwise."""
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The defaults with the given options in their place. Raises ValueError for an option that has no default."""
+        if unknown := sorted(set(given) - set(self.defaults)):
+            known = ", ".join(sorted(self.defaults)) or "none"
+            msg = f"unknown options {unknown} of method {self.name!r}; known options: {known}"
+            raise ValueError(msg)
+        return {**self.defaults, **given}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from zoospectra.analysis.layer import TOO_FEW_EVALS, TOO_SMALL, analyse_layer, columns
+from zoospectra.analysis.layer import SHAPE_COLUMNS, TOO_FEW_EVALS, TOO_SMALL, analyse_layer, columns
 from zoospectra.analysis.records import Spectrum
 from zoospectra.analysis.spectrum import spectrum
 
+SHAPE = {column.name for column in SHAPE_COLUMNS} | {"outcome", "status"}
 VECTORS = {
     ("dense", (120, 80)): {
         "alpha": 6.459176375,
@@ -210,3 +212,53 @@ def test_overflowing_metrics_are_none_not_infinity(profile) -> None:
     assert row["norm"] is None
     assert row["spectral_norm"] == 1e308
     assert row["status"] == "success"
+
+
+@pytest.mark.parametrize("name", ["weightwatcher", "corrected", "natcomm2021"])
+@pytest.mark.parametrize("scale", [1.0, 1e-7])
+def test_every_method_sees_the_profiles_threshold(name, scale, profile) -> None:
+    """Where there is an alpha there is all that belongs to it; the smallest values are dropped for all alike."""
+    evals = np.sort(1 + np.random.default_rng(0).pareto(2, 300))[None] * scale
+    methods = ["gof", "robust_alpha", "bootstrap", "e_tpl", "fingers", "tails"]
+    chosen = profile(name, methods=methods, options={"gof": {"replicates": 9}, "bootstrap": {"replicates": 9}})
+    row = analyse_layer(Spectrum(evals, 400, 300, "gram", "cpu"), "dense", chosen).layer
+    shares = ("gof_p", "robust_alpha", "alpha_low", "E_TPL_alpha", "raw_alpha", "tpl_alpha")
+    assert [row[share] is None for share in shares] == [row["alpha"] is None] * len(shares)
+    assert (row["alpha"] is None) == (name == "weightwatcher" and scale < 1e-5)
+    if row["alpha"] is not None and name == "weightwatcher":
+        assert (row["gof_xmin"], row["raw_alpha"]) == (row["xmin"], row["alpha"])
+
+
+RANK_ONE = {"constant": np.full((60, 50), 0.3), "rank_one": np.outer(np.arange(1, 61), np.arange(1, 51)) * 0.01}
+
+
+@pytest.mark.parametrize("kind", RANK_ONE)
+@pytest.mark.parametrize("seed", range(4))
+def test_rounding_of_zero_is_no_data(kind, seed, any_profile) -> None:
+    """The last bits of a rank-one layer, other on every processor, decide nothing: neither status nor value."""
+    raw = spectrum(RANK_ONE[kind][None])
+    noise = np.sort(10.0 ** np.random.default_rng(seed).uniform(-330, -29, 49) * raw.evals[0, -1])
+    chosen = replace(any_profile, methods=(*any_profile.methods, "hill", "phase", "marchenko_pastur", "erg", "tails"))
+    copy = Spectrum(np.append(noise, raw.evals[0, -1:])[None], 60, 50, "svd", "cpu")
+    rows = [analyse_layer(one, "dense", chosen).layer for one in (raw, copy)]
+    assert rows[0] == rows[1]
+    assert rows[0]["outcome"] == "failed"
+    if "sv_min" in rows[0]:
+        assert (rows[0]["sv_min"], rows[0]["matrix_rank"]) == (0.0, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_last_bits_of_equal_eigenvalues_decide_nothing(seed, any_profile) -> None:
+    """An orthogonal layer has no tail; one of equal groups has the tail of its groups."""
+    bits = 1 + 1e-13 * np.random.default_rng(seed).standard_normal(60)
+    chosen = replace(any_profile, methods=("alpha_norms", "hill", "robust_alpha", "tails", "fingers", "erg"))
+    equal = analyse_layer(Spectrum(np.sort(bits)[None], 80, 60, "gram", "cpu"), "dense", chosen).layer
+    assert equal["status"].startswith("failed: the eigenvalues are (nearly)")
+    assert {value for name, value in equal.items() if name not in SHAPE} == {None}
+    groups = np.repeat([1.0, 2.0, 3.0, 5.0, 9.0, 20.0], 10)
+    rows = [
+        analyse_layer(Spectrum(np.sort(evals)[None], 80, 60, "gram", "cpu"), "dense", chosen).layer
+        for evals in (groups, groups * bits)
+    ]
+    for name, value in rows[0].items():
+        assert rows[1][name] == (pytest.approx(value, rel=1e-9, abs=1e-11) if isinstance(value, float) else value), name
