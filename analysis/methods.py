@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from zoospectra.analysis.records import Method
 
@@ -40,13 +40,10 @@ def method(name: str) -> Method:
 
     Raises ValueError for an unknown name, listing the known ones, and for an entry point that is no `Method`.
     """
-    entry = METHODS.get(name) or _registered().get(name)
-    if entry is None:
-        msg = f"unknown method {name!r}; known methods: {', '.join(sorted({*METHODS, *_registered()}))}"
-        raise ValueError(msg)
-    if isinstance(entry, EntryPoint):
-        METHODS[name] = entry = _checked(name, entry)
-    return entry if isinstance(entry, Method) else _ours(entry)
+    entry = METHODS.get(name)
+    if isinstance(entry, Method):
+        return entry
+    return _installed(name) if entry is None else _ours(entry)
 
 
 @cache
@@ -56,14 +53,21 @@ def _ours(module: str) -> Method:
 
 
 @cache
-def _registered() -> dict[str, EntryPoint]:
-    """Entry points by name, read once: it costs a look at every installed package."""
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _checked(name: str, point: EntryPoint) -> Method:
-    loaded = point.load()
-    if isinstance(loaded, Method):
-        return loaded
-    msg = f"entry point {GROUP}: {name} = {point.value}: expected a Method, got {type(loaded).__name__}"
+def _installed(name: str) -> Method:
+    point = _entry_points().get(name)
+    if point is None:
+        msg = f"unknown method {name!r}; known methods: {', '.join(sorted({*METHODS, *_entry_points()}))}"
+        raise ValueError(msg)
+    found = point.load()
+    if isinstance(found, Method):
+        return found
+    msg = f"entry point {GROUP}: {name} = {point.value}: expected a Method, got {type(found).__name__}"
     raise ValueError(msg)
+
+
+@cache
+def _entry_points() -> dict[str, Any]:
+    """Entry points by name, read once: it costs a look at every installed package."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}
