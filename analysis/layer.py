@@ -16,7 +16,8 @@ import numpy as np
 from zoospectra.analysis.methods import method
 from zoospectra.analysis.powerlaw import fit_powerlaw
 from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Spectrum, Status, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Outcome, Spectrum, Status, Value
+from zoospectra.analysis.rounding import resolved
 
 Row = Mapping[str, Value]
 
@@ -44,6 +45,7 @@ FIT_COLUMNS = (
     Column("num_pl_spikes", "bigint", "count", "number of eigenvalues lam >= xmin"),
 )
 STATUS_COLUMNS = (
+    Column("outcome", "varchar", "text", "'fit', 'failed', or 'filtered' by the profile's min_evals or min_M"),
     Column("status", "varchar", "text", "'success', or why there is no fit"),
     Column("warning", "varchar", "text", "'over-trained' (alpha < 2), 'under-trained' (alpha > 6), or nothing"),
 )
@@ -79,27 +81,24 @@ def analyse_layer(
     """
     S, M = spectrum.evals.shape
     factor = profile.factor(layer_type, spectrum.N, S)
-    scaled = spectrum.evals * factor
-    copies = [copy.evals * factor for copy in shuffled]
+    scaled, *copies = (resolved(raw) * factor for raw in (spectrum, *shuffled))
+    together = [slice(None)] if profile.pool else [slice(index, index + 1) for index in range(S)]
+    rows = []
+    for part in together:
+        evals = np.sort(scaled[part], axis=None)
+        copied = tuple(copy[part] for copy in copies)
+        esd = Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed)
+        rows.append(_row(esd, profile))
     if profile.pool:
-        esd = Esd(np.sort(scaled, axis=None), scaled, spectrum.N, M, S, tuple(copies), seed)
-        return LayerAnalysis(_row(esd, profile), (), columns(profile))
-    rows = [
-        _row(Esd(one, one[None], spectrum.N, M, S, tuple(copy[index : index + 1] for copy in copies), seed), profile)
-        for index, one in enumerate(scaled)
-    ]
+        return LayerAnalysis(rows[0], (), columns(profile))
     slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
     return LayerAnalysis(_compound(rows, columns(profile)), slices, columns(profile))
 
 
-def fit_esd(evals: FloatArray, profile: Profile) -> Fit:
-    """Fit the eigenvalues (K,), ascending and scaled, that the profile lets through."""
-    top = float(evals[-1])
-    if top <= 0:
-        return Fit(status=Status.ZERO)
+def fitted(evals: FloatArray, profile: Profile) -> FloatArray:
+    """Those of the scaled eigenvalues (K,), ascending, that the profile lets through to a fit: (K',), positive."""
     kept = evals[profile.drop_smallest :]
-    limit = profile.threshold * (top if profile.threshold_relative else 1.0)
-    return fit_powerlaw(kept[kept > limit], profile.fit, **profile.options.get("fit", {}))
+    return kept[kept > profile.threshold * (evals[-1] if profile.threshold_relative else 1.0)]
 
 
 def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
@@ -107,7 +106,7 @@ def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
     row: dict[str, Value] = {column.name: None for column in columns(profile)}
     row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": len(esd.evals)}
     too_few, small = profile.min_evals > len(esd.evals), profile.min_M > esd.M
-    fit = Fit(status=Status.TOO_FEW) if too_few or small else fit_esd(esd.evals, profile)
+    fit = Fit(status=Status.TOO_FEW) if too_few or small else _fit(esd, profile)
     metrics: dict[str, Value] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes None below
         for name in profile.methods:
@@ -117,7 +116,14 @@ def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
         row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}
         row["num_pl_spikes"] = int(np.count_nonzero(esd.evals >= fit.xmin))
     status = TOO_FEW_EVALS if too_few else TOO_SMALL if small else str(fit.status)
-    return row | {"status": status, "warning": _warning(fit.alpha)}
+    outcome = Outcome.FILTERED if too_few or small else Outcome.FAILED if fit.alpha is None else Outcome.FIT
+    return row | {"outcome": str(outcome), "status": status, "warning": _warning(fit.alpha)}
+
+
+def _fit(esd: Esd, profile: Profile) -> Fit:
+    if not esd.evals[-1] > 0.0:
+        return Fit(status=Status.ZERO)
+    return fit_powerlaw(esd.fitted, profile.fit, **profile.options.get("fit", {}))
 
 
 def _finite(value: Value) -> Value:
@@ -147,8 +153,8 @@ def _compound(rows: Sequence[Row], known: Sequence[Column]) -> dict[str, Value]:
             layer[column.name] = int(sum(numbers))
         else:
             layer[column.name] = values[0] if len(set(values)) == 1 else None
-    statuses = [str(row["status"]) for row in rows]
-    layer["status"] = str(Status.SUCCESS) if str(Status.SUCCESS) in statuses else statuses[0]
+    example = next((row for row in rows if row["outcome"] == Outcome.FIT), rows[0])  # slices are filtered all or none
+    layer |= {"outcome": example["outcome"], "status": example["status"]}
     alpha = layer["alpha"]
     layer["warning"] = _warning(alpha if isinstance(alpha, float) else None)
     return layer

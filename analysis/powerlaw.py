@@ -16,15 +16,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zoospectra.analysis.records import Fit, FloatArray, Status
+from zoospectra.analysis.rounding import FLAT
 from zoospectra.analysis.search import Candidates, IntArray, distance, nearest
 
-# WeightWatcher 0.7.7: data below this size has a rule of its own, which wants tails of at least SMALL_TAIL values
-# whose S exceeds SMALL_SUM.
+# WeightWatcher 0.7.7: data below this size has a rule of its own, which wants tails of at least SMALL_TAIL values (with
+# S > 1e-12; a tail of more than FLAT has that).
 SMALL_K = 20
 SMALL_TAIL = 8
-SMALL_SUM = 1e-12
-# ln(xmax / xmin) below which the spread is rounding of the eigenvalues (good to about 1e-15), not a tail.
-FLAT = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +121,14 @@ def _sums(logs: FloatArray) -> FloatArray:
     return np.cumsum((above * np.diff(logs))[::-1])[::-1]
 
 
+def _distinct(logs: FloatArray) -> IntArray:
+    """Index of every value, the first of those that are equal but for rounding."""
+    return np.append(0, 1 + np.flatnonzero(np.diff(logs) > FLAT))
+
+
 def _tails(logs: FloatArray, first: IntArray, sums: FloatArray, *, bias: float) -> Candidates | Status:
-    """Candidates with alpha - 1 = (n - bias) / S; a constant tail (S = 0) has distance 1 by definition and is left
-    out.
-    """
-    first = first[sums[first] > 0]
+    """Candidates with alpha - 1 = (n - bias) / S; a constant tail has distance 1 by definition and is left out."""
+    first = first[logs[-1] - logs[first] > FLAT]
     if not len(first):
         return Status.DEGENERATE
     size = (len(logs) - first).astype(np.float64)
@@ -147,17 +148,16 @@ def _weightwatcher_small(logs: FloatArray) -> Candidates | Status:
     The documented objective, D - 0.868 / sqrt(n), does not decide: the code takes the smallest D afterwards.
     """
     first = np.arange(max(1, len(logs) - SMALL_TAIL + 1))
-    sums = _sums(logs)
-    return _tails(logs, first[sums[first] > SMALL_SUM], sums, bias=1.0)
+    return _tails(logs, first, _sums(logs), bias=1.0)
 
 
 def _natcomm2021(x: FloatArray, logs: FloatArray) -> Candidates | Status:
-    """As powerlaw 1.4.6 with xmax = max(x): distinct values but the largest, alpha = 1 + n / S, F normalised at xmax.
+    """As powerlaw 1.4.6 with xmax = max(x): distinct values but the largest (a constant tail), alpha = 1 + n / S,
+    F normalised at xmax.
 
     The exponent is that of the law without an upper end, its distance that of the law cut at xmax.
     """
-    first = np.append(0, 1 + np.flatnonzero(x[1:] > x[:-1]))[:-1]
-    tails = _tails(logs, first, _sums(logs), bias=0.0)
+    tails = _tails(logs, _distinct(logs), _sums(logs), bias=0.0)
     if isinstance(tails, Status):
         return tails
     whole = -np.expm1(-tails.slope * (logs[-1] - logs[tails.first]))
@@ -178,7 +178,7 @@ def _corrected(x: FloatArray, logs: FloatArray, *, min_tail: int = 8, bias: floa
         raise ValueError(msg)
     if len(x) < min_tail:
         return Status.TOO_FEW
-    first = np.append(0, 1 + np.flatnonzero(x[1:] > x[:-1]))
+    first = _distinct(logs)
     tails = _tails(logs, first[first <= len(x) - min_tail], _sums(logs), bias=0.0)
     return tails if isinstance(tails, Status) else replace(tails, lost=bias)
 

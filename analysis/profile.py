@@ -1,7 +1,7 @@
 """A profile: one convention of the literature for going from raw spectra to numbers.
 
 Scaling, pooling, filters, fit rule and metrics, as plain values; the values of the named profiles live in conf. Two
-results are comparable when their profiles have the same key and the same CODE_VERSION. Not covered: averages over
+results are comparable when their profiles have the same key and the same FIT_VERSION. Not covered: averages over
 layers.
 """
 
@@ -18,8 +18,10 @@ from zoospectra.analysis.methods import method
 from zoospectra.analysis.powerlaw import check_options
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
 
-# Part of every result's identity; raise it when a change of code changes a number beyond rounding.
-CODE_VERSION = "1"
+# Parts of every result's identity; each is raised when a change of code changes its numbers beyond rounding: those of
+# raw spectra (which cost N M^2, and are kept), and those of fits and metrics (which cost milliseconds).
+SPECTRUM_VERSION = "1"
+FIT_VERSION = "2"
 
 # Factor on the eigenvalues of a slice, from the layer type and the number of slices.
 SCALES: dict[str, Callable[[str, int], float]] = {
@@ -90,6 +92,8 @@ class Profile:
         if unknown := sorted(set(self.options) - {"fit", *self.methods}):
             msg = f"profile {self.name!r} has options for {unknown}; expected 'fit' or one of {self.methods}"
             raise ValueError(msg)
+        for name in self.methods:
+            method(name).options(self.options.get(name, {}))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Profile:

@@ -7,7 +7,7 @@ lam the eigenvalues of X = W^T W, that is the squared singular values of W, alwa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -19,12 +19,23 @@ Value = float | int | str | bool | None
 
 
 class Status(StrEnum):
-    """Outcome of the analysis of one layer under one profile; numerical failure is data, never an exception."""
+    """How the power-law fit of one ESD ended; numerical failure is data, never an exception."""
 
     SUCCESS = "success"
     TOO_FEW = "failed: too few eigenvalues above the threshold"
     ZERO = "failed: every eigenvalue is zero"
     DEGENERATE = "failed: the eigenvalues are (nearly) all equal, no tail to fit"
+
+
+class Outcome(StrEnum):
+    """What came of one layer under one profile, for programs; the row's status says it in words."""
+
+    FIT = "fit"
+    """A power law was fitted: alpha is there."""
+    FAILED = "failed"
+    """The spectrum has no tail to fit."""
+    FILTERED = "filtered"
+    """The profile's filters, min_evals and min_M, left the layer without a fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,9 @@ class Esd:
     """One empirical spectral density as a profile sees it: scaled and pooled."""
 
     evals: FloatArray
-    """(K,), ascending: the scaled eigenvalues of all pooled slices."""
+    """(K,), ascending: the scaled eigenvalues of all pooled slices; those that are rounding of 0 are 0."""
+    fitted: FloatArray
+    """(K',), ascending, positive: those that the profile lets through to a fit (its threshold and drop_smallest)."""
     slices: FloatArray
     """(S, M): the same eigenvalues by slice."""
     N: int
@@ -113,3 +126,13 @@ class Method:
     """Rough time for K = 768 on one core, e.g. '1 ms'."""
     run: Callable[[Esd, Fit, Mapping[str, Any]], dict[str, Value]]
     """(esd, fit, options) -> a value or None for every column; numerical trouble is None, never an exception or NaN."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Options that a profile may set, with the values they have otherwise."""
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The defaults with the given options in their place. Raises ValueError for an option that has no default."""
+        if unknown := sorted(set(given) - set(self.defaults)):
+            known = ", ".join(sorted(self.defaults)) or "none"
+            msg = f"unknown options {unknown} of method {self.name!r}; known options: {known}"
+            raise ValueError(msg)
+        return {**self.defaults, **given}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
 
 from zoospectra.analysis.kernels.cast import AnyArray, block_rows, scaled
 from zoospectra.analysis.records import FloatArray
@@ -14,6 +13,8 @@ def gram(W: AnyArray, exponent: int, width: int | None = None) -> FloatArray:
 
     W is (N, M), real; with a width, zero rows and columns are added up to it.
     """
+    from scipy.linalg.blas import dsyrk  # 0.15 s, and plans need shapes only
+
     N, M = W.shape
     side = width or M
     found = np.zeros((side, side), order="F")

@@ -8,7 +8,6 @@ the least and is up to twice as slow).
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from zoospectra.analysis.kernels.cast import AnyArray
 from zoospectra.analysis.kernels.gram import gram
@@ -22,6 +21,8 @@ def evals(slices: AnyArray, exponent: int) -> FloatArray:
 
 def _evals(matrix: FloatArray) -> FloatArray:
     """Eigenvalues (M,) from the lower triangle, which is destroyed."""
+    from scipy.linalg import lapack  # see gram
+
     work = int(lapack.dsytrd_lwork(len(matrix), lower=1)[0])
     _, diagonal, beside, _, failed = lapack.dsytrd(matrix, lower=1, lwork=work, overwrite_a=1)
     assert failed == 0, failed

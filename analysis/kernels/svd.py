@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs, svdvals
 
 from zoospectra.analysis.kernels.cast import BLOCK_BYTES, AnyArray, chunk_size, scaled, shrink
 from zoospectra.analysis.records import FloatArray
@@ -39,6 +38,8 @@ def _stacked(slices: AnyArray, exponent: int) -> FloatArray:
 
 def _squares(W: AnyArray, exponent: int) -> FloatArray:
     """Squares (M,) of one slice; tall ones are first reduced to their R factor, which has the same singular values."""
+    from scipy.linalg import svdvals  # see gram
+
     N, M = W.shape
     top = scaled(W, exponent) if rows_at_once(M) >= N else _reduced(W, exponent)
     squares: FloatArray = svdvals(top.T, overwrite_a=True, check_finite=False)[::-1] ** 2
@@ -47,6 +48,8 @@ def _squares(W: AnyArray, exponent: int) -> FloatArray:
 
 def _reduced(W: AnyArray, exponent: int) -> AnyArray:
     """An upper triangular (M, M) with the singular values of W: QR of blocks of rows below the triangle so far."""
+    from scipy.linalg import get_lapack_funcs  # see gram
+
     N, M = W.shape
     rows = rows_at_once(M)
     triangle: AnyArray = np.zeros((0, M))

@@ -20,9 +20,10 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
 
     Option: drop_smallest, how many of the smallest eigenvalues to leave out of the sum (0).
     """
+    dropped = int(METHOD.options(options)["drop_smallest"])
     if fit.alpha is None or not esd.evals[-1] > 0:
         return {"alpha_weighted": None, "log_alpha_norm": None}
-    lam = esd.evals[int(options.get("drop_smallest", 0)) :]
+    lam = esd.evals[dropped:]
     return {
         "alpha_weighted": fit.alpha * float(np.log10(esd.evals[-1])),
         "log_alpha_norm": log_power_sum(lam, fit.alpha),
@@ -46,4 +47,5 @@ METHOD = Method(
     needs=("spectrum", "fit"),
     cost="0.02 ms",
     run=run,
+    defaults={"drop_smallest": 0},
 )

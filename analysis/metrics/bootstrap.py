@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
 from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
 from zoospectra.analysis.uncertainty.interval import LEVEL, known, searched
 
-DEFAULTS = {**THRESHOLD, "replicates": 1000, "level": LEVEL}
+DEFAULTS = {"replicates": 1000, "level": LEVEL}
 FIXED = "if the law held from the fit's xmin on and xmin were known"
 
 COLUMNS = (
@@ -26,17 +25,17 @@ COLUMNS = (
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`; None without a fit or with fewer than 8 values.
 
-    Options: replicates (1000), level (0.95), threshold, threshold_relative.
+    Options: replicates (1000), level (0.95).
     """
-    chosen = merged(METHOD.name, DEFAULTS, options)
+    chosen = METHOD.options(options)
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
     if fit.xmin is None:
         return row
     level = float(chosen["level"])
-    fixed = known(esd.evals[esd.evals >= fit.xmin], fit.xmin, level)
+    fixed = known(esd.fitted[esd.fitted >= fit.xmin], fit.xmin, level)
     if fixed is not None:
         row["alpha_low_fixed"], row["alpha_high_fixed"] = fixed.low, fixed.high
-    found = searched(fitted_values(esd, chosen), int(chosen["replicates"]), esd.seed, level)
+    found = searched(esd.fitted, int(chosen["replicates"]), esd.seed, level)
     if found is not None:
         row["alpha_low"], row["alpha_high"] = found.alpha.low, found.alpha.high
         row["xmin_low"], row["xmin_high"] = found.xmin.low, found.xmin.high
@@ -51,4 +50,5 @@ METHOD = Method(
     needs=("spectrum", "fit"),
     cost="100 to 300 ms",
     run=run,
+    defaults=DEFAULTS,
 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
 from zoospectra.analysis.metrics.peak import peak
 from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
 from zoospectra.analysis.tails import truncated
@@ -24,8 +23,8 @@ COLUMNS = (
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Columns of `METHOD`; None where the ESD has no peak or no tail. Options: threshold, threshold_relative."""
-    x = fitted_values(esd, merged(METHOD.name, THRESHOLD, options))
+    """Columns of `METHOD`; None where the ESD has no peak or no tail. No options."""
+    x = esd.fitted
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
     edge = peak(x)
     if edge is None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.rounding import FLAT
 
 COLUMNS = (
     Column("k_ERG", "bigint", "count", "smallest k whose k largest mu = lam K / sum lam have sum ln mu < 0"),
@@ -34,9 +35,9 @@ COLUMNS = (
 
 
 def k_erg(evals: FloatArray) -> int | None:
-    """k_ERG of evals (K,), ascending; None when there is none: K < 2, all zero, or all equal."""
+    """k_ERG of evals (K,), ascending; None when there is none: K < 2, all zero, or all equal but for rounding."""
     K = evals.size
-    if K < 2 or not evals[-1] > evals[0]:
+    if K < 2 or not evals[-1] > evals[0] * (1.0 + FLAT):
         return None
     mu = _mu(evals)[::-1]
     positive = int(np.count_nonzero(mu > 0.0))

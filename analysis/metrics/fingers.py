@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
 from zoospectra.analysis.metrics.peak import peak
 from zoospectra.analysis.powerlaw import fit_powerlaw
 from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
@@ -24,7 +23,7 @@ BELOW, ABOVE = 0.95, 1.5
 """Range of starts around the peak, as shares of it."""
 MIN_ALPHA = 2.0
 """Clipping stops at an alpha this small."""
-DEFAULTS = {**THRESHOLD, "max_fingers": 10, "finger_thresh": 1.0, "lower": "peak"}
+DEFAULTS = {"max_fingers": 10, "finger_thresh": 1.0, "lower": "peak"}
 LOWER = ("peak", "weightwatcher")
 
 COLUMNS = (
@@ -88,15 +87,14 @@ def clip(x: FloatArray, max_fingers: int = 10, finger_thresh: float = 1.0) -> tu
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`.
 
-    Options: threshold, threshold_relative, max_fingers (10), finger_thresh (1.0), lower ('peak' or 'weightwatcher').
+    Options: max_fingers (10), finger_thresh (1.0), lower ('peak' or 'weightwatcher').
     """
-    chosen = merged(METHOD.name, DEFAULTS, options)
-    x = fitted_values(esd, chosen)
+    chosen = METHOD.options(options)
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
-    near = at_peak(x, str(chosen["lower"]))
+    near = at_peak(esd.fitted, str(chosen["lower"]))
     if near is not None:
         row["alpha_peak"], row["xmin_peak"], row["D_peak"] = near
-    clipped, raw, fingers = clip(x, int(chosen["max_fingers"]), float(chosen["finger_thresh"]))
+    clipped, raw, fingers = clip(esd.fitted, int(chosen["max_fingers"]), float(chosen["finger_thresh"]))
     if raw.alpha is not None:
         row["raw_alpha"], row["alpha_clip"], row["num_fingers"] = raw.alpha, clipped.alpha, fingers
         row["xmin_clip"], row["xmax_clip"], row["D_clip"] = clipped.xmin, clipped.xmax, clipped.D
@@ -110,4 +108,5 @@ METHOD = Method(
     needs=("spectrum",),
     cost="5 ms",
     run=run,
+    defaults=DEFAULTS,
 )

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
 from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
 from zoospectra.analysis.uncertainty.goodness import goodness
 
-DEFAULTS = {**THRESHOLD, "replicates": 1000, "min_tail": 2}
+DEFAULTS = {"replicates": 1000, "min_tail": 2}
 
 COLUMNS = (
     Column("gof_p", "double", "1", "share of bootstrap replicates of the fitted law with a D at least the layer's"),
@@ -28,12 +27,12 @@ COLUMNS = (
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`; None without a fit or with fewer than 8 values.
 
-    Options: replicates (1000), min_tail (2), threshold, threshold_relative.
+    Options: replicates (1000), min_tail (2).
     """
-    chosen = merged(METHOD.name, DEFAULTS, options)
+    chosen = METHOD.options(options)
     if fit.xmin is None:
         return dict.fromkeys(column.name for column in COLUMNS)
-    found = goodness(fitted_values(esd, chosen), int(chosen["replicates"]), esd.seed, int(chosen["min_tail"]))
+    found = goodness(esd.fitted, int(chosen["replicates"]), esd.seed, int(chosen["min_tail"]))
     if found is None:
         return dict.fromkeys(column.name for column in COLUMNS)
     return {
@@ -52,4 +51,5 @@ METHOD = Method(
     needs=("spectrum", "fit"),
     cost="100 to 500 ms",
     run=run,
+    defaults=DEFAULTS,
 )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.rounding import FLAT
 
 FRACTIONS = {"alpha_hill_half": 0.5, "alpha_hill_quarter": 0.25, "alpha_hill_5pct": 0.05}
 
@@ -48,7 +49,7 @@ def hill_plot(evals: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
     logs = np.log(positive[::-1])
     k = np.arange(1, positive.size, dtype=np.int64)
     excess = np.cumsum(logs - logs[0])[:-1] - k * (logs[1:] - logs[0])
-    defined = excess > k * np.finfo(np.float64).eps
+    defined = excess > k * FLAT
     return k[defined], 1.0 + k[defined] / excess[defined]
 
 
@@ -58,8 +59,7 @@ def _alpha(evals: FloatArray, k: int) -> float | None:
     if not threshold > 0.0:
         return None
     excess = float(np.sum(np.log(evals[K - k :] / threshold)))
-    # Below rounding error the tail is one repeated value, and alpha would be noise of order 1/eps.
-    return 1.0 + k / excess if excess > k * np.finfo(np.float64).eps else None
+    return 1.0 + k / excess if excess > k * FLAT else None
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:

@@ -61,7 +61,7 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
 
     Options: tail, the chance that a noise layer shows any spike (default 0.01).
     """
-    tail = float(options.get("tail", TAIL))
+    tail = float(METHOD.options(options)["tail"])
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
     if esd.evals.size == 0 or not esd.evals[-1] > 0.0:
         return row
@@ -91,4 +91,5 @@ METHOD = Method(
     needs=("spectrum",),
     cost="0.3 ms",
     run=run,
+    defaults={"tail": TAIL},
 )

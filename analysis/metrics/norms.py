@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.rounding import EPS
 
-# Relative rounding of float64, numpy's unit of rank tolerances.
-EPS = float(np.finfo(np.float64).eps)
 # WeightWatcher's EPSILON, added to every probability of the entropy.
 EPSILON = 1e-10
 # WeightWatcher's WEAK_RANK_LOSS_TOLERANCE, absolute, on eigenvalues.
@@ -39,11 +38,12 @@ COLUMNS = (
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`. Option: tolerance of weak_rank_loss (1e-6)."""
+    tolerance = float(METHOD.options(options)["tolerance"])
     lam = esd.evals
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
     row["matrix_rank"] = rank(np.sqrt(lam), esd.N)
     row["rank_loss"] = esd.slices.size - rank(np.sqrt(esd.slices), esd.N)
-    row["weak_rank_loss"] = int(np.count_nonzero(lam < float(options.get("tolerance", WEAK))))
+    row["weak_rank_loss"] = int(np.count_nonzero(lam < tolerance))
     top, total = float(lam[-1]), float(lam.sum())
     row["norm"], row["spectral_norm"], row["lambda_max"] = total, top, top
     row["sv_max"], row["sv_min"] = float(np.sqrt(top)), float(np.sqrt(esd.slices[:, 0].max()))
@@ -79,4 +79,5 @@ METHOD = Method(
     needs=("spectrum",),
     cost="0.05 ms",
     run=run,
+    defaults={"tolerance": WEAK},
 )

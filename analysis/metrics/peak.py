@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.rounding import FLAT
 
 BINS = 100
 """Bins of log10 lam, WeightWatcher's number."""
@@ -15,10 +16,10 @@ def peak(x: FloatArray) -> float | None:
 
     None for fewer than two distinct values. Equivalent to numpy.histogram(log10(x), bins=100).
     """
-    if len(x) < 2 or not x[-1] > x[0]:
+    if len(x) < 2:
         return None
     logs = np.log10(x)
-    if logs[-1] - logs[0] <= BINS * np.spacing(max(abs(logs[0]), abs(logs[-1]), 1.0)):
+    if logs[-1] - logs[0] <= FLAT:
         return None
     counts, edges = np.histogram(logs, bins=BINS)
     return float(10.0 ** edges[counts.argmax()])

@@ -43,6 +43,9 @@ RANK_COLLAPSE = "rank-collapse"
 ZERO = 1e-12
 """Eigenvalues below ZERO * lam_max are zero: float32 rounding of a rank-deficient matrix leaves 1e-14 of lam_max."""
 
+DEFAULTS = {"tail": TAIL, "zero_share": 0.1, "mp_D": 0.01, "bleed": 1.25, "heavy_alpha": 4.0, "min_evals": 50}
+"""The bounds of the rule."""
+
 COLUMNS = (
     Column(
         "phase",
@@ -67,16 +70,16 @@ def phase(K: int, top: float, bulk: Bulk | None, fit: Fit, options: Mapping[str,
     """Rules 2 to 4 of the module for a layer of K eigenvalues, the largest being `top`."""
     if bulk is None:
         return None
-    limit = float(options.get("mp_D", 0.01)) + 3.0 / K
+    limit = options["mp_D"] + 3.0 / K
     distance = bulk.D
     if distance <= limit:
         if bulk.num_spikes == 0:
             return RANDOM_LIKE
-        near = top <= float(options.get("bleed", 1.25)) * bulk.spike_edge
+        near = top <= options["bleed"] * bulk.spike_edge
         return BLEEDING_OUT if near else BULK_SPIKES
     if bulk.num_spikes == 0:
         return None
-    return HEAVY_TAILED if is_heavy_tailed(fit, float(options.get("heavy_alpha", 4.0))) else BULK_DECAY
+    return HEAVY_TAILED if is_heavy_tailed(fit, options["heavy_alpha"]) else BULK_DECAY
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
@@ -84,19 +87,19 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
 
     Options: tail (see `marchenko_pastur`), zero_share, mp_D, bleed, heavy_alpha, min_evals: the bounds of the rule.
     """
+    chosen = METHOD.options(options)
     K = esd.evals.size
     if K == 0 or not esd.evals[-1] > 0.0:
         return {"phase": None, "zero_share": None}
     top = float(esd.evals[-1])
     zero_share = float(np.mean(esd.evals < ZERO * top))
     label = None
-    few = int(options.get("min_evals", 50))
-    if few <= K:
-        if zero_share >= float(options.get("zero_share", 0.1)):
+    if chosen["min_evals"] <= K:
+        if zero_share >= chosen["zero_share"]:
             label = RANK_COLLAPSE
         else:
-            bulk = fit_bulk(esd.evals, esd.N, esd.M, len(esd.slices), float(options.get("tail", TAIL)))
-            label = phase(K, top, bulk, fit, options)
+            bulk = fit_bulk(esd.evals, esd.N, esd.M, len(esd.slices), chosen["tail"])
+            label = phase(K, top, bulk, fit, chosen)
     return {"phase": label, "zero_share": zero_share}
 
 
@@ -107,4 +110,5 @@ METHOD = Method(
     needs=("spectrum", "fit"),
     cost="0.2 ms",
     run=run,
+    defaults=DEFAULTS,
 )

@@ -88,7 +88,7 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
 
     Options: tail, the chance that a noise layer shows any trap (default 0.01).
     """
-    tail = float(options.get("tail", TAIL))
+    tail = float(METHOD.options(options)["tail"])
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
     copies = [np.sort(copy, axis=None) for copy in esd.shuffled]
     row["rand_replicas"] = len(copies)
@@ -151,4 +151,5 @@ METHOD = Method(
     needs=("spectrum", "shuffled"),
     cost="0.3 ms a copy",
     run=run,
+    defaults={"tail": TAIL},
 )

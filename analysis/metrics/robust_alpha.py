@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
 from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
 from zoospectra.analysis.uncertainty.robust import MIN_TAIL, robust
 
-DEFAULTS = {**THRESHOLD, "min_tail": MIN_TAIL}
+DEFAULTS = {"min_tail": MIN_TAIL}
 WEIGHT = "weights exp(-(D - D_best) sqrt(n_best) / 0.26)"
 
 COLUMNS = (
@@ -27,10 +26,10 @@ COLUMNS = (
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`; None with fewer than 8 values or without spread.
 
-    Options: min_tail (8), threshold, threshold_relative.
+    Option: min_tail (8).
     """
-    chosen = merged(METHOD.name, DEFAULTS, options)
-    found = robust(fitted_values(esd, chosen), int(chosen["min_tail"]))
+    chosen = METHOD.options(options)
+    found = robust(esd.fitted, int(chosen["min_tail"]))
     if found is None:
         return dict.fromkeys(column.name for column in COLUMNS)
     return {
@@ -50,4 +49,5 @@ METHOD = Method(
     needs=("spectrum",),
     cost="3 to 10 ms",
     run=run,
+    defaults=DEFAULTS,
 )

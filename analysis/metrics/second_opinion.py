@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from zoospectra.analysis.metrics.options import THRESHOLD, fitted_values, merged
 from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
 
 COLUMNS = (
@@ -43,9 +42,8 @@ def second_opinion(values: FloatArray) -> tuple[float, float, float, float] | No
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Columns of `METHOD`; None where the package is missing or finds no fit."""
-    values = fitted_values(esd, merged("second_opinion", THRESHOLD, options))
-    found = second_opinion(values) if len(values) > 1 else None
+    """Columns of `METHOD`; None where the package is missing or finds no fit. No options."""
+    found = second_opinion(esd.fitted) if len(esd.fitted) > 1 else None
     row: dict[str, Value] = dict.fromkeys(column.name for column in COLUMNS)
     if found:
         row |= dict(zip(("powerlaw_alpha", "powerlaw_D", "powerlaw_sigma", "powerlaw_xmin"), found, strict=True))

@@ -1,7 +1,7 @@
 """What else the tail could be: four competing laws on the fitted tail, each compared with the power law.
 
-The tail is every eigenvalue >= the fit's xmin, as in the powerlaw package, whose R and p these are. Not covered: a
-search for xmin under the competing laws (each would choose another one).
+The tail is every fitted eigenvalue >= the fit's xmin, as in the powerlaw package, whose R and p these are. Not
+covered: a search for xmin under the competing laws (each would choose another one).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoospectra.analysis.metrics.options import merged
 from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
 from zoospectra.analysis.tails.compare import contest
 
@@ -59,11 +58,10 @@ COLUMNS = (
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`; None without a fit and for tails of fewer than 3 values or without spread. No options."""
-    merged(METHOD.name, {}, options)
     row: dict[str, Value] = {column.name: None for column in COLUMNS}
     if fit.xmin is None:
         return row
-    result = contest(esd.evals[esd.evals >= fit.xmin], fit.xmin)
+    result = contest(esd.fitted[esd.fitted >= fit.xmin], fit.xmin)
     if result is None:
         return row
     for column, (law, parameter) in PARAMETERS.items():

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.rounding import FLAT
 
 MIN_TAIL = 3
 """Fewer values than this cannot tell a law of two parameters from any other."""
-
-SAME = 1e-9
-"""Relative spread of ln x below which a tail counts as one repeated value."""
 
 SPAN = 345.0
 """Tails of more than e^345 (150 decades) are not fitted: the square of x / xmin would overflow."""
@@ -62,7 +60,7 @@ def log_excess(x: FloatArray, xmin: float) -> FloatArray | None:
     if math.log(x[-1]) - math.log(xmin) > SPAN:
         return None
     u: FloatArray = np.log(x / xmin)
-    if u[-1] <= SAME or u[-1] - u[0] <= SAME * u[-1]:
+    if u[-1] <= FLAT or u[-1] - u[0] <= FLAT * u[-1]:
         return None
     return u
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.rounding import FLAT
 
 IntArray = NDArray[np.int64]
 
@@ -32,8 +33,6 @@ FEW = 4
 """Candidates a row that are no longer worth thinning."""
 SLACK = 1e-12
 """Rounding allowance between a bound and the distance it bounds."""
-FLAT = 1e-12
-"""Mean of ln(x / xmin) below which a tail has no spread to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,8 @@ def slopes(logs: FloatArray, min_tail: int = 2) -> FloatArray:
     n = np.arange(K, 1, -1, dtype=np.float64)
     spread = np.cumsum(logs[:, ::-1], axis=1)[:, :0:-1]
     spread -= n * logs[:, :-1]
-    usable = spread > FLAT * n
-    usable[:, 1:] &= logs[:, 1:-1] > logs[:, :-2]
+    usable = logs[:, -1:] - logs[:, :-1] > FLAT
+    usable[:, 1:] &= logs[:, 1:-1] - logs[:, :-2] > FLAT
     usable[:, max(K - min_tail + 1, 0) :] = False
     slope = np.zeros_like(spread)
     np.divide(n, spread, out=slope, where=usable)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.uncertainty.batch import FLAT, IntArray, distances, lower_bounds, search, slopes
+from zoospectra.analysis.rounding import FLAT
+from zoospectra.analysis.uncertainty.batch import IntArray, distances, lower_bounds, search, slopes
 from zoospectra.analysis.uncertainty.goodness import log_values
 
 NOISE = math.sqrt(math.pi**2 / 12.0 - math.pi / 2.0 * math.log(2.0) ** 2)
@@ -86,6 +87,6 @@ def _vote(excess: FloatArray, tau: float, slope: FloatArray, at: FloatArray) -> 
         spread=math.sqrt(float(weight @ (alpha - mean) ** 2)),
         low=float(near.min()),
         high=float(near.max()),
-        slope=float(weight @ ((alpha - mean) * (at - centre))) / across if across > FLAT else 0.0,
+        slope=float(weight @ ((alpha - mean) * (at - centre))) / across if across > FLAT**2 else 0.0,
         candidates=1.0 / float(weight @ weight),
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from zoospectra.analysis.layer import TOO_FEW_EVALS, TOO_SMALL, analyse_layer, columns
+from zoospectra.analysis.layer import SHAPE_COLUMNS, TOO_FEW_EVALS, TOO_SMALL, analyse_layer, columns
 from zoospectra.analysis.records import Spectrum
 from zoospectra.analysis.spectrum import spectrum
 
+SHAPE = {column.name for column in SHAPE_COLUMNS} | {"outcome", "status"}
 VECTORS = {
     ("dense", (120, 80)): {
         "alpha": 6.459176375,
@@ -117,7 +119,8 @@ def test_hostile_matrices_give_complete_finite_rows(kind, analyse, any_profile) 
             value = row[column.name]
             assert value is None or type(value) is kinds[column.type], (column.name, value)
             assert not isinstance(value, float) or math.isfinite(value), column.name
-        assert (row["alpha"] is None) == (row["status"] != "success")
+        assert (row["alpha"] is None) == (row["status"] != "success") == (row["outcome"] != "fit")
+        assert (row["outcome"] == "filtered") == (row["status"] in (TOO_FEW_EVALS, TOO_SMALL))
         assert row["alpha"] is None or row["alpha"] > 1
         assert row["alpha"] is not None or row["warning"] is None
     assert len(analysis.slices) == (0 if any_profile.pool else analysis.layer["rf"])
@@ -133,9 +136,12 @@ def test_failures_say_why(analyse, profile) -> None:
     )
     assert analyse(HOSTILE["constant"], "dense", default).layer["status"].startswith("failed: too few")
     few = analyse(HOSTILE["seven"], "dense", default).layer
-    assert (few["status"], few["num_evals"], few["alpha"]) == (TOO_FEW_EVALS, 7, None)
+    assert (few["status"], few["outcome"], few["num_evals"], few["alpha"]) == (TOO_FEW_EVALS, "filtered", 7, None)
     assert few["log_norm"] == pytest.approx(math.log10(np.linalg.norm(HOSTILE["seven"]) ** 2))
-    small = analyse(HOSTILE["seven"], "dense", profile("natcomm2021")).slices[0]
+    assert analyse(HOSTILE["zero"], "dense", default).layer["outcome"] == "failed"
+    below = analyse(HOSTILE["seven"], "dense", profile("natcomm2021"))
+    small = below.slices[0]
+    assert (small["outcome"], below.layer["outcome"]) == ("filtered", "filtered")
     assert (small["status"], small["log_norm"]) == (TOO_SMALL, None)
     assert small["log_spectral_norm"] == pytest.approx(math.log10(np.linalg.norm(HOSTILE["seven"], 2) ** 2 / 2))
 
@@ -176,7 +182,8 @@ def test_a_dead_slice_is_left_out_of_the_means(analyse, profile) -> None:
     alive = [row for row in analysis.slices if row["alpha"] is not None]
     assert [row["slice_id"] for row in alive] == [0, 2, 3]
     assert analysis.layer["alpha"] == pytest.approx(np.mean([row["alpha"] for row in alive]))
-    assert analysis.layer["status"] == "success"
+    assert (analysis.layer["status"], analysis.layer["outcome"]) == ("success", "fit")
+    assert [row["outcome"] for row in analysis.slices] == ["fit", "failed", "fit", "fit"]
 
 
 def test_shuffled_copies_are_scaled_as_the_layer(profile) -> None:
@@ -205,3 +212,53 @@ def test_overflowing_metrics_are_none_not_infinity(profile) -> None:
     assert row["norm"] is None
     assert row["spectral_norm"] == 1e308
     assert row["status"] == "success"
+
+
+@pytest.mark.parametrize("name", ["weightwatcher", "corrected", "natcomm2021"])
+@pytest.mark.parametrize("scale", [1.0, 1e-7])
+def test_every_method_sees_the_profiles_threshold(name, scale, profile) -> None:
+    """Where there is an alpha there is all that belongs to it; the smallest values are dropped for all alike."""
+    evals = np.sort(1 + np.random.default_rng(0).pareto(2, 300))[None] * scale
+    methods = ["gof", "robust_alpha", "bootstrap", "e_tpl", "fingers", "tails"]
+    chosen = profile(name, methods=methods, options={"gof": {"replicates": 9}, "bootstrap": {"replicates": 9}})
+    row = analyse_layer(Spectrum(evals, 400, 300, "gram", "cpu"), "dense", chosen).layer
+    shares = ("gof_p", "robust_alpha", "alpha_low", "E_TPL_alpha", "raw_alpha", "tpl_alpha")
+    assert [row[share] is None for share in shares] == [row["alpha"] is None] * len(shares)
+    assert (row["alpha"] is None) == (name == "weightwatcher" and scale < 1e-5)
+    if row["alpha"] is not None and name == "weightwatcher":
+        assert (row["gof_xmin"], row["raw_alpha"]) == (row["xmin"], row["alpha"])
+
+
+RANK_ONE = {"constant": np.full((60, 50), 0.3), "rank_one": np.outer(np.arange(1, 61), np.arange(1, 51)) * 0.01}
+
+
+@pytest.mark.parametrize("kind", RANK_ONE)
+@pytest.mark.parametrize("seed", range(4))
+def test_rounding_of_zero_is_no_data(kind, seed, any_profile) -> None:
+    """The last bits of a rank-one layer, other on every processor, decide nothing: neither status nor value."""
+    raw = spectrum(RANK_ONE[kind][None])
+    noise = np.sort(10.0 ** np.random.default_rng(seed).uniform(-330, -29, 49) * raw.evals[0, -1])
+    chosen = replace(any_profile, methods=(*any_profile.methods, "hill", "phase", "marchenko_pastur", "erg", "tails"))
+    copy = Spectrum(np.append(noise, raw.evals[0, -1:])[None], 60, 50, "svd", "cpu")
+    rows = [analyse_layer(one, "dense", chosen).layer for one in (raw, copy)]
+    assert rows[0] == rows[1]
+    assert rows[0]["outcome"] == "failed"
+    if "sv_min" in rows[0]:
+        assert (rows[0]["sv_min"], rows[0]["matrix_rank"]) == (0.0, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_last_bits_of_equal_eigenvalues_decide_nothing(seed, any_profile) -> None:
+    """An orthogonal layer has no tail; one of equal groups has the tail of its groups."""
+    bits = 1 + 1e-13 * np.random.default_rng(seed).standard_normal(60)
+    chosen = replace(any_profile, methods=("alpha_norms", "hill", "robust_alpha", "tails", "fingers", "erg"))
+    equal = analyse_layer(Spectrum(np.sort(bits)[None], 80, 60, "gram", "cpu"), "dense", chosen).layer
+    assert equal["status"].startswith("failed: the eigenvalues are (nearly)")
+    assert {value for name, value in equal.items() if name not in SHAPE} == {None}
+    groups = np.repeat([1.0, 2.0, 3.0, 5.0, 9.0, 20.0], 10)
+    rows = [
+        analyse_layer(Spectrum(np.sort(evals)[None], 80, 60, "gram", "cpu"), "dense", chosen).layer
+        for evals in (groups, groups * bits)
+    ]
+    for name, value in rows[0].items():
+        assert rows[1][name] == (pytest.approx(value, rel=1e-9, abs=1e-11) if isinstance(value, float) else value), name

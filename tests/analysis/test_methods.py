@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import unfold
 
+ROOT = Path(__file__).resolve().parents[2]
 # norms_2021 redefines columns of norms: no profile has both.
 TOGETHER = [name for name in METHODS if name != "norms_2021"]
 FEW = {"gof": {"replicates": 3}, "bootstrap": {"replicates": 3}}
@@ -54,6 +59,39 @@ def test_no_column_has_two_owners() -> None:
 def test_an_unknown_method_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="alpha_norms"):
         method("nonsense")
+
+
+PACKAGE = """
+from zoospectra.analysis.records import Column, Method
+gap = Column("gap", "double", "1", "largest over second largest eigenvalue")
+METHOD = Method("gap", (gap,), "folklore", ("spectrum",), "1 us", lambda esd, fit, options: {"gap": 2.0})
+"""
+
+
+def test_an_installed_package_brings_its_own_method(tmp_path) -> None:
+    """Its METHOD under the entry point group; what is no Method is refused by name."""
+    (tmp_path / "gap_metric.py").write_text(PACKAGE)
+    info = tmp_path / "gap_metric-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gap-metric\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[zoospectra.metrics]\ngap = gap_metric:METHOD\nbad = gap_metric:PACKAGE\n")
+    (tmp_path / "gap_metric.py").write_text(PACKAGE + "PACKAGE = 3\n")
+    code = """
+from zoospectra.analysis.methods import method
+from zoospectra.analysis.profile import Profile
+print(Profile(name="x", methods=("norms", "gap")).methods, method("gap").columns[0].name)
+for name in ("bad", "none"):
+    try:
+        method(name)
+    except ValueError as error:
+        print(error)
+"""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    found, bad, unknown = run.stdout.splitlines()
+    assert found == "('norms', 'gap') gap"
+    assert "bad = gap_metric:PACKAGE: expected a Method, got int" in bad
+    assert "gap, gof" in unknown
 
 
 @pytest.mark.parametrize("pool", [True, False])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from zoospectra.analysis.methods import METHODS
 from zoospectra.analysis.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,10 @@ def test_the_key_is_the_same_in_another_process_and_after_a_journey(any_profile)
         ({"name": "x", "min_evals": 0}, "at least 1"),
         ({"name": "x", "threshold": "a"}, "expected float"),
         ({"name": "x", "options": {"fit": 3}}, "expected Mapping"),
+        *(
+            ({"name": "x", "replicas": 1, "methods": [name], "options": {name: {"replicats": 5}}}, "'replicats'.*known")
+            for name in METHODS
+        ),
     ],
 )
 def test_misuse_is_refused_with_advice(values, told) -> None:

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from zoospectra.analysis.powerlaw import fit_powerlaw
-from zoospectra.analysis.records import Esd, Fit, Status
+from zoospectra.analysis.records import Esd, Fit, Spectrum, Status
+from zoospectra.analysis.rounding import resolved
 from zoospectra.analysis.unfold.shuffled import shuffle
 
 
 def _evals(matrices: np.ndarray) -> np.ndarray:
     """(S, M) ascending squared singular values of matrices (S, N, M)."""
-    return np.sort(np.linalg.svd(matrices, compute_uv=False) ** 2, axis=1)
+    evals = np.sort(np.linalg.svd(matrices, compute_uv=False) ** 2, axis=1)
+    return resolved(Spectrum(evals, *matrices.shape[1:], "svd", "cpu"))
 
 
 def _esd(matrices: np.ndarray, replicas: int = 0, seed: int = 1, by_slice: bool = False) -> Esd:
@@ -23,8 +25,10 @@ def _esd(matrices: np.ndarray, replicas: int = 0, seed: int = 1, by_slice: bool 
     matrices = matrices if matrices.ndim == 3 else matrices[None]
     slices = _evals(matrices)
     copies = [_evals(shuffle(matrices, seed, replica)) for replica in range(replicas)]
+    evals = np.sort(slices, axis=None)
     return Esd(
-        evals=np.sort(slices, axis=None),
+        evals=evals,
+        fitted=evals[evals > 0],
         slices=slices,
         N=matrices.shape[1],
         M=matrices.shape[2],

@@ -14,7 +14,7 @@ NO_FIT = Fit(Status.TOO_FEW)
 
 
 def esd(evals: np.ndarray) -> Esd:
-    return Esd(evals=evals, slices=evals[None], N=len(evals), M=len(evals), rf=1)
+    return Esd(evals=evals, fitted=evals[evals > 0], slices=evals[None], N=len(evals), M=len(evals), rf=1)
 
 
 def noise(K: int, seed: int = 0, N: int | None = None) -> np.ndarray:

@@ -16,7 +16,7 @@ def pareto(alpha: float, K: int, seed: int = 0) -> np.ndarray:
 
 
 def esd(evals: np.ndarray) -> Esd:
-    return Esd(evals=evals, slices=evals[None], N=2 * len(evals), M=len(evals), rf=1)
+    return Esd(evals=evals, fitted=evals, slices=evals[None], N=2 * len(evals), M=len(evals), rf=1)
 
 
 @pytest.mark.parametrize("alpha", [1.5, 2.0, 3.0, 6.0])
