@@ -1,4 +1,4 @@
-"""The console command: `zoospectra VERB key=value ...`. Dispatch, and mistakes as one line; statuses are jobs.exit's."""
+"""The console command: `zoospectra VERB key=value ...`. Dispatch, and mistakes as one line (statuses: jobs.exit)."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def layers(
             with tempfile.TemporaryDirectory() as folder:
                 for number, tensors in enumerate(files):
                     save_file(tensors, Path(folder, f"net{number}.safetensors"))
-                models = crawl(LocalOptions(folder), Crawl("bench", Path(folder, "cache"), print))
+                models = crawl(folder, "bench")
                 contenders = [
                     contender
                     for name in executors

@@ -195,9 +195,7 @@ def spectra_records(table: pa.Table) -> dict[str, list[tuple[str, Spectrum]]]:
 
 def filtered(metrics: Sequence[MetricsOf]) -> frozenset[ResultId]:
     """What a profile's filters left without a fit."""
-    return frozenset(
-        result.identity for result in metrics if result.analysis.layer["outcome"] == Outcome.FILTERED
-    )
+    return frozenset(result.identity for result in metrics if result.analysis.layer["outcome"] == Outcome.FILTERED)
 
 
 def _metrics(computed: Sequence[MetricsOf], kind: str) -> pa.Table:

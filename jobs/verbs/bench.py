@@ -62,7 +62,9 @@ class BenchSettings:
                 msg = f"{key}={wrong}: expected at least {least}"
                 raise ValueError(msg)
         if min(self.shrink, self.rounds) < 1 or self.budget <= 0:
-            msg = f"shrink={self.shrink} rounds={self.rounds} budget={self.budget:g}: expected at least 1, 1 and above 0"
+            msg = (
+                f"shrink={self.shrink} rounds={self.rounds} budget={self.budget:g}: expected at least 1, 1 and above 0"
+            )
             raise ValueError(msg)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoospectra.jobs.work.crawl import ZooSettings
 from zoospectra.jobs.words.verb import Verb
+from zoospectra.jobs.work.crawl import ZooSettings
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.fetch.settings import FetchSettings
 

@@ -97,4 +97,6 @@ def show(description: Description) -> None:
         print_table(description.skipped, title=f"{skipped} tensors skipped")
 
 
-VERB = Verb(HELP, DescribeSettings, check, lambda description: description, show, positional=(Positional("path", "PATH"),))
+VERB = Verb(
+    HELP, DescribeSettings, check, lambda description: description, show, positional=(Positional("path", "PATH"),)
+)

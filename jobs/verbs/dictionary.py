@@ -42,13 +42,13 @@ def check(settings: DictionarySettings, _configuration: Configuration) -> tuple[
     """What is to be printed; ValueError for an unknown table or a missing warehouse."""
     import pyarrow as pa
 
-    from zoospectra.warehouse.dictionary import tables_and_macros
+    from zoospectra.warehouse.dictionary import descriptions
 
     warehouse = Path(settings.warehouse.dir)
     columns = Printable(dictionary(warehouse, settings.tables), settings.format)
     if settings.tables or settings.format != "table":
         return (columns,)
-    words = tables_and_macros(warehouse)
+    words = descriptions()
     overview = pa.table({"name": list(words), "what it is": list(words.values())})
     return Printable(overview, settings.format), columns
 
@@ -65,9 +65,7 @@ def dictionary(warehouse: str | Path = "data", tables: Sequence[str] = ()) -> pa
         if name not in known:
             msg = f"unknown table {name!r}: expected one of {', '.join(known)}"
             raise ValueError(msg)
-    return pa.Table.from_pylist(
-        [dataclasses.asdict(entry) for entry in entries if not tables or entry.table in tables]
-    )
+    return pa.Table.from_pylist([dataclasses.asdict(entry) for entry in entries if not tables or entry.table in tables])
 
 
 def show(results: tuple[Printable, ...]) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoospectra.jobs.work.executors import Cluster
 from zoospectra.jobs.words.profiles import FitSettings
 from zoospectra.jobs.words.verb import Verb
+from zoospectra.jobs.work.executors import Cluster
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -77,20 +77,18 @@ def check(settings: RefitSettings, configuration: Configuration) -> Request:
 
 def refit(request: Request) -> Refit:
     """Fit every stored spectrum under these profiles and publish a new generation of the warehouse."""
-    from zoospectra.jobs.work.engine import Engine, execute
+    from zoospectra.jobs.work.engine import Engine, Job, execute
 
     settings = request.settings
-    done = execute(
+    job = Job(
         "refit",
-        Engine.refit,
         request.profiles,
-        Path(settings.warehouse.dir),
-        cluster=settings.cluster,
+        settings.warehouse,
+        settings.cluster,
         attempts=settings.attempts,
-        keep_generations=settings.warehouse.keep,
         config=json.dumps(dataclasses.asdict(settings)),
     )
-    return Refit(request, done)
+    return Refit(request, execute(job, Engine.refit))
 
 
 def show(result: Refit) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoospectra.jobs.work.crawl import ZooSettings
-from zoospectra.jobs.work.executors import Cluster
 from zoospectra.jobs.words.profiles import FitSettings
 from zoospectra.jobs.words.verb import Verb
+from zoospectra.jobs.work.crawl import ZooSettings
+from zoospectra.jobs.work.executors import Cluster
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.fetch.settings import FetchSettings
 
@@ -102,22 +101,20 @@ def scan(request: Request) -> Scan:
     Equivalent, for one model and the profile `weightwatcher`, to `WeightWatcher(model).analyze()`, with the layers it
     drops.
     """
-    from zoospectra.jobs.work.engine import Engine, execute
+    from zoospectra.jobs.work.engine import Engine, Job, execute
 
     settings = request.settings
-    done = execute(
+    job = Job(
         "scan",
-        partial(Engine.open_models, models=request.models),
         request.profiles,
-        Path(settings.warehouse.dir),
+        settings.warehouse,
+        settings.cluster,
         models=request.models,
-        cluster=settings.cluster,
         attempts=settings.attempts,
         shard_seconds=settings.shard_seconds,
-        keep_generations=settings.warehouse.keep,
         config=json.dumps(dataclasses.asdict(settings)),
     )
-    return Scan(request, done)
+    return Scan(request, execute(job, partial(Engine.open_models, models=request.models)))
 
 
 def show(result: Scan) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoospectra.analysis.studies import STUDIES, study as study_of
+from zoospectra.analysis.studies import STUDIES
+from zoospectra.analysis.studies import study as study_of
 from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Verb
 from zoospectra.warehouse.settings import WarehouseSettings
 
@@ -113,7 +114,9 @@ def study(request: Request) -> Done:
     counts = {"models": len({row.get("model_id") for row in request.findings.design})}
     ledger.end(entry, warehouse, config=request.config, status=Exit.DONE, counts=counts)
     key = hashlib.sha256(request.config.encode()).hexdigest()[:20]
-    parts.write(warehouse, "study_results", f"{chosen.name}-{key}", _results(chosen.name, entry.run_id, request.findings))
+    parts.write(
+        warehouse, "study_results", f"{chosen.name}-{key}", _results(chosen.name, entry.run_id, request.findings)
+    )
     build.publish_results(warehouse, keep=request.settings.warehouse.keep)
     return Done(entry.run_id, request.findings, folder)
 

@@ -117,7 +117,7 @@ class Configuration:
         composed, choices = self._compose(verb, schema, overrides, positional)
         values = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(values, dict)
-        for field in dataclasses.fields(schema):  # type: ignore[arg-type] - schema is a dataclass
+        for field in _fields(schema):
             if isinstance(values.get(field.name), dict) and field.name in choices:
                 values[field.name][CHOICE] = choices[field.name]
         plain = {str(key): value for key, value in values.items()} | _placed(positional, words)
@@ -175,6 +175,10 @@ class Configuration:
         known = self._names(group)
         if name not in known:
             raise MisuseError(f"unknown {group} {name!r}{_suggest(name, known)}: expected one of {', '.join(known)}")
+
+
+def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(schema)
 
 
 def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

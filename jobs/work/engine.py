@@ -29,6 +29,7 @@ from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, filtered
 from zoospectra.warehouse import build, parts
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import known_results
+from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.model import Model
 
@@ -51,40 +52,51 @@ class Run:
     """The generation it published."""
 
 
-def execute(
-    verb: str,
-    work: Callable[[Engine], list[Task]],
-    profiles: Sequence[Profile],
-    warehouse: Path,
-    *,
-    models: Sequence[Model] = (),
-    cluster: Cluster,
-    attempts: int = 2,
-    shard_seconds: float = 1.0,
-    keep_generations: int = 3,
-    config: str = "{}",
-) -> Run:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is asked to do, and where."""
+
+    verb: str
+    """'scan', 'refit'."""
+    profiles: tuple[Profile, ...]
+    """Profiles that every tensor in scope shall have metrics under."""
+    warehouse: WarehouseSettings
+    """Where results are kept."""
+    cluster: Cluster
+    """Where tasks run."""
+    models: tuple[Model, ...] = ()
+    """The catalog it works on; none for a run on the warehouse itself."""
+    attempts: int = 2
+    """Tries of a task whose worker died."""
+    shard_seconds: float = 1.0
+    """Predicted seconds of work that travel together."""
+    config: str = "{}"
+    """JSON of the whole configuration, for `runs`."""
+
+
+def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
     """Open a run, do all its work, close it, and publish a new generation of the warehouse.
 
-    `work` gives the first tasks: `Engine.refit`, or `Engine.open_models` on some models. Every finished shard is kept
-    at once, so that an interrupted run loses seconds of work.
+    `work` gives the first tasks: `Engine.refit`, or `Engine.open_models` on the job's models. Every finished shard is
+    kept at once, so that an interrupted run loses seconds of work.
     """
-    parts.sweep(warehouse)
-    entry = ledger.begin(verb, warehouse, models)
-    with ProgressLine(verb) as progress:
-        engine = Engine(warehouse, profiles, progress, shard_seconds=shard_seconds, device=cluster.device)
+    root = Path(job.warehouse.dir)
+    parts.sweep(root)
+    entry = ledger.begin(job.verb, root, job.models)
+    with ProgressLine(job.verb) as progress:
+        engine = Engine(root, job.profiles, progress, shard_seconds=job.shard_seconds, device=job.cluster.device)
         if tasks := work(engine):
-            executor = open_executor(cluster)
+            executor = open_executor(job.cluster)
             finished = False
             try:
-                run(tasks, executor, engine.handle, attempts=attempts)
+                run(tasks, executor, engine.handle, attempts=job.attempts)
                 finished = True
             finally:
                 executor.close(cancel=not finished)
     counts = engine.finish()
     tally = {"models": counts.models, "layers": counts.layers, "skipped": counts.skipped, "failed": counts.failed}
-    ledger.end(entry, warehouse, config=config, status=exit_status(counts.failed), counts=tally)
-    return Run(entry.run_id, counts, build.build(warehouse, keep=keep_generations).path)
+    ledger.end(entry, root, config=job.config, status=exit_status(counts.failed), counts=tally)
+    return Run(entry.run_id, counts, build.build(root, keep=job.warehouse.keep).path)
 
 
 class Owner(NamedTuple):

@@ -5,7 +5,7 @@ All skips of a model revision are one part, written anew whenever one is added: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -73,5 +73,3 @@ class SkipParts:
     def _write(self, model: ModelId) -> None:
         table = rows.skipped(model, self._skips[model])
         parts.write(self._root, "skipped", index_key(model), table, model.model_id)
-
-

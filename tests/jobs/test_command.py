@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from zoospectra.jobs.words.settings import ScanSettings
 
 from zoospectra.jobs.words.command import MisuseError, compose, named
-from zoospectra.jobs.words.settings import ScanSettings
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def listing(options: HubOptions, node: Session) -> Iterator[Item]:
     seen: set[str] = set()
     while url is not None and (left is None or left > 0):
         if url in seen or origin(url) != origin(node.settings.hub):
-            raise FetchError(Reason.UNSAFE, f"the listing goes on at {url[:200]}, which is another server or a page again")
+            raise FetchError(
+                Reason.UNSAFE, f"the listing goes on at {url[:200]}, which is another server or a page again"
+            )
         seen.add(url)
         answer = node.client.small(url, MAX_PAGE)
         items = _json(answer.body, url)
