@@ -84,6 +84,7 @@ def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iter
         yield from refs
         return
     current = within or session()
+    # Every tensor of a group points to the group; the first that is asked for fetches for all of them.
     groups: dict[TensorRef, list[TensorRef]] = {}
     for group in _groups(remote, current):
         groups.update(dict.fromkeys(group, group))
@@ -122,6 +123,7 @@ def _range_file(locator: Locator, ref: TensorRef, current: Session) -> Path | No
         return cached
     if current.cache.get(current.cache.path("files", locator.key, locator.suffix)) is not None:
         return None
+    # Another worker of this node may be fetching the same bytes: who comes second finds them under the lock.
     with current.cache.lock(path.name):
         cached = current.cache.get(path)
         if cached is not None:
@@ -201,6 +203,7 @@ def _header(locator: Locator, current: Session) -> Path:
     cached = current.cache.get(path)
     if cached is not None:
         return cached
+    # One guess is enough for most headers; a longer one costs a second request for the rest.
     kept = bytearray()
     with current.cache.lock(locator.key):
         try:

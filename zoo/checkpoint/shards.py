@@ -64,6 +64,7 @@ def weight_map(index: bytes, name: str) -> dict[str, str]:
         raise CheckpointError(Reason.UNREADABLE, f"{name} has no weight_map of tensor names to shard names")
     shards = set(mapped.values())
     for shard in shards:
+        # The name becomes part of a path: no folder, no hidden file, nothing but a weight file.
         plain = shard.isprintable() and not any(c in shard for c in "/\\") and len(shard) <= 255
         if not plain or shard.startswith(".") or not shard.endswith(SUFFIXES):
             detail = f"{name} names the shard {shard[:80]!r}: expected a plain name in {SUFFIXES}"

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
-from numpy.typing import NDArray
-
-AnyArray = NDArray[Any]
+from zoospectra.zoo.checkpoint.tensor import AnyArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ def open_gguf(path: str) -> Checkpoint:
     if type(alignment) is not int or not 1 <= alignment <= 1 << 20:
         raise CheckpointError(Reason.UNREADABLE, f"GGUF alignment of {str(alignment)[:40]} bytes")
     infos = [_info(cursor) for _ in range(tensors)]
+    # Data begin at the next multiple of the alignment; the offsets of the infos count from there.
     base = -(-cursor.at // alignment) * alignment
     entries = [_reference(path, info, base, size) for info in infos]
     names = [info[0] for info in infos]

@@ -129,6 +129,7 @@ def _reference(
     offset = data.id.get_offset()
     if offset is None and data.chunks is None and length and data.id.get_storage_size() == 0:
         return Skip(name, Reason.UNREADABLE, "space was reserved, but nothing was ever written", True)
+    # A contiguous data set of a plain or stored file is mapped; any other is read by h5py under its name.
     if offset is not None and begin is not None and data.chunks is None:
         if offset + length > size:
             return Skip(name, Reason.UNREADABLE, f"bytes {offset} to {offset + length} of a file of {size}", True)

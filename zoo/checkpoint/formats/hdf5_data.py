@@ -46,6 +46,7 @@ def opened(path: str) -> Iterator[tuple[h5py.File, int | None, str | None, int]]
         detail = "HDF5 and .keras files need the package h5py: pip install 'zoospectra[formats]'"
         raise CheckpointError(Reason.MISSING_READER, detail) from error
     try:
+        # A .keras file is an archive: h5py reads its member through a seekable stream, inflated first when it must be.
         if not zipfile.is_zipfile(path):
             with h5py.File(path, "r") as file:
                 yield file, 0, None, Path(path).stat().st_size

@@ -64,6 +64,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
         skips += opened.skips
         names.update(opened.globals_seen)
         for ref in opened.tensors:
+            # A tensor counts once: in the shard that the index names, or where it is when the index does not know it.
             if mapped.get(ref.name, shard.name) == shard.name:
                 refs.append(ref)
             else:

@@ -52,6 +52,7 @@ def open_npz(path: str) -> Checkpoint:
                 name = member.removesuffix(".npy")
                 with archive.open(info) as stream:
                     head = io.BytesIO(stream.read(MAX_HEADER + 16))
+                # Only the header is inflated; a stored member is mapped from the archive, a compressed one named.
                 header = _header(head)
                 begin = head.tell()
                 inside = None if info.compress_type == zipfile.ZIP_STORED else member

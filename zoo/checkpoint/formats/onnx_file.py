@@ -67,6 +67,7 @@ def open_onnx(path: str) -> Checkpoint:
         data = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
+    # Field 7 of a ModelProto is its graph; of a GraphProto, 5 is an initializer and 1 a node.
     graphs = [item for item in fields(data, 0, len(data)) if item.number == 7 and item.wire == BYTES]
     if len(graphs) != 1:
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
@@ -103,6 +104,7 @@ def _node(path: str, data: AnyArray, node: Field, right: set[str], weights: set[
     inputs: list[str] = []
     outputs: list[str] = []
     operator, transposed, values = "", 0, []
+    # Fields of a NodeProto: 1 input, 2 output, 4 operator, 5 attribute.
     for item in fields(data, node.start, node.stop):
         if item.number == 1:
             inputs.append(text(data, item))
@@ -188,6 +190,7 @@ def _tensor(path: str, data: AnyArray, tensor: Field, name: str | None) -> Tenso
         return _external(path, name, dtype, shape, needed, proto.entries)
     raw = proto.raw
     if raw is None and needed:
+        # Without raw_data the elements are in a typed field, whose packed bytes are what raw_data would hold.
         packed = [item for number, item in proto.typed.items() if TYPED.get(number) == dtype]
         if len(packed) != 1 or len(packed[0]) != 1 or packed[0][0].wire != BYTES:
             detail = f"{dtype} of shape {shape} that is neither in raw_data nor packed in one piece"

@@ -33,6 +33,7 @@ def fields(data: AnyArray, start: int, stop: int) -> Iterator[Field]:
     """Fields of the message in data[start:stop], bytes of uint8; CheckpointError when it is not well-formed."""
     at = start
     while at < stop:
+        # A field begins with its number and how it is written, in one varint; strings and messages have a length.
         key, at = varint(data, at, stop)
         number, wire = key >> 3, key & 7
         if wire == VARINT:

@@ -134,6 +134,7 @@ def _reference(path: str, name: str, entry: object, base: int, room: int) -> Ten
     dtype = DTYPES.get(str(entry["dtype"]))
     if dtype is None:
         return Skip(name, Reason.UNSUPPORTED_DTYPE, f"safetensors type {str(entry['dtype'])[:40]} is not read", True)
+    # The library refuses sizes that differ too: bytes without an owner could hide anything.
     needed = math.prod(shape) * types.itemsize(dtype)
     if needed != end - begin:
         detail = f"{name}: shape {tuple(shape)} of {dtype} needs {needed} bytes, the header gives {end - begin}"

@@ -68,6 +68,7 @@ def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
     keys, position, _ = load(position)
     if not isinstance(keys, list):
         raise CheckpointError(Reason.UNREADABLE, "no list of storages behind the object")
+    # Storages follow the pickles in the order of the keys, so their places are known only now.
     offsets = _storage_offsets(buffer, position, keys, storages)
     named, skips = named_tensors(root)
     refs: list[TensorRef] = []
@@ -91,6 +92,7 @@ def _persistent(reference: object, storages: dict[str, Storage]) -> object:
     dtype = storage_type(reference[1])
     if type(numel) is not int or numel < 0:
         raise CheckpointError(Reason.UNREADABLE, f"storage {key} has no size")
+    # The first mention of a storage fixes its type and size; views of it are storages with an offset.
     whole = storages.setdefault(key, Storage(key, dtype, numel))
     if whole.dtype != dtype or whole.numel != numel:
         raise CheckpointError(Reason.UNREADABLE, f"storage {key} is said to be of two types or sizes")
@@ -114,6 +116,7 @@ def _storage_offsets(
             raise CheckpointError(Reason.UNREADABLE, f"storage {key[:40]} is listed, but not used, or listed twice")
         if position + 8 > len(buffer):
             raise CheckpointError(Reason.UNREADABLE, f"the file ends before storage {key}: cut short")
+        # Every storage repeats its number of elements: a file that disagrees with its pickle is damaged.
         (numel,) = struct.unpack_from("<q", buffer, position)
         storage = storages[key]
         if numel != storage.numel:

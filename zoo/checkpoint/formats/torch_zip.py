@@ -54,6 +54,7 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
             if isinstance(tensor, Refused):
                 skips.append(Skip(name, tensor.reason, tensor.detail, True))
                 continue
+            # Offsets of stored members are looked up once: tied and sliced tensors share a storage.
             member = f"{folder}data/{tensor.storage.key}"
             if member not in members:
                 raise CheckpointError(Reason.UNREADABLE, f"{name}: the archive has no member {member}")

@@ -80,6 +80,7 @@ def _planned(refs: Refs, weight: str, state: Mapping[str, Any]) -> Assembly:
     shape = tuple(int(size) for size in state["shape"])
     block, kind = int(state["blocksize"]), str(state["quant_type"])
     count = prod(shape)
+    # Two codes a byte and one scale a block; the last of each may be half used.
     blocks = -(-count // block) if block > 0 else -1
     if min(shape, default=0) < 1 or codes.dtype != "uint8" or 2 * prod(codes.shape) not in (count, count + 1):
         msg = f"{prod(codes.shape)} bytes of {codes.dtype} for shape {shape}"

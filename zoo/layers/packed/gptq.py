@@ -35,6 +35,7 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
             f"{module}.{other}" for other in ("qzeros", "scales", "g_idx") if f"{module}.{other}" in refs
         )
         groups, out = scales.shape
+        # The width is nowhere written: zeros of (G, out bits / 32) words tell it.
         bits = 32 * zeros.shape[-1] // out if out else 0
         inputs = 32 * words.shape[0] // bits if bits else 0
         if bits not in BITS or zeros.shape != (groups, out * bits // 32) or (order and order.shape != (inputs,)):

@@ -56,6 +56,7 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         alpha = refs.get(f"{base}.alpha")
         longname = base.removeprefix("base_model.model.")
         scale = _scale(longname, down.shape[0], config)
+        # A tensor alpha beside the pair overrides the scale of the configuration (see `factors`).
         parts = (up, down) if alpha is None or prod(alpha.shape) != 1 else (up, down, alpha)
         shape = (up.shape[0], prod(down.shape[1:]))
         companions = tuple(part.name for part in parts if part.name != name)

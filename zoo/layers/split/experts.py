@@ -42,6 +42,7 @@ def experts(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerP
     turned = _inputs_first(name, shape, context, fused)
     parts: list[LayerPart] = []
     for expert in range(shape[0]):
+        # One expert as a matrix, turned to (out, in), then cut into gate and up where they are one tensor.
         steps: tuple[Step, ...] = (*first, Take(0, expert, expert + 1), Reshape(shape[1:]))
         if turned:
             steps = (*steps, Order((1, 0)))
