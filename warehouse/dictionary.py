@@ -24,9 +24,9 @@ Meanings = Mapping[str, Mapping[str, Meaning]]
 BUILT: dict[str, Meaning] = {
     "counted": Meaning("boolean", "Whether means use it, see the rule of model_metrics and model_slice_metrics"),
     "params": Meaning("count", "Elements of the tensors that have layers, each tensor once"),
-    "first_seen": Meaning("UTC", "Start of the first run that saw it in a catalogue"),
-    "last_seen": Meaning("UTC", "End of the last run that saw it in a catalogue"),
-    "latest": Meaning("boolean", "Whether this is what the catalogue last showed of the model"),
+    "first_seen": Meaning("UTC", "Start of the first run that saw it in a catalog"),
+    "last_seen": Meaning("UTC", "End of the last run that saw it in a catalog"),
+    "latest": Meaning("boolean", "Whether this is what the catalog last showed of the model"),
     "runs": Meaning("count", "Runs that saw it"),
     "num_slices": Meaning("count", "Slices of the spectrum"),
     "file": Meaning("path", "Part that holds the eigenvalues"),

@@ -1,6 +1,6 @@
 """The one contract of the warehouse: the Arrow schema of every kind of part, each column with its unit and meaning.
 
-Extra columns may ride along in every kind (metrics of the analysis, hyperparameters of a catalogue); they must
+Extra columns may ride along in every kind (metrics of the analysis, hyperparameters of a catalog); they must
 carry the same metadata, see `field`. Not covered: how parts are written (parts.py), made into tables (build.py).
 Legend: W is N x M with N >= M; lam are the eigenvalues of W^T W.
 """
@@ -49,7 +49,7 @@ _REVISION = field("revision", TEXT, "text", "What pins the bytes: a commit, a ta
 _HASH = field("content_hash", TEXT, "hex", "Hash of the tensor's bytes, dtype and shape", nullable=False)
 _UNFOLD = field("unfold", TEXT, "text", "Rule that made matrices of the tensor", nullable=False)
 _CODE = field("code_version", TEXT, "text", "Version of the code that computed the row", nullable=False)
-_SNAPSHOT = field("snapshot", TEXT, "hex", "Digest of the catalogue this row comes from", nullable=False)
+_SNAPSHOT = field("snapshot", TEXT, "hex", "Digest of the catalog this row comes from", nullable=False)
 _N = field("N", INT, "count", "Larger side of a matrix of the layer")
 _M = field("M", INT, "count", "Smaller side of a matrix of the layer")
 _Q = field("Q", REAL, "1", "Aspect ratio N / M, at least 1")
@@ -84,9 +84,7 @@ _METRIC_COLUMNS = (
     field("warning", TEXT, "text", "Advice on alpha: over-trained, under-trained, or NULL"),
 )
 
-_AVERAGED = frozenset(
-    ["alpha", "D", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm", "stable_rank", "entropy"]
-)
+_AVERAGED = frozenset(["alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm", "stable_rank"])
 
 PARTS: dict[str, pa.Schema] = {
     "models": pa.schema(
@@ -101,9 +99,9 @@ PARTS: dict[str, pa.Schema] = {
             field("task", TEXT, "text", "Task, such as image-classification"),
             field("weights_url", TEXT, "url", "Public address of the weights"),
             field("weights_sha256", TEXT, "hex", "sha256 of the weights file"),
-            field("licence", TEXT, "text", "SPDX name or the catalogue's own words"),
-            field("note", TEXT, "text", "Free text of the catalogue"),
-            field("path", TEXT, "path", "Where the weights were when the catalogue was read"),
+            field("licence", TEXT, "text", "SPDX name or the catalog's own words"),
+            field("note", TEXT, "text", "Free text of the catalog"),
+            field("path", TEXT, "path", "Where the weights were when the catalog was read"),
         ]
     ),
     "reported_metrics": pa.schema(
@@ -180,7 +178,7 @@ PARTS: dict[str, pa.Schema] = {
             field("finished", TIME, "UTC", "End of the run; NULL when it never ended"),
             field("verb", TEXT, "text", "scan, catalog, refit, study"),
             field("zoo", TEXT, "text", "Zoo it worked on"),
-            field("snapshot", TEXT, "hex", "Digest of the catalogue it saw"),
+            field("snapshot", TEXT, "hex", "Digest of the catalog it saw"),
             field("config", TEXT, "JSON", "Complete configuration"),
             field("versions", TEXT, "JSON", "Versions of the packages"),
             field("git_commit", TEXT, "hex", "Commit of the code, when known"),

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from zoospectra.warehouse.build import build
 from zoospectra.warehouse.parts import write
 from zoospectra.warehouse.schema import PARTS, field
 
@@ -64,6 +65,9 @@ class Lake:
             for s in range(2)
         ]
         write(self.directory, "spectra", key, table("spectra", rows), model_id)
+
+    def build(self) -> None:
+        build(self.directory)
 
 
 @pytest.fixture
