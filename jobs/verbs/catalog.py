@@ -13,11 +13,10 @@ import pyarrow as pa
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.display import print_table
 from zoospectra.jobs.words.command import answered, compose, misuse
-from zoospectra.jobs.words.fetching import fetching
 from zoospectra.jobs.words.settings import CatalogSettings
 from zoospectra.jobs.work import crawl as crawling
 from zoospectra.warehouse import build
-from zoospectra.zoo.fetch.settings import configure
+from zoospectra.zoo.fetch.settings import FetchSettings, configure
 from zoospectra.zoo.model import Model
 
 HELP = """usage: zoospectra catalog [zoo=digits|local|pytorchcv|...] [zoo.path=DIR] [models=GLOB,...] [limit=N]
@@ -51,7 +50,7 @@ def command(words: Sequence[str]) -> int:
     settings = compose("catalog", words, CatalogSettings)
     warehouse = Path(settings.warehouse.dir)
     with misuse():
-        configure(fetching(dataclasses.asdict(settings.fetch), warehouse))
+        configure(FetchSettings(**dataclasses.asdict(settings.fetch)), warehouse / "cache" / "fetch")
         request = crawling.Request(dataclasses.asdict(settings.zoo), warehouse / "cache", _say)
         found = crawling.crawl(settings.zoo.source, request)
         models = crawling.choose(found, settings.models, settings.limit)

@@ -15,7 +15,6 @@ from zoospectra.jobs.records import ledger, published
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.show.summary import print_summary
 from zoospectra.jobs.words.command import answered, compose, misuse
-from zoospectra.jobs.words.fetching import fetching
 from zoospectra.jobs.words.profiles import load_profiles
 from zoospectra.jobs.words.settings import ScanSettings
 from zoospectra.jobs.work import crawl as crawling
@@ -23,7 +22,7 @@ from zoospectra.jobs.work.campaign import Campaign, Counts
 from zoospectra.jobs.work.executors import Cluster, open_executor
 from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse import build, parts
-from zoospectra.zoo.fetch.settings import configure
+from zoospectra.zoo.fetch.settings import FetchSettings, configure
 from zoospectra.zoo.model import Model
 
 HELP = """usage: zoospectra scan [zoo=digits|local|...] [zoo.path=DIR] [models=GLOB,...] [limit=N] [profiles=NAME,...]
@@ -106,7 +105,7 @@ def command(words: Sequence[str]) -> int:
     warehouse, config = Path(settings.warehouse.dir), json.dumps(dataclasses.asdict(settings))
     with misuse():
         profiles = load_profiles(settings.profiles, words, engine=settings.fit.engine)
-        configure(fetching(dataclasses.asdict(settings.fetch), warehouse))
+        configure(FetchSettings(**dataclasses.asdict(settings.fetch)), warehouse / "cache" / "fetch")
         if settings.zoo.source == published.SOURCE:
             return published.scan(
                 settings.zoo.path, settings.zoo.name, warehouse, keep=settings.warehouse.keep, config=config

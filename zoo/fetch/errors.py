@@ -10,7 +10,7 @@ REASONS: dict[str, str] = {
     "not_found": "the catalog names it, but the server does not have it",
     "unreachable": "the server or the network failed on every try; the next run tries again",
     "rate_limited": "the server asked to slow down for longer than this run may wait; the next run tries again",
-    "over_budget": "the day's byte budget is spent; the next run goes on from here, or raise fetch.day_bytes",
+    "over_budget": "the day's byte budget is spent; the next run goes on from here, or raise fetch.day_gb",
     "checksum_mismatch": "the bytes are not those that the catalog names; they were deleted",
 }
 """Reason -> what to do about it; part of zoo.checkpoint.trouble.REASONS."""
