@@ -85,13 +85,13 @@ def collect() -> Snapshot:
     try:
         version = metadata.version("torchvision").partition("+")[0]
         operators = declare_operators()
-        from torchvision import catalog
+        from torchvision import models
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         msg = f"torchvision cannot be imported ({error!r}); install one that fits this torch, or use a snapshot at hand"
         raise ValueError(msg) from error
     catalog: dict[str, Model] = {}
-    for name in catalog.list_models():
-        enumeration = catalog.get_model_weights(name)
+    for name in models.list_models():
+        enumeration = models.get_model_weights(name)
         for weight in enumeration:
             model = of_weight(name, weight, f"torchvision {version}", weight is getattr(enumeration, "DEFAULT", None))
             catalog.setdefault(model.model_id, model)
