@@ -50,8 +50,8 @@ class Locator:
         name = urlsplit(self.url).path.rpartition("/")[2]
         if self.unzip:
             name = name.removesuffix(".zip")
-        found = SUFFIX.fullmatch("." + name.rpartition(".")[2]) if "." in name else None
-        return found[0].lower() if found else ""
+        match = SUFFIX.fullmatch("." + name.rpartition(".")[2]) if "." in name else None
+        return match[0].lower() if match else ""
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ bytes were changed in place and whose times were set back on purpose.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -13,7 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoospectra.zoo.checkpoint.read import file_sha256
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 (hex) of a file's bytes; OSError when it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _no_entries() -> dict[str, tuple[int, int, int, str]]:
@@ -52,14 +57,14 @@ class FingerprintCache:
 
     def sha256(self, path: str) -> str:
         """sha256 (hex) of a file, read only when it is new or changed; OSError when it cannot be read."""
-        where = str(Path(path).absolute())
-        seen = os.stat(where)
-        key = (seen.st_size, seen.st_mtime_ns, seen.st_ino)
-        known = self.entries.get(where)
+        place = str(Path(path).absolute())
+        status = os.stat(place)
+        key = (status.st_size, status.st_mtime_ns, status.st_ino)
+        known = self.entries.get(place)
         if known is not None and known[:3] == key:
             return known[3]
-        digest = self.hash_file(where)
-        self.entries[where] = (*key, digest)
+        digest = self.hash_file(place)
+        self.entries[place] = (*key, digest)
         self.changed = True
         return digest
 
@@ -71,8 +76,8 @@ class FingerprintCache:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=self.path.parent, prefix=".fingerprints-", delete=False
         ) as file:
-            for where, entry in sorted(self.entries.items()):
-                file.write(json.dumps([where, *entry]) + "\n")
+            for place, entry in sorted(self.entries.items()):
+                file.write(json.dumps([place, *entry]) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(file.name, self.path)
@@ -82,9 +87,9 @@ class FingerprintCache:
 def _entry(line: str) -> tuple[str, int, int, int, str] | None:
     """One line of the cache; None for anything else."""
     try:
-        found = json.loads(line)
+        entry = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(found, list) or [type(item) for item in found] != [str, int, int, int, str]:
+    if not isinstance(entry, list) or [type(item) for item in entry] != [str, int, int, int, str]:
         return None
-    return (found[0], found[1], found[2], found[3], found[4])
+    return (entry[0], entry[1], entry[2], entry[3], entry[4])

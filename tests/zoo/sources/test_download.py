@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Loopback
+from zoospectra.zoo.fetch import client
 from zoospectra.zoo.fetch.errors import FetchError
-from zoospectra.zoo.fetch.settings import Settings, environment
+from zoospectra.zoo.fetch.settings import FetchSettings, environment
 from zoospectra.zoo.sources import Crawl, source
 from zoospectra.zoo.sources.tables import natcomm2021
 
@@ -17,8 +18,9 @@ from zoospectra.zoo.sources.tables import natcomm2021
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     with Loopback() as running:
-        settings = Settings(cache=str(tmp_path / "node"), rate=1000.0, base_delay=0.01, attempts=2)
-        for name, value in environment(settings).items():
+        monkeypatch.setattr(client, "BASE_DELAY", 0.01)
+        settings = FetchSettings(rate=1000.0, attempts=2)
+        for name, value in environment(settings, tmp_path / "node").items():
             monkeypatch.setenv(name, value)
         yield running
 

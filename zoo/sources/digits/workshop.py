@@ -18,7 +18,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from zoospectra.zoo.sources.digits.population import VERSION, Recipe, Settings
+from zoospectra.zoo.sources.digits.population import VERSION, Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.weights import PART, SUFFIX, read_metadata, write_weights
 
 Progress = Callable[[int, int, str], None]
@@ -35,7 +35,7 @@ def weights_path(folder: Path, recipe: Recipe) -> Path:
     return folder / (recipe.name + SUFFIX)
 
 
-def make_model(folder: Path, recipe: Recipe, settings: Settings) -> str:
+def make_model(folder: Path, recipe: Recipe, settings: TrainingSettings) -> str:
     """Train one model and store it, unless its file is there and whole; returns its name."""
     path = weights_path(folder, recipe)
     if read_metadata(path) is not None:
@@ -54,7 +54,7 @@ def make_model(folder: Path, recipe: Recipe, settings: Settings) -> str:
 def make_missing(
     folder: Path,
     recipes: Iterable[Recipe],
-    settings: Settings,
+    settings: TrainingSettings,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -78,12 +78,12 @@ def make_missing(
             progress(done, len(recipes), name)
 
 
-def _inline(folder: Path, missing: list[Recipe], settings: Settings) -> Iterable[str]:
+def _inline(folder: Path, missing: list[Recipe], settings: TrainingSettings) -> Iterable[str]:
     for recipe in missing:
         yield make_model(folder, recipe, settings)
 
 
-def _spawned(folder: Path, missing: list[Recipe], settings: Settings, slots: int) -> Iterable[str]:
+def _spawned(folder: Path, missing: list[Recipe], settings: TrainingSettings, slots: int) -> Iterable[str]:
     """Names in order of completion; never more submitted than there are workers: an interrupted crawl ends soon."""
     queue = iter(sorted(missing, key=_longest_first))
     running: set[Future[str]] = set()

@@ -71,7 +71,8 @@ def write(snapshot: Snapshot, folder: Path = FOLDER) -> Path:
     for model in snapshot.models:
         cells = [getattr(model, column) or "" for column in TEXTS]
         metrics = [
-            [one.dataset, one.metric, one.text, one.value, one.higher_is_better, one.source] for one in model.metrics
+            [metric.dataset, metric.metric, metric.text, metric.value, metric.higher_is_better, metric.source]
+            for metric in model.metrics
         ]
         table.writerow([*cells, _json(metrics), _json(dict(model.extra))])
     path = folder / f"{snapshot.zoo}-{snapshot.version}{SUFFIX}"
@@ -108,8 +109,8 @@ def read(path: Path) -> Snapshot:
 def versions(zoo: str, folder: Path = FOLDER) -> tuple[str, ...]:
     """Versions of a zoo's catalog that are at hand, oldest first."""
     named = re.compile(rf"{re.escape(zoo)}-(\d[^/]*){re.escape(SUFFIX)}")
-    found = [match[1] for path in folder.glob(f"{zoo}-*{SUFFIX}") if (match := named.fullmatch(path.name))]
-    return tuple(sorted(found, key=_order))
+    names = [match[1] for path in folder.glob(f"{zoo}-*{SUFFIX}") if (match := named.fullmatch(path.name))]
+    return tuple(sorted(names, key=_order))
 
 
 def load(zoo: str, wanted: Sequence[str] = (), folder: Path = FOLDER) -> tuple[Model, ...]:
