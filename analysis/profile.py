@@ -86,8 +86,8 @@ class Profile:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             msg = f"methods {self.methods} of profile {self.name!r} share the columns {twice}; name one of them"
             raise ValueError(msg)
-        if thirsty := [name for name in self.methods if "shuffled" in method(name).needs and self.replicas < 1]:
-            msg = f"methods {thirsty} of profile {self.name!r} need shuffled copies; set replicas to at least 1"
+        if unshuffled := [name for name in self.methods if "shuffled" in method(name).needs and self.replicas < 1]:
+            msg = f"methods {unshuffled} of profile {self.name!r} need shuffled copies; set replicas to at least 1"
             raise ValueError(msg)
         if unknown := sorted(set(self.options) - {"fit", *self.methods}):
             msg = f"profile {self.name!r} has options for {unknown}; expected 'fit' or one of {self.methods}"
@@ -98,7 +98,7 @@ class Profile:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Profile:
         """Build a profile from plain values, as YAML gives them; ValueError for an unknown key or a wrong type."""
-        kinds = {one.name: str(one.type) for one in fields(cls)}
+        kinds = {attribute.name: str(attribute.type) for attribute in fields(cls)}
         if unknown := sorted(set(values) - set(kinds)):
             msg = f"unknown profile keys {unknown}; known keys: {', '.join(kinds)}"
             raise ValueError(msg)
@@ -133,7 +133,7 @@ def _plain(key: str, kind: str, value: Any) -> Any:  # noqa: ANN401 - YAML value
     """One YAML value as the field's type."""
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind.startswith("tuple") and isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+    if kind.startswith("tuple") and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     if (
         kind.startswith("Mapping")
