@@ -66,7 +66,8 @@ def rank(singular: FloatArray, N: int) -> int:
 def entropy(lam: FloatArray, N: int) -> float | None:
     """Entropy of lam / sum lam over ln of the rank, 1 for equal eigenvalues; None for rank 0 and 1.
 
-    lam is (K,), ascending, of matrices with larger side N. Equivalent to `weightwatcher.RMT_Util.matrix_entropy(np.sqrt(lam), N)`.
+    lam is (K,), ascending, of matrices with larger side N. Equivalent to `matrix_entropy(np.sqrt(lam), N)` of
+    weightwatcher.RMT_Util.
     """
     count = rank(np.sqrt(lam), N)
     if count <= 1:
