@@ -32,6 +32,9 @@ SCALES: dict[str, Callable[[str, int], float]] = {
     "half_rf": lambda _layer_type, rf: rf / 2,
 }
 
+# Smallest value of a profile's numbers.
+LEAST = {"min_evals": 1, "min_M": 1, "threshold": 0, "drop_smallest": 0, "replicas": 0}
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -74,13 +77,13 @@ class Profile:
         if self.scale not in SCALES:
             msg = f"unknown scale {self.scale!r} of profile {self.name!r}; known scales: {', '.join(sorted(SCALES))}"
             raise ValueError(msg)
-        smallest = min(self.threshold, self.drop_smallest, self.replicas)
-        if not self.name or self.min_evals < 1 or self.min_M < 1 or smallest < 0:
-            msg = (
-                f"profile {self.name!r}: expected a name, min_evals and min_M of at least 1, no negative threshold, "
-                f"drop_smallest or replicas; got {asdict(self)}"
-            )
+        if not self.name:
+            msg = "name='': expected a name for the profile"
             raise ValueError(msg)
+        for key, least in LEAST.items():
+            if not getattr(self, key) >= least:
+                msg = f"{key}={getattr(self, key)}: expected at least {least} in profile {self.name!r}"
+                raise ValueError(msg)
         check_options(self.fit, self.options.get("fit", {}))
         names = [column.name for name in self.methods for column in method(name).columns]
         if twice := sorted({name for name in names if names.count(name) > 1}):

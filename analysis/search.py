@@ -56,10 +56,10 @@ def nearest(tails: Candidates) -> tuple[int, float]:
     """Position among the candidates and distance of the first candidate with the smallest distance; C >= 1."""
     alive: IntArray = np.arange(len(tails.first))
     bound = np.zeros(len(alive))
-    best = np.inf
+    best = np.inf  # an exact distance: what no bound may exceed
     for m in SAMPLES:
         bound = sampled(tails, alive, m)
-        if m >= int(tails.size[alive[0]]):
+        if m >= int(tails.size[alive[0]]):  # the longest tail has no more than m values: every bound is exact
             winner = int(bound.argmin())
             return int(alive[winner]), float(bound[winner])
         best = min(best, distance(tails, int(alive[bound.argmin()])))
