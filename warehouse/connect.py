@@ -26,11 +26,6 @@ def connect(
     return connection
 
 
-def literal(path: Path) -> str:
-    """The path as a pattern that matches only itself: a folder may be called 'runs [2026]'."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
-
-
 def quoted(name: str) -> str:
     """The name of a table or column as SQL writes it, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
@@ -40,8 +35,8 @@ def generations(directory: Path) -> list[tuple[int, Path]]:
     """Published generations (number, path), oldest first; empty without a folder."""
     if not directory.is_dir():
         return []
-    found = ((GENERATION.fullmatch(path.name), path) for path in directory.iterdir())
-    return sorted((int(match.group(1)), path) for match, path in found if match)
+    numbered = ((GENERATION.fullmatch(path.name), path) for path in directory.iterdir())
+    return sorted((int(match.group(1)), path) for match, path in numbered if match)
 
 
 def newest(directory: Path) -> Path:
@@ -53,7 +48,7 @@ def newest(directory: Path) -> Path:
     link = directory / "warehouse.duckdb"
     if link.is_symlink() and link.exists():
         return link.resolve()
-    if found := generations(directory):  # killed between the rename and the new link, on the first build
-        return found[-1][1].resolve()
+    if published := generations(directory):  # killed between the rename and the new link, on the first build
+        return published[-1][1].resolve()
     msg = f"no warehouse at {directory}: run 'zoospectra scan warehouse.dir={directory}' first"
     raise ValueError(msg)
