@@ -20,7 +20,10 @@ GENERATION = re.compile(r"warehouse-(\d+)\.duckdb")
 def connect(
     path: str | Path = ":memory:", read_only: bool = False, settings: dict[str, str] | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """DuckDB with SETTINGS and more, times shown in UTC; the caller closes it."""
+    """DuckDB with SETTINGS and more, times shown in UTC; the caller closes it.
+
+    Raises duckdb.IOException when the file is missing (read_only), locked by a writer, or no database.
+    """
     connection = duckdb.connect(str(path), read_only=read_only, config=SETTINGS | (settings or {}))
     connection.execute("SET TimeZone = 'UTC'").fetchall()
     return connection

@@ -33,7 +33,10 @@ def query(directory: Path, sql: str) -> pa.Table:
 
 
 def open_newest(directory: Path) -> duckdb.DuckDBPyConnection:
-    """Read-only connection to the newest generation that can read the parts and no other file; the caller closes it."""
+    """Read-only connection to the newest generation that can read the parts and no other file; the caller closes it.
+
+    Raises ValueError when there is no warehouse and duckdb.IOException when its file is no database.
+    """
     for _ in range(10):
         path = newest(directory)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -127,3 +128,9 @@ def test_parts_of_an_older_version_lack_the_columns_and_are_read(filled) -> None
     filled.build()
     rows = query(filled.directory, "SELECT outcome, count(*) AS n FROM layer_metrics GROUP BY 1 ORDER BY 1").to_pylist()
     assert {row["outcome"]: row["n"] for row in rows} == {"failed": 1, "filtered": 1, "fit": 3}
+
+
+def test_no_statement_reads_prose() -> None:
+    for file in (Path(__file__).resolve().parents[2] / "warehouse" / "sql").rglob("*.sql"):
+        code = re.sub(r"--.*", "", file.read_text())
+        assert not re.search(r"\b(status|warning|detail)\b\s*(=|<>|!=|~|LIKE|ILIKE|GLOB|IN\b)", code), file
