@@ -52,9 +52,10 @@ VIEWS = (
     "spectra",
     "model_metrics",
     "model_slice_metrics",
+    "doubles",
 )
 SCALAR_MACROS = ("kendall_tau_b", "spearman")
-TABLE_MACROS = ("regress", "layer_profile", "compare_models", "changed_since")
+TABLE_MACROS = ("reported_newest", "regress", "layer_profile", "compare_models", "changed_since")
 RESULTS = ("runs", "study_results")
 """Kinds of parts that a study writes."""
 RESULT_TABLES = ("runs", "study_results")

@@ -36,13 +36,16 @@ TABLES: dict[str, str] = {
     "model_metrics": "One row per model and profile: means over the layers of the latest revision, see rule",
     "model_averages": "One row per model and profile whose averages somebody published, and per rule of averaging",
     "model_slice_metrics": "One row per model and profile that works per slice: means over slices, see rule",
+    "doubles": "One row per model that is another one under a second name: which one, and what tells so",
     "skipped": "One row per tensor or model not analysed, for the latest revision of a model",
     "skipped_history": "One row per tensor or model not analysed, for every revision of a model",
     "study_results": "One row per cell of a study's table",
 }
 MACROS: dict[str, str] = {
     "kendall_tau_b": "Kendall's tau-b of two lists, as scipy.stats.kendalltau; NULL pairs dropped",
-    "regress": "Table: a reported metric regressed on any average, by any column of models, with reasons for gaps",
+    "reported_newest": "Table: what was reported: one number per model, data set and metric, the newest",
+    "regress": "Table: a reported metric regressed on any average, by data set and any column of models, "
+    "with reasons for gaps",
     "layer_profile": "Table: layers of models that match a glob, in order of depth",
     "compare_models": "Table: two models layer by layer, with changes",
     "changed_since": "Table: models that are new, retrained or gone since a run",
@@ -54,6 +57,7 @@ BUILT: dict[str, Words] = {
     "last_seen": ("UTC", "End of the last run that saw it in a catalogue"),
     "latest": ("boolean", "Whether this is what the catalogue last showed of the model"),
     "runs": ("count", "Runs that saw it"),
+    "double_of": ("text", "Model that stands for it in lines through models"),
     "num_slices": ("count", "Slices of the spectrum"),
     "file": ("path", "Part that holds the eigenvalues"),
     "num_layers": ("count", "Layers behind the means"),
@@ -69,6 +73,7 @@ BASES: dict[str, tuple[str, ...]] = {  # which kinds of part explain a table's c
     "spectra_index": ("spectra",),
     "model_metrics": ("models", "layer_metrics", "model_averages"),
     "model_slice_metrics": ("models", "slice_metrics"),
+    "doubles": ("models",),
     "layer_metrics": ("layer_metrics", "layers"),
     "slice_metrics": ("slice_metrics", "layers"),
 }

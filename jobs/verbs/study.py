@@ -6,58 +6,34 @@ import dataclasses
 import datetime
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pyarrow as pa
 
-from zoospectra.analysis.studies import collapse, contest, drift, flow, health, natcomm2021, simpson
-from zoospectra.analysis.studies.record import Designs, Findings
+from zoospectra.analysis.studies import study as kind_of_study
+from zoospectra.analysis.studies.record import Findings, parameters
 from zoospectra.jobs.records import ledger, published
 from zoospectra.jobs.show import tables
 from zoospectra.jobs.show.display import print_table
 from zoospectra.jobs.words.command import MisuseError, answered, compose, misuse, named
-from zoospectra.jobs.words.settings import StudyOptions, StudySettings
+from zoospectra.jobs.words.settings import StudySettings
 from zoospectra.warehouse import build, parts
 from zoospectra.warehouse.schema import PARTS
-from zoospectra.warehouse.studies import designs
+from zoospectra.warehouse.studies import designs, selects
 
 HELP = """usage: zoospectra study study=NAME [zoo=published [zoo.path=DIR]] [study.KEY=VALUE ...] [warehouse.dir=DIR]
 
 Runs a named study on the newest warehouse: design tables by SQL, statistics, tables. Results go to study_results
-and, as CSV, Parquet and LaTeX, to DIR/studies/NAME. zoo=published loads published layer data first: those in zoo.path,
-or the 2021 paper's, downloaded at pinned commits."""
+and, as CSV, Parquet and LaTeX, to DIR/studies/NAME. NAME is a file of conf/study; its `kind` says which statistics run.
+zoo=published loads published layer data first: those in zoo.path, or the 2021 paper's, downloaded at pinned commits."""
 
+DEFAULT = "natcomm2021"
+"""The study that runs when none is named."""
 SHOWN = 40
 """Rows of a table that are printed; all are in the files."""
-
-Run = Callable[[Designs, Mapping[str, Any]], Findings]
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """One study: its statistics, and the values it needs besides its options."""
-
-    run: Run
-    """Pure: design tables and options in, findings out."""
-    shared: tuple[str, ...] = ()
-    """SELECTs that it uses with others: names in warehouse/sql/studies/any."""
-    printed: str | None = None
-    """Name of conf/published/<name>.yaml with printed numbers, when there are any."""
-
-
-STUDIES: dict[str, Study] = {
-    "natcomm2021": Study(natcomm2021.run, ("averages", "reported"), printed="natcomm2021"),
-    "contest": Study(contest.run, ("averages", "reported", "catalogue")),
-    "simpson": Study(simpson.run, ("averages", "reported", "catalogue")),
-    "flow": Study(flow.run, ("reported",)),
-    "collapse": Study(collapse.run),
-    "health": Study(health.run),
-    "drift": Study(drift.run),
-}
-"""Name -> study; its own SELECTs are warehouse/sql/studies/<name>/*.sql."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +48,41 @@ class Done:
     """Where its files are."""
 
 
-def study(name: str, warehouse: Path, options: Mapping[str, Any] | None = None, *, keep: int = 3) -> Done:
+def study(
+    name: str, warehouse: Path, options: Mapping[str, Any] | None = None, *, keep: int = 3, words: Sequence[str] = ()
+) -> Done:
     """Run one study on the newest generation, keep its results and publish them.
 
-    options: fields of jobs.words.settings.StudyOptions, over the values of conf/study/<name>.yaml. The same warehouse
-    and options replace the results of an earlier run. Raises ValueError for an unknown study, a missing warehouse, or
-    options that name what is not there.
+    name: a file of conf/study, where a --config-dir among the words may add folders; options: values over the file's.
+    The same warehouse and options replace the results of an earlier run. Raises ValueError for an unknown study, a
+    missing warehouse, or options that name what is not there.
     """
-    if name not in STUDIES:
-        msg = f"unknown study {name!r}: expected one of {', '.join(STUDIES)}"
-        raise ValueError(msg)
     started = datetime.datetime.now(datetime.UTC)
-    one = STUDIES[name]
-    values = {**dataclasses.asdict(StudyOptions()), **named("study", name), **(options or {})}
-    del values["name"]
-    found = {key: table.to_pylist() for key, table in designs(warehouse, name, one.shared, _parameters(values)).items()}
-    extra = {"printed": named("published", one.printed)} if one.printed else {}
-    findings = one.run(found, {**values, **extra})
+    values = _over(named("study", name, words), options or {})
+    kind = values.pop("kind", name)
+    chosen = kind_of_study(kind)
+    settings = chosen.configure(values)
+    queries = selects(kind, chosen.shared, chosen.queries)
+    found = {key: table.to_pylist() for key, table in designs(warehouse, queries, parameters(settings)).items()}
+    extra = (named("published", chosen.printed),) if chosen.printed else ()
+    findings = chosen.run(found, settings, *extra)
     folder = tables.write(findings, warehouse / "studies" / name)
     counts = {"models": len({row.get("model_id") for row in findings.design})}
-    config = json.dumps({"study": name, **values})
+    config = json.dumps({"study": name, "kind": kind, **dataclasses.asdict(settings)})
     run_id = ledger.record("study", started, warehouse, config=config, exit_status=0, counts=counts)
-    key = hashlib.sha256(json.dumps([name, values], sort_keys=True, default=str).encode()).hexdigest()[:20]
+    key = hashlib.sha256(config.encode()).hexdigest()[:20]
     parts.write(warehouse, "study_results", f"{name}-{key}", _results(name, run_id, findings))
     build.publish_results(warehouse, keep=keep)
     return Done(run_id, findings, folder)
 
 
-def _parameters(values: Mapping[str, Any]) -> dict[str, str | int | float | None]:
-    """Options that a SELECT may name as $parameters."""
-    plain = {**values, **(values.get("thresholds") or {})}
-    return {key: value for key, value in plain.items() if value is None or isinstance(value, str | int | float)}
+def _over(values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options over the file's values, nested ones key by key."""
+    merged = dict(values)
+    for key, value in options.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if nested else value
+    return merged
 
 
 def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
@@ -115,18 +95,21 @@ def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
 
 def command(words: Sequence[str]) -> int:
     """Entry of the verb."""
-    if answered("study", words, f"{HELP}\n\nstudies: {', '.join(STUDIES)}", StudySettings):
+    name = next((word.partition("=")[2] for word in reversed(words) if word.startswith("study=")), DEFAULT)
+    with misuse():
+        schema = _schema(named("study", name, words).get("kind", name))
+    if answered("study", words, HELP, schema):
         return 0
-    settings = compose("study", words, StudySettings)
+    settings = compose("study", words, schema)
     warehouse, keep = Path(settings.warehouse.dir), settings.warehouse.keep
+    options = {key: value for key, value in dataclasses.asdict(settings.study).items() if key != "kind"}
     with misuse():
         if settings.zoo.source == "published":
             found = published.read(settings.zoo.path, settings.zoo.name, warehouse / "cache")
             published.load(found, warehouse, keep=keep, config=json.dumps(dataclasses.asdict(settings)))
         elif settings.zoo.source:
             raise MisuseError(f"a study reads the warehouse; zoo={settings.zoo.name} is for scan, or use zoo=published")
-        options = dataclasses.asdict(settings.study)
-        done = study(options["name"], warehouse, options, keep=keep)
+        done = study(name, warehouse, options, keep=keep, words=words)
     for title, table in tables.pivots(done.findings).items():
         if table.num_rows <= SHOWN and table.num_columns <= 14:
             print_table(table, title=title)
@@ -134,3 +117,26 @@ def command(words: Sequence[str]) -> int:
         print(note)
     print(f"run {done.run_id}: {len(done.findings.cells)} cells in {done.folder}")
     return 0
+
+
+def _schema(kind: str) -> type[Any]:
+    """Settings of the verb, the options of a kind of study among them."""
+    options = _mutable(kind_of_study(kind).options, ("kind", str, dataclasses.field(default=kind)))
+    fields: list[Any] = [("study", options, dataclasses.field(default_factory=options))]
+    return dataclasses.make_dataclass("StudyVerbSettings", fields, bases=(StudySettings,))
+
+
+def _mutable(record: type[Any], *more: tuple[str, type[Any], Any]) -> type[Any]:
+    """A frozen record's fields as a dataclass that OmegaConf may fill: it takes frozen ones as read-only."""
+    hints = get_type_hints(record)
+    fields: list[Any] = list(more)
+    for one in dataclasses.fields(record):
+        type_, factory = hints[one.name], one.default_factory
+        if isinstance(type_, type) and dataclasses.is_dataclass(type_):
+            nested = _mutable(type_)
+            fields.append((one.name, nested, dataclasses.field(default_factory=nested)))
+        elif factory is dataclasses.MISSING:
+            fields.append((one.name, type_, dataclasses.field(default=one.default)))
+        else:
+            fields.append((one.name, type_, dataclasses.field(default_factory=factory)))
+    return dataclasses.make_dataclass(record.__name__, fields)

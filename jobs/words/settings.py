@@ -119,30 +119,9 @@ class RefitSettings:
 
 
 @dataclass
-class StudyOptions:
-    """Values of one study, a file of conf/study; each study says which of them it looks at."""
-
-    name: str = "natcomm2021"
-    profile: str | None = None
-    target: str | None = None
-    metrics: list[str] = field(default_factory=list)
-    groupings: list[str] = field(default_factory=list)
-    hyperparameters: list[str] = field(default_factory=list)
-    smallest: int = 4
-    replicates: int = 1000
-    seed: int = 0
-    model: str | None = None
-    base: str | None = None
-    since: str | None = None
-    thresholds: dict[str, float] = field(default_factory=dict)
-    claims: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
 class StudySettings:
-    """Values of `study`."""
+    """Values of `study`, besides the options of its kind."""
 
-    study: StudyOptions = field(default_factory=StudyOptions)
     zoo: ZooSettings = field(default_factory=lambda: ZooSettings(source="", name=""))
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
 
