@@ -206,6 +206,7 @@ PARTS: dict[str, pa.Schema] = {
             field("published", REAL, "as labelled", "The published number it should be, when there is one"),
             field("verdict", TEXT, "text", "What the study says about the number: reproduces, differs, reversal, ..."),
             field("reason", TEXT, "text", "Why the number is missing, or what explains a difference"),
+            field("basis", TEXT, "text", "Computed from: weights, layer rows, printed averages or typed numbers"),
             _RUN,
         ]
     ),

@@ -9,17 +9,54 @@ Not covered: which of the two versions is right.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import numpy as np
 
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number, positive
 
 METRICS = ("log_norm", "log_spectral_norm", "alpha")
 MAD_TO_SIGMA = 1.4826
 """Of a normal distribution."""
 FEW = 5
 """Layers of a kind below which a median says nothing."""
+CLAIMS = ("base larger", "base smaller")
+"""What a text may say of a metric's mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as far."""
+
+    robust_z: float = 3.5
+    """Robust z-score beyond which a layer moved far (Iglewicz and Hoaglin 1993)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the study."""
+
+    model: str | None = None
+    """Glob of the model_id of the newer version; None means every model within itself."""
+    base: str | None = None
+    """Glob of the model_id of the version it is compared with."""
+    profile: str | None = None
+    """Profile; None means every one of the warehouse."""
+    claims: dict[str, str] = field(default_factory=dict)
+    """Metric -> 'base larger' or 'base smaller': what a text says of the means."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """What counts as far."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        among("claims", self.claims, METRICS)
+        for metric, claim in self.claims.items():
+            among(f"claims.{metric}", [claim], CLAIMS)
+        positive(self.thresholds)
+        if self.base is not None and self.model is None:
+            msg = f"base={self.base}: expected model=GLOB beside it: name both versions"
+            raise ValueError(msg)
 
 
 def run(designs: Designs, options: Options) -> Findings:
@@ -28,13 +65,12 @@ def run(designs: Designs, options: Options) -> Findings:
     Raises ValueError when a glob matches no model, or several.
     """
     rows = designs["layers"]
-    limit = float(options["thresholds"]["robust_z"])
+    if options.profile is not None:
+        among("profile", [options.profile], sorted({row["profile"] for row in designs["profiles"]}))
+    limit = options.thresholds.robust_z
     design = [{"model_id": row["model_id"], "longname": row["longname"], "excluded_by": None} for row in rows]
-    if options.get("base") is None:
+    if options.base is None:
         found, notes = _within(rows, limit)
-    elif options.get("model") is None:
-        msg = "study.base is given but study.model is not: name both versions"
-        raise ValueError(msg)
     else:
         found, notes = _between(rows, options, limit)
     return Findings(tuple(found), tuple(design), tuple(notes))
@@ -53,13 +89,13 @@ def robust_z(values: Sequence[float]) -> list[float | None]:
 def _models(rows: Sequence[Row], glob: str, word: str) -> str:
     names = sorted({str(row["model_id"]) for row in rows if fnmatchcase(row["model_id"], glob)})
     if len(names) != 1:
-        msg = f"study.{word}={glob!r} matches {len(names)} models with layers, expected one: {', '.join(names[:5])}"
+        msg = f"{word}={glob}: matches {len(names)} models with layers, expected one: {', '.join(names[:5])}"
         raise ValueError(msg)
     return names[0]
 
 
 def _between(rows: Sequence[Row], options: Options, limit: float) -> tuple[list[Cell], list[str]]:
-    model, base = _models(rows, options["model"], "model"), _models(rows, options["base"], "base")
+    model, base = _models(rows, str(options.model), "model"), _models(rows, str(options.base), "base")
     found: list[Cell] = []
     notes: list[str] = []
     for profile in dict.fromkeys(row["profile"] for row in rows):
@@ -121,7 +157,7 @@ def _means(
     if not known:
         return []
     a, b = (sum(side) / len(known) for side in zip(*known, strict=True))
-    claim = (options.get("claims") or {}).get(metric)
+    claim = options.claims.get(metric)
     verdict = "base larger" if b > a else "base smaller"
     reason = None
     if claim is not None:
@@ -161,3 +197,6 @@ def _within(rows: Sequence[Row], limit: float) -> tuple[list[Cell], list[str]]:
     notes = [f"{len(found) // 2} collapsed layers in {len(hit)} of {len(models)} models"]
     notes += [f"{small} kinds of layers are too few to compare (fewer than {FEW})"] if small else []
     return found, notes
+
+
+STUDY = Study(Options, run, ("profiles",))

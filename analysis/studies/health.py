@@ -7,10 +7,10 @@ advice from the literature on heavy-tailed self-regularisation, not tests. Not c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zoospectra.analysis.studies.collapse import robust_z
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,47 @@ CHECKS: Mapping[str, Check] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where a layer is flagged; the sources stand in CHECKS."""
+
+    largest_alpha: float = 6.0
+    """alpha above it: under-trained."""
+    smallest_alpha: float = 2.0
+    """alpha below it: over-trained."""
+    largest_D: float = 0.2
+    """Kolmogorov-Smirnov distance above it: a poor fit."""
+    fewest_spikes: float = 10
+    """Eigenvalues in the tail below it: a short tail."""
+    smallest_stable_rank: float = 1.5
+    """Stable rank below it: rank collapse."""
+    robust_z: float = 3.5
+    """Robust z-score of the log spectral norm beyond it: scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the study."""
+
+    model: str = "*"
+    """Glob of model_id."""
+    profile: str | None = None
+    """Profile; None means every one of the warehouse."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """Where a layer is flagged."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        positive(self.thresholds)
+
+
 def run(designs: Designs, options: Options) -> Findings:
     """Checks of every model that 'model' matches, by profile; raises ValueError when no layer does."""
     rows = designs["layers"]
+    if options.profile is not None:
+        among("profile", [options.profile], sorted({row["profile"] for row in designs["profiles"]}))
     if not rows:
-        msg = f"study.model={options.get('model')!r} matches no model with layers; expected a glob of a model_id"
+        msg = f"model={options.model}: matches no model with layers; expected a glob of a model_id"
         raise ValueError(msg)
     found: list[Cell] = []
     notes: list[str] = []
@@ -73,7 +109,7 @@ def run(designs: Designs, options: Options) -> Findings:
         label = f"{profile} / {model}"
         flagged: list[Cell] = []
         cells = [_check(label, name, check, layers, options, flagged) for name, check in CHECKS.items()]
-        cells += [_failed(label, layers), _scale(label, layers, float(options["thresholds"]["robust_z"]), flagged)]
+        cells += [_failed(label, layers), _scale(label, layers, options.thresholds.robust_z, flagged)]
         broken = [row for row in designs["skipped"] if row["model_id"] == model]
         why = "; ".join(f"{row['tensor'] or 'the whole model'}: {row['reason']}" for row in broken[:5]) or None
         damaged = "look at it" if broken else "fine"
@@ -92,7 +128,7 @@ def _counted(rows: list[Row]) -> list[Row]:
 
 
 def _check(label: str, name: str, check: Check, rows: list[Row], options: Options, flagged: list[Cell]) -> Cell:
-    limit = float(options["thresholds"][check.threshold])
+    limit = float(getattr(options.thresholds, check.threshold))
     looked = [(row, value) for row in _counted(rows) if (value := number(row, check.column)) is not None]
     hits = [(row, value) for row, value in looked if check.wrong(value, limit)]
     for row, value in hits:
@@ -123,3 +159,6 @@ def _scale(label: str, rows: list[Row], limit: float, flagged: list[Cell]) -> Ce
     reason = f"{says}; robust z beyond {limit:g} (Iglewicz and Hoaglin 1993)"
     verdict = "look at it" if hits else "fine"
     return Cell("HEALTH", f"{label} / scale", "layers", float(len(hits)), len(looked), None, verdict, reason)
+
+
+STUDY = Study(Options, run, ("profiles",))

@@ -87,7 +87,7 @@ def refusal(status: int, headers: Mapping[str, str], url: str, *, token: bool) -
         return FetchError(Reason.NOT_FOUND, place + ("; or it is private" if code == "RepoNotFound" else ""))
     if status == 416:
         return FetchError(Reason.UNREADABLE, place + "; the file is shorter than it was said to be")
-    return FetchError(Reason.FORBIDDEN if status in (401, 403, 451) else "unreachable", place)
+    return FetchError(Reason.FORBIDDEN if status in (401, 403, 451) else Reason.UNREACHABLE, place)
 
 
 class Client:

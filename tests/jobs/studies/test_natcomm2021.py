@@ -176,12 +176,14 @@ def test_the_same_study_on_a_zoo_of_ours_says_where_models_are_missing(tmp_path:
     found = study("natcomm2021", tmp_path / "data").findings
     rows = {cell.row: cell for cell in found.cells}
     assert {cell.table_id for cell in found.cells} == {"SERIES"}
-    assert set(rows) == {f"{p} / toy / {s}" for p in ("weightwatcher", "natcomm2021") for s in ("even", "odd")}
-    assert rows["weightwatcher / toy / odd"].verdict == "too few models"
-    assert rows["weightwatcher / toy / odd"].reason == (
+    assert set(rows) == {
+        f"{p} / toy / top1_error / {s}" for p in ("weightwatcher", "natcomm2021") for s in ("even", "odd")
+    }
+    assert rows["weightwatcher / toy / top1_error / odd"].verdict == "too few models"
+    assert rows["weightwatcher / toy / top1_error / odd"].reason == (
         "too few models: 3 with the reported metric, at least 4 are needed"
     )
-    even = {c.column: c for c in found.cells if c.row == "weightwatcher / toy / even"}
+    even = {c.column: c for c in found.cells if c.row == "weightwatcher / toy / top1_error / even"}
     assert even["R2 log spectral"].n == 4
     assert even["R2 log spectral"].value is not None
     assert any("too few models" in note for note in found.notes)

@@ -60,9 +60,8 @@ def weights(names: list[str]) -> str | Refusal:
             return files[0]
         if files:
             shown = ", ".join(sorted(files)[:4])
-            return Refusal(
-                "unsupported_format", f"{len(files)} {suffix} files without an index ({shown}): which is it?"
-            )
+            detail = f"{len(files)} {suffix} files without an index ({shown}): which is it?"
+            return Refusal(Reason.UNSUPPORTED_FORMAT, detail)
     return _nothing(names)
 
 

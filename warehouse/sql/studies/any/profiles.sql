@@ -1,0 +1,3 @@
+-- Profiles that the warehouse has results of.
+SELECT DISTINCT profile FROM layer_metrics
+ORDER BY profile
