@@ -10,7 +10,6 @@ whatever the group chose (a zoo's source, a study's kind), whose keys stand besi
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import typing
 import warnings
@@ -29,7 +28,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional, did_you_mean
 
 Settings = TypeVar("Settings")
 
@@ -174,7 +173,9 @@ class Configuration:
     def _check_option(self, group: str, name: str) -> None:
         known = self._names(group)
         if name not in known:
-            raise MisuseError(f"unknown {group} {name!r}{_suggest(name, known)}: expected one of {', '.join(known)}")
+            raise MisuseError(
+                f"unknown {group} {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}"
+            )
 
 
 def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
@@ -268,7 +269,7 @@ def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> st
     mapping = typing.get_origin(leaves.get(key.rpartition(".")[0])) is dict
     if type_ is None and not mapping:
         known = [*sorted(groups), *leaves]
-        raise MisuseError(f"unknown key {key!r}{_suggest(key, known)}: expected one of {', '.join(known)}")
+        raise MisuseError(f"unknown key {key!r}{did_you_mean(key, known)}: expected one of {', '.join(known)}")
     absent = "++" if mapping else ""
     if type_ in (str, str | None) and value not in ("null", ""):
         return f"{key}={_quote(value)}"
@@ -284,11 +285,6 @@ def _quote(value: str) -> str:
     escaped = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", value)
     trailing = len(escaped) - len(escaped.rstrip("\\"))
     return f"'{escaped}{chr(92) * trailing}'"
-
-
-def _suggest(wanted: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(wanted, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _one_line(error: Exception) -> str:

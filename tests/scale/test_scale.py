@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.jobs.studies.ask import study
 from tests.scale.synthetic import SERIES, populate
-from zoospectra.jobs.verbs.study import study
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.studies import designs, selects

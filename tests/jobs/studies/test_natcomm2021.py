@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.studies.ask import study
 from tests.jobs.zoos import make_zoo
+from zoospectra.jobs.call import call
 from zoospectra.jobs.main import main
-from zoospectra.jobs.records import published
-from zoospectra.jobs.records.published import load, read
-from zoospectra.jobs.verbs.study import Done, study
+from zoospectra.jobs.verbs.study import Done
 from zoospectra.warehouse.query import query
 
 TABLES = {"NC_T1": 48, "DRAFT_T1": 16, "NC_T1_CORRECTED": 3, "NC_T2": 25, "NC_TEXT_GPT2": 11, "NC_S_RMSE": 108}
@@ -30,7 +30,7 @@ TABLES |= {
 @pytest.fixture(scope="module")
 def warehouse(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper") / "data"
-    load(read(str(shared / "reference" / "raw"), "published", folder / "cache"), folder)
+    call("scan", "zoo=published", f"zoo.path={shared / 'reference' / 'raw'}", f"warehouse.dir={folder}")
     return folder
 
 
@@ -205,6 +205,6 @@ def test_the_command(warehouse: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_loading_the_same_files_again_doubles_nothing(warehouse: Path, shared: Path) -> None:
     before = query(warehouse, "SELECT count(*) AS n FROM slice_metrics").to_pylist()
-    published.load(read(str(shared / "reference" / "raw"), "published", warehouse / "cache"), warehouse)
+    call("scan", "zoo=published", f"zoo.path={shared / 'reference' / 'raw'}", f"warehouse.dir={warehouse}")
     assert query(warehouse, "SELECT count(*) AS n FROM slice_metrics").to_pylist() == before
     assert query(warehouse, "SELECT count(*) AS n FROM model_averages").to_pylist() == [{"n": 703}]

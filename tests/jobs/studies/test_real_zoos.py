@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.studies.ask import study
 from zoospectra.jobs.main import main
-from zoospectra.jobs.verbs.study import study
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.jobs.studies.ask import study
 from tests.jobs.studies.conftest import write_catalogue, write_model
 from zoospectra.analysis.studies import STUDIES
 from zoospectra.analysis.studies.collapse import robust_z
@@ -19,7 +20,6 @@ from zoospectra.analysis.studies.record import Cell
 from zoospectra.analysis.studies.target import targets
 from zoospectra.jobs.main import main
 from zoospectra.jobs.show.tables import escape, safe
-from zoospectra.jobs.verbs.study import study
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.query import query
 
