@@ -191,6 +191,9 @@ def test_a_real_keras_model_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Conv2D(64, 3), keras.layers.Dense(96)])
     rows = {row["longname"]: row for row in zoospectra.analyze(model).layers.to_pylist()}
     assert [(row["N"], row["M"], row["rf"]) for row in rows.values()] == [(64, 3, 9), (96, 64, 1)]
+    turned = torch.from_numpy(model.layers[0].kernel.numpy().transpose(3, 2, 0, 1).copy())
+    (expected,) = zoospectra.analyze({"conv.weight": turned}).layers["content_hash"].to_pylist()
+    assert expected in {row["content_hash"] for row in rows.values()}
 
 
 def test_the_callers_weights_and_threads_are_left_alone(net: Net) -> None:

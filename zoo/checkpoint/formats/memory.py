@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,7 @@ def open_memory(path: str) -> Checkpoint:
 def _opened(path: str, model: object) -> tuple[Checkpoint, tuple[Window, ...]]:
     """References to the tensors of a model, and the bytes that they mean."""
     arrays: list[tuple[str, AnyArray, bool] | Refused] = []
+    keras = _keras_variables(model) is not None
     found, skips = named_tensors(_tree(_members(model), arrays, 0))
     refs: list[TensorRef] = []
     windows: list[Window] = []
@@ -76,7 +77,7 @@ def _opened(path: str, model: object) -> tuple[Checkpoint, tuple[Window, ...]]:
         stride, flat = _window(array)
         ref = TensorRef(name, path, dtype, array.shape, stride, 0, flat.size, str(len(windows)), MEMORY)
         windows.append(flat)
-        refs.append(ref if torch_layout else relaid(ref))
+        refs.append(ref if torch_layout and not keras else relaid(ref))
     return Checkpoint(MEMORY, tuple(refs), tuple(skips), config=_config(model)), tuple(windows)
 
 
@@ -84,9 +85,8 @@ def _members(model: object) -> Mapping[Any, Any]:
     """What a model holds by name."""
     if isinstance(model, Mapping):
         return model
-    variables = getattr(model, "weights", None)  # Keras first: on torch its layers are torch modules too
-    if isinstance(variables, list | tuple) and all(hasattr(one, "path") or hasattr(one, "name") for one in variables):
-        return _variables(variables)
+    if (variables := _keras_variables(model)) is not None:  # first: on torch its layers are torch modules too
+        return _by_path(variables)
     if callable(state := getattr(model, "state_dict", None)) and isinstance(held := state(), Mapping):
         return held
     kind = type(model)
@@ -97,7 +97,14 @@ def _members(model: object) -> Mapping[Any, Any]:
     raise ValueError(msg)
 
 
-def _variables(variables: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
+def _keras_variables(model: object) -> Sequence[Any] | None:
+    """Variables of a Keras model; None for anything else."""
+    found = None if isinstance(model, Mapping) else getattr(model, "weights", None)
+    is_list = isinstance(found, list | tuple) and all(hasattr(one, "path") or hasattr(one, "name") for one in found)
+    return found if is_list else None
+
+
+def _by_path(variables: Sequence[Any]) -> dict[str, Any]:
     """Values of Keras' variables by their paths; equal paths, in nested models, get a number."""
     members: dict[str, Any] = {}
     for one in variables:
