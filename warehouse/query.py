@@ -25,11 +25,16 @@ def query(directory: Path, sql: str) -> pa.Table:
     built from parts, nothing in it is ever changed), and when DuckDB refuses it.
     """
     with open_newest(directory) as connection:
-        try:
-            refuse_writes(connection, sql)
-            return connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise ValueError(one_line(error)) from error
+        return fetch(connection, sql)
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    """Result of one reading statement on an open warehouse; raises ValueError as `query` does."""
+    try:
+        refuse_writes(connection, sql)
+        return connection.sql(sql).to_arrow_table()
+    except duckdb.Error as error:
+        raise ValueError(one_line(error)) from error
 
 
 def open_newest(directory: Path) -> duckdb.DuckDBPyConnection:

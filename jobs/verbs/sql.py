@@ -71,5 +71,5 @@ def _prompt(settings: SqlSettings) -> None:
 
 
 VERB = Verb(
-    HELP, SqlSettings, check, lambda result: result, show, positional=(Positional("query", "QUERY", optional=True),)
+    HELP, SqlSettings, check, lambda result: result, show, positional=(Positional("query", '"SELECT ..."', optional=True),)
 )

@@ -114,7 +114,10 @@ class Configuration:
     ) -> Settings:
         """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`."""
         composed, choices = self._compose(verb, schema, overrides, positional)
-        values = OmegaConf.to_container(composed, resolve=True)
+        try:
+            values = OmegaConf.to_container(composed, resolve=True)
+        except OmegaConfBaseException as error:
+            raise MisuseError(_one_line(error)) from error
         assert isinstance(values, dict)
         for field in _fields(schema):
             if isinstance(values.get(field.name), dict) and field.name in choices:
@@ -268,14 +271,18 @@ def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> st
     type_ = leaves.get(key)
     mapping = typing.get_origin(leaves.get(key.rpartition(".")[0])) is dict
     if type_ is None and not mapping:
-        known = [*sorted(groups), *leaves]
-        raise MisuseError(f"unknown key {key!r}{did_you_mean(key, known)}: expected one of {', '.join(known)}")
-    absent = "++" if mapping else ""
+        group, dot, _ = key.partition(".")
+        known = [leaf for leaf in leaves if leaf.startswith(f"{group}.")] if dot else []
+        known = known or [*sorted(groups), *leaves]
+        hint = did_you_mean(key, known)
+        if dot and group in groups and not hint:
+            hint = f" with the chosen {group} (another {group}=NAME may have it)"
+        raise MisuseError(f"unknown key {key!r}{hint}: expected one of {', '.join(known)}")
     if type_ in (str, str | None) and value not in ("null", ""):
-        return f"{key}={_quote(value)}"
+        return f"++{key}={_quote(value)}"
     if type_ == list[str] and not value.startswith("["):
-        return f"{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
-    return f"{absent}{word}"
+        return f"++{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
+    return f"++{word}"  # a verb may have no file in conf: its record has the defaults
 
 
 def _quote(value: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from zoospectra.jobs.words.settings import ScanSettings
 
-from zoospectra.jobs.words.command import MisuseError, compose
+from zoospectra.jobs.verbs.scan import ScanSettings
+from zoospectra.jobs.words.command import Configuration, MisuseError, sort_words
 
 
 def compose(words: list[str]) -> ScanSettings:
@@ -19,7 +19,7 @@ def compose(words: list[str]) -> ScanSettings:
     ("words", "said"),
     [
         (["zoo=lcal"], "did you mean 'local'"),
-        (["zoo.pth=x"], "did you mean 'zoo.path'"),
+        (["zoo=local", "zoo.pth=x"], "did you mean 'zoo.path'"),
         (["limt=3"], "did you mean 'limit'"),
         (["limit=abc"], "could not be converted to Integer"),
         (["cluster=loacl"], "expected one of inline, local, ray"),

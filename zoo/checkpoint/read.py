@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.checkpoint.windows import MEMORY, window
 from zoospectra.zoo.fetch.locator import is_remote
 
 HASH_BLOCK = 1 << 22
@@ -105,6 +106,8 @@ def _bytes(ref: TensorRef) -> NDArray[np.uint8]:
         from zoospectra.zoo.checkpoint.formats.hdf5_data import dataset_bytes
 
         return dataset_bytes(ref)
+    if ref.codec == MEMORY:
+        return window(ref)
     assert ref.codec is None, f"unknown codec {ref.codec}"
     return _mapped(ref) if ref.member is None else _inflated(ref)
 

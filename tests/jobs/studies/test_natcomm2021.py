@@ -194,7 +194,7 @@ def test_misuse_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "natcomm2021" in capsys.readouterr().err
     assert main(["study", f"warehouse.dir={tmp_path / 'none'}"]) == 2
     assert "no warehouse" in capsys.readouterr().err
-    assert main(["study", "zoo=published", f"zoo.path={tmp_path / 'none'}", f"warehouse.dir={tmp_path}"]) == 2
+    assert main(["scan", "zoo=published", f"zoo.path={tmp_path / 'none'}", f"warehouse.dir={tmp_path}"]) == 2
     assert "no such file or folder" in capsys.readouterr().err
 
 

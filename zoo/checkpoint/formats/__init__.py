@@ -12,6 +12,7 @@ from pathlib import Path
 from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
 from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
+from zoospectra.zoo.checkpoint.formats.memory import SCHEME, open_memory
 from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
 from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
 from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
@@ -21,6 +22,7 @@ from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.checkpoint.windows import MEMORY
 from zoospectra.zoo.fetch.locator import is_remote
 
 FORMATS: dict[str, Callable[[str], Checkpoint]] = {
@@ -33,6 +35,7 @@ FORMATS: dict[str, Callable[[str], Checkpoint]] = {
     "gguf": open_gguf,
     "npz": open_npz,
     "npy": open_npy,
+    "memory": open_memory,
 }
 """Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
 
@@ -49,7 +52,7 @@ def open_checkpoint(path: str) -> Checkpoint:
         )
 
         return open_remote(path, open_checkpoint)
-    where = str(Path(path).absolute())
+    where = path if path.startswith(SCHEME) else str(Path(path).absolute())
     checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
@@ -66,7 +69,7 @@ def open_checkpoint(path: str) -> Checkpoint:
 
 def _open_file(path: str) -> Checkpoint:
     """Open one file by its format."""
-    name = format_of(path)
+    name = MEMORY if path.startswith(SCHEME) else format_of(path)
     reader = FORMATS.get(name)
     if reader is None:
         detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"

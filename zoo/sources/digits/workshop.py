@@ -28,6 +28,8 @@ MOST_WORKERS = 16
 """A worker holds about 0.3 GB, and the whole population is a minute of work."""
 STALE_SECONDS = 3600
 """No model takes longer; an unfinished file older than this belongs to a process that was killed."""
+SAFE_PATH = "PYTHONSAFEPATH"
+"""A process is spawned as `python -c`, which imports from the current folder until it has its parent's path."""
 
 
 def weights_path(folder: Path, recipe: Recipe) -> Path:
@@ -89,6 +91,8 @@ def _spawned(folder: Path, missing: list[Recipe], settings: TrainingSettings, sl
     running: set[Future[str]] = set()
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that torch or Ray hold
     pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_tie_to_parent)
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
     try:
         while True:
             running |= {
@@ -108,6 +112,8 @@ def _spawned(folder: Path, missing: list[Recipe], settings: TrainingSettings, sl
         raise RuntimeError(msg) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        if before is None:
+            del os.environ[SAFE_PATH]
 
 
 def _longest_first(recipe: Recipe) -> tuple[bool, int, int]:
