@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from zoospectra.zoo.model import Model, ReportedMetric
 
@@ -166,12 +167,11 @@ def _head(path: Path, line: str) -> tuple[str, str]:
 
 def _model(zoo: str, released: str | None, row: dict[str, str]) -> Model:
     """One row."""
-    texts = {column: row[column] or None for column in TEXTS if column not in ("name", "revision")}
+    texts: dict[str, Any] = {column: row[column] or None for column in TEXTS if column not in ("name", "revision")}
     metrics = tuple(
         ReportedMetric(dataset, metric, float(value), bool(higher), source, released, text)
         for dataset, metric, text, value, higher, source in json.loads(row["metrics"])
     )
     identity = model_id(zoo, row["name"], row["revision"])
     extra = json.loads(row["extra"])
-    model = Model(identity, zoo, row["name"], row["revision"], "", metrics=metrics, extra=extra)
-    return replace(model, **texts)  # type: ignore[arg-type]
+    return Model(identity, zoo, row["name"], row["revision"], "", **texts, metrics=metrics, extra=extra)

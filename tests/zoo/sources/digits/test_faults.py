@@ -16,7 +16,7 @@ from zoospectra.zoo.sources.digits import crawl
 from zoospectra.zoo.sources.digits.population import Design, Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.weights import read_metadata
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 WORKERS = 2
 DESIGN = Design(
     TrainingSettings(train_images=200, epochs=5),

@@ -20,7 +20,7 @@ from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, Tra
 from zoospectra.zoo.sources.digits.split import make_split
 from zoospectra.zoo.sources.digits.weights import read_metadata, write_weights
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 TINY = Design(
     TrainingSettings(train_images=400, epochs=3),
     (
