@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from zoospectra.jobs.exit import Exit, exit_status
+from zoospectra.jobs.exit import Exit, JobError, exit_status
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.words.verb import did_you_mean
 
@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.DONE
     try:
         return _run(words[0], words[1:])
+    except JobError as error:
+        _complain(words[0], str(error))
+        return Exit.BROKE
     except KeyboardInterrupt:
         _complain(words[0], "interrupted; what was finished is kept, the same command goes on from there")
         return Exit.INTERRUPTED

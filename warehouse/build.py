@@ -80,7 +80,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[Path,
     sweep(directory)
     loaded = load(connection, directory)
     for definition in definitions():
-        _run(connection, definition.create(_without_blanks(connection, definition.sql, directory)))
+        sql = definition.sql.replace("{spectra_files}", spectra_files(directory))
+        _run(connection, definition.create(without_blanks(connection, sql)))
     _run(connection, "BEGIN")  # hundreds of comments: one commit instead of as many
     describe(connection, loaded.meanings)
     _run(connection, "COMMIT")
@@ -97,10 +98,8 @@ def _refresh(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[Pa
     return loaded.broken
 
 
-def _without_blanks(connection: duckdb.DuckDBPyConnection, sql: str, directory: Path) -> str:
+def without_blanks(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The SQL of a definition with its {blanks} filled from what stands before it in the order."""
-    if "{spectra_files}" in sql:
-        sql = sql.replace("{spectra_files}", spectra_files(directory))
     for table in ("layer_metrics_history", "slice_metrics_history"):
         if (blank := f"{{means of {table}}}") in sql:
             means = (f"avg(l.{name}) FILTER (WHERE l.counted) AS {name}" for name in _doubles(connection, table))

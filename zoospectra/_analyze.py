@@ -14,25 +14,34 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from zoospectra import _show
-from zoospectra._means import means, with_counted
 from zoospectra._path import installed_first
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.records import rows
-from zoospectra.jobs.words.command import MisuseError
+from zoospectra.jobs.words.command import Configuration, MisuseError
 from zoospectra.jobs.words.profiles import load_profiles
-from zoospectra.jobs.work.analyse import Analysed, Shard, analyse
+from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.executors import Cluster, Outcome, Task, open_executor
-from zoospectra.jobs.work.index import Candidate, Indexed, index
-from zoospectra.jobs.work.plan import Item, digest, needed, pack, spectra_cost
+from zoospectra.jobs.work.index import Indexed, IndexRequest, index
+from zoospectra.jobs.work.plan import Item, Shard, digest, needed, pack, spectra_cost
 from zoospectra.jobs.work.schedule import run
-from zoospectra.warehouse.schema import PARTS
+from zoospectra.warehouse.identity import ModelId
+from zoospectra.warehouse.memory import generation
 from zoospectra.zoo.checkpoint.dtype import itemsize
 from zoospectra.zoo.checkpoint.formats.memory import in_memory
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LAYERS = """SELECT l.* EXCLUDE (model_id, revision, N, M, Q, rf),
+        m.* EXCLUDE (model_id, revision, layer_id, longname, layer_type, "group", content_hash, profile_key,
+            code_version)
+    FROM layers AS l JOIN layer_metrics AS m USING (model_id, layer_id, content_hash) ORDER BY l.layer_id"""
+"""One row a layer that has metrics: what it is, then what was measured."""
+
+MEANS = "SELECT * EXCLUDE (model_id, revision, zoo, series, dataset, task, params, profile, rule) FROM model_metrics"
+"""One row: counts of layers, and the mean of every metric."""
 
 SHARD_SECONDS = 1.0
 """Predicted work that is done between two looks for Ctrl-C."""
@@ -84,8 +93,8 @@ def analyze(
     `weightwatcher.WeightWatcher(model).analyze()`, with the layers it drops. A layer that cannot be analysed is a row
     of `skipped`. Raises ValueError for an unknown profile, another kind of object, or a file that cannot be read.
     """
-    words = [f"--config-dir={fspath(config_dir)}"] if config_dir is not None else []
-    (chosen,) = load_profiles([profile], words)
+    configuration = Configuration([fspath(config_dir)] if config_dir is not None else [])
+    (chosen,) = load_profiles([profile], configuration)
     if isinstance(model_or_path, str | PathLike):
         path = Path(model_or_path)
         if not path.exists():
@@ -96,21 +105,25 @@ def analyze(
 
 
 def _analysis(name: str, path: str, profile: Profile) -> Analysis:
-    model = Model(model_id=name, zoo="", name=name, revision="", path=path)
-    indexed = index(Candidate(name, path))
+    """Index and analyse one model, and read the answer off a warehouse in memory that holds it alone."""
+    identity = ModelId(name, "")
+    indexed = index(IndexRequest(identity, path))
     for skip in indexed.skips:
         if skip.tensor is None:
             raise CheckpointError(skip.reason, skip.detail)
     tables, lost = _results(indexed, profile)
-    metrics = pa.concat_tables(tables, promote_options="default") if tables else PARTS["layer_metrics"].empty_table()
-    layers = _joined(rows.layers(model, indexed.layers), metrics)
-    layers = with_counted(layers)
-    skipped = rows.skipped(model, [*indexed.skips, *lost, *_filtered(layers)]).drop_columns(["model_id", "revision"])
-    return Analysis(name, profile.name, layers, skipped, means(layers, metrics.schema))
+    catalog = rows.models([Model(model_id=name, zoo="", name=name, revision="", path=path)], "memory")
+    tables |= {"models": catalog, "layers": rows.layers(identity, indexed.layers)}
+    tables["skipped"] = rows.skipped(identity, [*indexed.skips, *lost])
+    with generation(tables) as connection:
+        layers = connection.sql(LAYERS).to_arrow_table()
+        skipped = connection.sql("SELECT tensor, reason, detail, failed FROM skipped").to_arrow_table()
+        means = connection.sql(MEANS).to_arrow_table().to_pylist()
+    return Analysis(name, profile.name, layers, skipped, means[0] if means else {})
 
 
-def _results(indexed: Indexed, profile: Profile) -> tuple[list[pa.Table], list[Skip]]:
-    """Tables of metrics of every distinct tensor, and a Skip for each whose analysis broke."""
+def _results(indexed: Indexed, profile: Profile) -> tuple[dict[str, pa.Table], list[Skip]]:
+    """Rows of every distinct tensor by kind of part, and a Skip for each whose analysis broke."""
     items: dict[str, Item] = {}
     names: dict[str, list[str]] = {}
     for layer, content_hash in indexed.layers:
@@ -118,51 +131,30 @@ def _results(indexed: Indexed, profile: Profile) -> tuple[list[pa.Table], list[S
         size = itemsize(layer.ref.dtype)
         cost = spectra_cost(layer.shape, layer.layer_type, needed([profile]), size)
         items.setdefault(content_hash, Item(content_hash, layer.layer_type, layer, cost))
-    tables: list[pa.Table] = []
+    tables: dict[str, list[pa.Table]] = {}
     lost: list[Skip] = []
 
     def handle(outcome: Outcome) -> list[Task]:
         shard: Shard = outcome.task.argument
         if isinstance(outcome.value, Analysed):
-            tables.extend(table for kind, table in outcome.value.tables.items() if kind == "layer_metrics")
+            for kind, table in outcome.value.tables.items():
+                tables.setdefault(kind, []).append(table)
         elif len(shard.items) > 1:  # only the guilty tensor shall be lost
-            return [_task(indexed.model_id, (item,), profile) for item in shard.items]
+            return [_task((item,), profile) for item in shard.items]
         else:
             tensors = names[shard.items[0].content_hash]
-            lost.extend(Skip(tensor, "error", str(outcome.error), failed=True) for tensor in tensors)
+            lost.extend(Skip(tensor, Reason.ERROR, str(outcome.error), failed=True) for tensor in tensors)
         return []
 
     executor = open_executor(Cluster("inline"))
     try:
         shards = pack(items.values(), SHARD_SECONDS)
-        run([_task(indexed.model_id, shard, profile) for shard in shards], executor, handle)
+        run([_task(shard, profile) for shard in shards], executor, handle)
     finally:
         executor.close()
-    return tables, lost
+    return {kind: pa.concat_tables(pieces, promote_options="default") for kind, pieces in tables.items()}, lost
 
 
-def _task(model_id: str, items: tuple[Item, ...], profile: Profile) -> Task:
-    shard = Shard(model_id, digest(item.content_hash for item in items), items, (profile,))
+def _task(items: tuple[Item, ...], profile: Profile) -> Task:
+    shard = Shard("", digest(item.content_hash for item in items), items, (profile,))
     return Task(shard.key, analyse, shard, shard.seconds, cpus=max(item.cost.threads for item in items))
-
-
-def _joined(layers: pa.Table, metrics: pa.Table) -> pa.Table:
-    """One row a layer that has metrics: what it is, then what was found."""
-    places = {content_hash: place for place, content_hash in enumerate(metrics["content_hash"].to_pylist())}
-    hashes = layers["content_hash"].to_pylist()
-    layers = layers.filter(pa.array([content_hash in places for content_hash in hashes], pa.bool_()))
-    metrics = metrics.take(pa.array([places[one] for one in hashes if one in places], pa.int64()))
-    for column in metrics.schema:
-        if column.name not in layers.column_names:
-            layers = layers.append_column(column, metrics[column.name])
-    return layers.drop_columns(["model_id", "revision", "profile_key", "code_version"])
-
-
-def _filtered(layers: pa.Table) -> list[Skip]:
-    """Layers that the profile's filters left without a fit, as the warehouse's view `skipped` has them."""
-    names = ("longname", "status", "profile", "num_evals")
-    return [
-        Skip(longname, "too_few_eigenvalues", f"profile {profile}: {count} eigenvalues", failed=False)
-        for longname, status, profile, count in zip(*(layers[name].to_pylist() for name in names), strict=True)
-        if status.startswith("skipped:")
-    ]

@@ -5,10 +5,10 @@ The only place of the public door that calls the jobs room for these verbs.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +16,13 @@ import pyarrow as pa
 
 from zoospectra._path import installed_first
 from zoospectra._warehouse import Warehouse
-from zoospectra.jobs.records import published
+from zoospectra.jobs.call import call
 from zoospectra.jobs.show import tables
-from zoospectra.jobs.verbs import compare as compare_verb
-from zoospectra.jobs.verbs import refit as refit_verb
-from zoospectra.jobs.verbs import scan as scan_verb
-from zoospectra.jobs.verbs import study as study_verb
-from zoospectra.jobs.words.command import MisuseError, compose, misuse
-from zoospectra.jobs.words.fetching import fetching
-from zoospectra.jobs.words.profiles import load_profiles
-from zoospectra.jobs.words.settings import CompareSettings, RefitSettings, ScanSettings, StudySettings
-from zoospectra.jobs.work import crawl as crawling
-from zoospectra.jobs.work.executors import Cluster
-from zoospectra.zoo.fetch.settings import configure
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from zoospectra.jobs.work.engine import Run as EngineRun
 
 KEYS = {"path": "zoo.path", "warehouse": "warehouse.dir"}
 """Keyword arguments that are short for a key of the command."""
@@ -46,9 +37,9 @@ class Run:
     models: int
     """Models of the scope; 0 for a refit, which works on tensors."""
     layers: int
-    """Layers that were fitted: of the scope for a scan, in this run for a refit."""
+    """Layers of the scope."""
     skipped: int
-    """Tensors left out by a rule; of a refit, those whose spectra are not kept."""
+    """Tensors left out by a rule, and layers that a profile's filters left without a fit."""
     failed: int
     """Tensors and models that failed: rows of the table `skipped`."""
     warehouse: Path
@@ -82,7 +73,7 @@ def words_of(keys: Mapping[str, Any], config_dir: str | PathLike[str] | None = N
     for name, value in keys.items():
         key = KEYS.get(name, name)
         if isinstance(value, Mapping):
-            words += [f"{key}.{inner}={_word(one)}" for inner, one in value.items()]
+            words += [f"{key}.{inner}={_word(item)}" for inner, item in value.items()]
         elif value is not None:
             words.append(f"{key}={_word(value)}")
     return words
@@ -92,7 +83,7 @@ def _word(value: object) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{','.join(_quoted(str(one)) for one in value)}]"
+        return f"[{','.join(_quoted(str(item)) for item in value)}]"
     return str(value)
 
 
@@ -122,28 +113,13 @@ def scan(
     """
     named = {"zoo": zoo, "path": path, "models": models, "limit": limit, "profiles": profiles, "cluster": cluster}
     words = words_of(named | {"warehouse": warehouse} | keys, config_dir)
-    settings = compose("scan", words, ScanSettings)
-    folder, config = Path(settings.warehouse.dir), json.dumps(dataclasses.asdict(settings))
-    chosen = load_profiles(settings.profiles, words, engine=settings.fit.engine)
-    configure(fetching(dataclasses.asdict(settings.fetch), folder))
-    if settings.zoo.source == published.SOURCE:
-        found = published.read(settings.zoo.path, settings.zoo.name, folder / "cache")
-        run_id = published.load(found, folder, keep=settings.warehouse.keep, config=config)
-        return Run(run_id, len(found), 0, 0, 0, folder)
-    request = crawling.Request(dataclasses.asdict(settings.zoo), folder / "cache", lambda text: None)
-    crawled = crawling.choose(crawling.crawl(settings.zoo.source, request), settings.models, settings.limit)
-    done = scan_verb.scan(
-        crawled,
-        chosen,
-        folder,
-        cluster=Cluster(**dataclasses.asdict(settings.cluster)),
-        shard_seconds=settings.shard_seconds,
-        attempts=settings.attempts,
-        keep=settings.warehouse.keep,
-        config=config,
-    )
-    counts = done.counts
-    return Run(done.run_id, counts.models, counts.layers, counts.skipped, counts.failed, folder)
+    done = call("scan", *words)
+    return _run(done.run, Path(done.request.settings.warehouse.dir))
+
+
+def _run(run: EngineRun, warehouse: Path) -> Run:
+    counts = run.counts
+    return Run(run.run_id, counts.models, counts.layers, counts.skipped, counts.failed, warehouse)
 
 
 @installed_first()
@@ -161,20 +137,8 @@ def refit(
     usage, before any work.
     """
     named = {"profiles": profiles, "cluster": cluster, "warehouse": warehouse}
-    words = words_of(named | keys, config_dir)
-    settings = compose("refit", words, RefitSettings)
-    folder = Path(settings.warehouse.dir)
-    if not (folder / "parts").is_dir():
-        raise MisuseError(f"no parts at {folder}: run zoospectra.scan(warehouse={str(folder)!r}) first")
-    done = refit_verb.refit(
-        load_profiles(settings.profiles, words, engine=settings.fit.engine),
-        folder,
-        cluster=Cluster(**dataclasses.asdict(settings.cluster)),
-        attempts=settings.attempts,
-        keep=settings.warehouse.keep,
-        config=json.dumps(dataclasses.asdict(settings)),
-    )
-    return Run(done.run_id, 0, done.fitted, done.lacking, done.failed, folder)
+    done = call("refit", *words_of(named | keys, config_dir))
+    return _run(done.run, Path(done.request.settings.warehouse.dir))
 
 
 @installed_first()
@@ -193,10 +157,7 @@ def study(
     """
     words = words_of({"study": name, "warehouse": warehouse}, config_dir)
     words += words_of({f"study.{key}": value for key, value in options.items()})
-    settings = compose("study", words, StudySettings)
-    values = dataclasses.asdict(settings.study)
-    with misuse():
-        done = study_verb.study(values["name"], Path(settings.warehouse.dir), values, keep=settings.warehouse.keep)
+    done = call("study", *words)
     return StudyRun(done.run_id, tables.pivots(done.findings), tuple(done.findings.notes), done.folder)
 
 
@@ -213,9 +174,5 @@ def compare(
     Equivalent to `zoospectra compare BASE PATH`; one row a layer of either. Raises ValueError when one cannot be read.
     """
     words = words_of({"profiles": [profile]}, config_dir)
-    settings = compose("compare", words, CompareSettings)
-    (chosen,) = load_profiles(settings.profiles, words)
-    for one in (base, path):
-        if not Path(one).exists():
-            raise MisuseError(f"{one}: no such file or folder")
-    return compare_verb.compare(Path(base), Path(path), chosen)
+    table: pa.Table = call("compare", fspath(base), fspath(path), *words).table
+    return table

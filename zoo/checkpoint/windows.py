@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zoospectra.zoo.checkpoint.tensor import CheckpointError, TensorRef
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 MEMORY = "memory"
 """TensorRef.codec of such references."""
@@ -21,5 +22,5 @@ def window(ref: TensorRef) -> Window:
     """The bytes of a reference; CheckpointError when its model is not, or no longer, in this process's memory."""
     assert ref.member is not None
     if ref.path not in WINDOWS:
-        raise CheckpointError("unreadable", f"{ref.name}: {ref.path} is not in this process's memory")
+        raise CheckpointError(Reason.UNREADABLE, f"{ref.name}: {ref.path} is not in this process's memory")
     return WINDOWS[ref.path][int(ref.member)]

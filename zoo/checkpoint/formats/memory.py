@@ -23,7 +23,8 @@ from zoospectra.zoo.checkpoint.formats.channels_last import relaid
 from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor
 from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.tensor import AnyArray, CheckpointError, Skip, TensorRef
+from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.checkpoint.windows import MEMORY, WINDOWS, Window
 
 SCHEME = "memory:"
@@ -56,7 +57,7 @@ def in_memory(model: object) -> Iterator[str]:
 def open_memory(path: str) -> Checkpoint:
     """The checkpoint of a model of this process; CheckpointError when its context has ended."""
     if path not in _checkpoints:
-        raise CheckpointError("unreadable", f"{path}: not in this process's memory")
+        raise CheckpointError(Reason.UNREADABLE, f"{path}: not in this process's memory")
     return _checkpoints[path]
 
 
@@ -126,7 +127,7 @@ def _config(model: object) -> Mapping[str, Any]:
 def _tree(value: object, arrays: list[tuple[str, AnyArray, bool] | Refused], depth: int) -> object:
     """The same nesting with a record in the place of every tensor, as torch's files give it; arrays go to the list."""
     if depth > MAX_DEPTH:
-        raise CheckpointError("unsafe", f"a model nested deeper than {MAX_DEPTH}, or one that holds itself")
+        raise CheckpointError(Reason.UNSAFE, f"a model nested deeper than {MAX_DEPTH}, or one that holds itself")
     if isinstance(value, Mapping):
         return {key: _tree(inner, arrays, depth + 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -148,7 +149,7 @@ def _carried(value: Any) -> tuple[str, AnyArray, bool] | Refused:  # noqa: ANN40
     is_torch = _is_torch(value)
     dtype = str(value.dtype).removeprefix("torch.") if is_torch else np.dtype(value.dtype).name
     if dtype not in types.CARRIERS:
-        return Refused("unsupported_dtype", f"elements of type {dtype[:60]} are not read")
+        return Refused(Reason.UNSUPPORTED_DTYPE, f"elements of type {dtype[:60]} are not read")
     try:
         array = _from_torch(value) if is_torch else np.asarray(value)
         if array.dtype.byteorder == ">":
@@ -161,7 +162,7 @@ def _carried(value: Any) -> tuple[str, AnyArray, bool] | Refused:  # noqa: ANN40
         NotImplementedError,
     ) as error:  # meta, sparse, other layouts
         lines = str(error).splitlines() or [""]
-        return Refused("unsupported_dtype", f"{type(value).__name__}: {lines[0][:200]}")
+        return Refused(Reason.UNSUPPORTED_DTYPE, f"{type(value).__name__}: {lines[0][:200]}")
 
 
 def _from_torch(tensor: Any) -> AnyArray:  # noqa: ANN401 - torch is not imported here
