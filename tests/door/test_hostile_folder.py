@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import ROOT
@@ -77,6 +81,40 @@ def test_nothing_is_imported_from_the_current_folder_or_the_zoo(
         (place / "work.py").write_text(SCRIPT)
     words = {"zoo": str(zoo), "data": "data", "cluster": cluster, "elsewhere": str(elsewhere)}
     run([word.format(**words) for word in WAYS[way]], folder)
+    assert not marker.exists(), marker.read_text()
+    assert query(folder / "data", TABLE).to_pylist() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_nothing_is_imported_from_there_on_a_cluster_that_is_joined(
+    zoo: Path, expected: list[dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker, folder = tmp_path / "marker", tmp_path / "cwd"
+    plant(folder, marker)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}", "--num-cpus=2"]
+    start += ["--include-dashboard=false"]
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # the head starts before a token was made
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    with (tmp_path / "log").open("w") as log:
+        head = subprocess.Popen(start, cwd="/", env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        while "Ray runtime started" not in (tmp_path / "log").read_text():
+            assert head.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        words = [CONSOLE, "scan", "zoo=local", f"zoo.path={zoo}", "warehouse.dir=data", "cluster=ray"]
+        run([*words, f"cluster.address=127.0.0.1:{port}"], folder)
+    finally:
+        started = psutil.Process(head.pid).children(recursive=True)
+        head.terminate()
+        psutil.wait_procs(started, timeout=10)
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        head.wait(30)
     assert not marker.exists(), marker.read_text()
     assert query(folder / "data", TABLE).to_pylist() == expected
 
