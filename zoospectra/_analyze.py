@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LAYERS = """SELECT l.* EXCLUDE (model_id, revision, N, M, Q, rf),
         m.* EXCLUDE (model_id, revision, layer_id, longname, layer_type, "group", content_hash, profile_key,
-            code_version)
+            code_version, written)
     FROM layers AS l JOIN layer_metrics AS m USING (model_id, layer_id, content_hash) ORDER BY l.layer_id"""
 """One row a layer that has metrics: what it is, then what was measured."""
 

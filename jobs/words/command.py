@@ -274,7 +274,7 @@ def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> st
         group, dot, _ = key.partition(".")
         known = [leaf for leaf in leaves if leaf.startswith(f"{group}.")] if dot else []
         known = known or [*sorted(groups), *leaves]
-        hint = did_you_mean(key, known)
+        hint = did_you_mean(key, known, cutoff=0.8 if dot else 0.6)
         if dot and group in groups and not hint:
             hint = f" with the chosen {group} (another {group}=NAME may have it)"
         raise MisuseError(f"unknown key {key!r}{hint}: expected one of {', '.join(known)}")

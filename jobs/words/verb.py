@@ -54,7 +54,7 @@ class Verb:
     """Words without a key, in their order."""
 
 
-def did_you_mean(wanted: str, known: Iterable[str]) -> str:
-    """' (did you mean 'this'?)' for a name close to a known one, or nothing."""
-    close = difflib.get_close_matches(wanted, list(known), n=1)
+def did_you_mean(wanted: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """' (did you mean 'this'?)' for a name close to a known one, or nothing; `cutoff` as difflib.get_close_matches."""
+    close = difflib.get_close_matches(wanted, list(known), n=1, cutoff=cutoff)
     return f" (did you mean {close[0]!r}?)" if close else ""

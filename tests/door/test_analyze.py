@@ -16,7 +16,7 @@ from tests.jobs.zoos import weights
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.formats.memory import in_memory
 from zoospectra.zoo.checkpoint.read import read, stored
-from zoospectra.zoo.checkpoint.tensor import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 
 class Net(torch.nn.Module):

@@ -121,7 +121,7 @@ def test_nothing_is_imported_from_there_on_a_cluster_that_is_joined(
 
 TRAIN = """
 import itertools, pathlib, sys
-from zoospectra.zoo.sources.digits.population import Settings, population
+from zoospectra.zoo.sources.digits.population import TrainingSettings as Settings, population
 from zoospectra.zoo.sources.digits.workshop import make_missing
 
 if __name__ == "__main__":

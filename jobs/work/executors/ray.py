@@ -23,6 +23,7 @@ if not os.access(os.path.expanduser("~"), os.W_OK):  # Ray writes its token ther
 import ray
 import ray.exceptions
 
+from zoospectra.jobs.exit import JobError
 from zoospectra.jobs.work.executors.call import call
 from zoospectra.jobs.work.executors.task import Outcome, Task
 
@@ -43,7 +44,7 @@ class RayExecutor:
     """Ray tasks, one a shard, with CPUs and memory declared.
 
     address None starts Ray on this machine with `cpus` CPUs (all by default) and stops it in close; otherwise it joins
-    the cluster at that address ('auto' for the one of the environment). ValueError: gpus are wanted and there are none.
+    the cluster at that address ('auto' for the one of the environment). JobError: gpus are wanted and there are none.
     A Ray that the calling program has started itself is used as it is.
     """
 
@@ -68,7 +69,7 @@ class RayExecutor:
         if gpus and not any(node.get("GPU", 0) for node in alive):
             self.close()
             msg = "cluster.device=cuda: no node of this cluster has a GPU; use cluster.device=cpu"
-            raise ValueError(msg)
+            raise JobError(msg)
         self._call = ray.remote(max_retries=0, max_calls=0)(_call_in)
 
     def submit(self, task: Task) -> None:

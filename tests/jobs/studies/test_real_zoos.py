@@ -33,7 +33,7 @@ def test_the_distiller_text_has_the_direction_reversed(warehouse: Path) -> None:
 def test_the_cifar_resnets_have_their_lines_and_the_others_too_few(warehouse: Path) -> None:
     found = study("natcomm2021", warehouse).findings
     rows = {cell.row: cell for cell in found.cells}
-    line = [cell for cell in found.cells if cell.row == "weightwatcher / cifar-10 / test_accuracy / ResNet-CIFAR"]
+    line = [cell for cell in found.cells if cell.row == "weightwatcher / cifar-10 / top1_error / ResNet-CIFAR"]
     assert {cell.n for cell in line} == {4}
     assert all(cell.value is not None for cell in line)
     assert not any(row.endswith("ResNet20-Distiller") and cell.value is not None for row, cell in rows.items())
