@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WIDE = 240
 """Columns of a table that goes to a file or a pipe."""
@@ -40,26 +44,46 @@ def shortened(text: str, width: int) -> str:
 
 
 def print_table(table: pa.Table, title: str | None = None, *, digits: int = 6, whole: bool = True) -> None:
-    """Print every row and column; whole=False shortens texts instead of folding them when they do not fit."""
+    """Print every row and column of an Arrow table; see `print_rows`."""
+    print_rows(
+        table.column_names, [tuple(row.values()) for row in table.to_pylist()], title, digits=digits, whole=whole
+    )
+
+
+def print_rows(
+    names: Sequence[str],
+    data: Sequence[Sequence[Any]],
+    title: str | None = None,
+    *,
+    digits: int = 6,
+    whole: bool = True,
+) -> None:
+    """Print every row and column; whole=False shortens texts instead of folding them when they do not fit.
+
+    A column whose values are all numbers stands to the right and is never shortened.
+    """
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    rows = [[cell(value, digits) for value in row.values()] for row in table.to_pylist()]
-    numbers = [pa.types.is_integer(field.type) or pa.types.is_floating(field.type) for field in table.schema]
-    names = [
-        name.replace("_", "_\n") if number else name for name, number in zip(table.column_names, numbers, strict=True)
-    ]
+    rows = [[cell(value, digits) for value in row] for row in data]
+    numbers = [_is_number([row[at] for row in data]) for at in range(len(names))]
+    heads = [name.replace("_", "_\n") if number else name for name, number in zip(names, numbers, strict=True)]
     widths = [
-        max(map(len, (*name.split("\n"), *(row[at] for row in rows)))) if number else None
-        for at, (name, number) in enumerate(zip(names, numbers, strict=True))
+        max(map(len, (*head.split("\n"), *(row[at] for row in rows)))) if number else None
+        for at, (head, number) in enumerate(zip(heads, numbers, strict=True))
     ]
     if not whole:
-        rows = _fitted(rows, names, widths, console.width)
+        rows = _fitted(rows, heads, widths, console.width)
     grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for name, width in zip(names, widths, strict=True):
+    for head, width in zip(heads, widths, strict=True):
         fixed = bool(width) or not whole
-        grid.add_column(name, justify="right" if width else "left", overflow="fold", no_wrap=fixed, min_width=width)
+        grid.add_column(head, justify="right" if width else "left", overflow="fold", no_wrap=fixed, min_width=width)
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(Text, row))
     console.print(grid)
+
+
+def _is_number(values: Sequence[Any]) -> bool:
+    """Whether a column holds numbers and nothing else; a column without a value is one of numbers."""
+    return all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
 
 
 def _fitted(rows: list[list[str]], names: list[str], widths: list[int | None], room: int) -> list[list[str]]:
