@@ -2,23 +2,24 @@
 
 SIMPSON ranks all pairs of a population, SIMPSON_GROUPS shows the groups of the first ones, LINES the full statistics of
 every metric by series, SCALE_SHAPE how much of alpha_weighted and of the target comes from scale and from shape.
-Direction: reported = a + b * metric. Not covered: causes.
+Direction: reported = a + b * metric. Verdicts: analysis.simpson and docs/statistics.md. Not covered: causes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zoospectra.analysis.simpson import Candidate, Verdict, scale_and_shape, search
+from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, search
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
-from zoospectra.analysis.statistics.permutation import chance
+from zoospectra.analysis.statistics.robust import robust_slope
+from zoospectra.analysis.statistics.shares import scale_and_shape
 from zoospectra.analysis.statistics.theil_sen import theil_sen
 from zoospectra.analysis.studies.lines import SMALLEST, STATISTICS, Point, adjusted, cells
-from zoospectra.analysis.studies.population import Population, groupings, metrics, populations
+from zoospectra.analysis.studies.population import Population, covariates, groupings, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
 
 SHOWN = 6
@@ -39,6 +40,8 @@ class Options:
     """Reported numbers as of this date, ISO; None means the newest."""
     groupings: list[str] = field(default_factory=list)
     """Columns of the catalog to group by; empty means every one with two groups that are large enough."""
+    covariates: list[str] = field(default_factory=list)
+    """Columns of numbers to hold constant in partial slopes; empty means every one with many different values."""
     metrics: list[str] = field(default_factory=list)
     """Averages to regress on; empty means the papers' six."""
     smallest: int = SMALLEST
@@ -70,69 +73,84 @@ def run(designs: Designs, options: Options) -> Findings:
 
 
 def _searched(one: Population, options: Options, notes: list[str]) -> list[Cell]:
-    seed, smallest = options.seed, options.smallest
-    chosen = groupings(one, options.groupings, smallest)
+    chosen = groupings(one, options.groupings, options.smallest)
+    held = covariates(one, options.covariates)
+    if held:
+        notes.append(f"{one.label}: covariates of the partial slopes: {', '.join(held)}")
     columns = metrics(one, options.metrics)
-    ranked = search(columns, one.y, chosen, count=options.replicates, seed=seed, smallest=smallest)
+    ranked = search(columns, one.y, chosen, seed=options.seed, smallest=options.smallest)
     if not ranked:
-        notes.append(f"{one.label}: no grouping with at least two groups; {len(one.rows)} models")
+        notes.append(
+            f"{one.label}: no grouping with two groups of at least {options.smallest} models; {len(one.rows)} models"
+        )
         return []
     made: list[Cell] = []
     for pair in ranked:
-        made += _pair(one, pair, chosen[pair.grouping], seed)
+        made += _pair(one, pair, chosen[pair.grouping], held)
     for pair in ranked[:SHOWN]:
         made += _groups(one, pair)
-    told = Counter(pair.found.verdict for pair in ranked)
-    said = ", ".join(f"{told[verdict]} {verdict}" for verdict in Verdict if told[verdict])
-    notes.append(f"{one.label}: {len(ranked)} pairs of metric and grouping: {said}")
+    counted = Counter(pair.verdict() for pair in ranked)
+    words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items()))
+    notes.append(f"{one.label}: {len(ranked)} pairs of metric and grouping at level {LEVEL:g}: {words}")
     for pair in ranked:
-        if pair.found.verdict in (Verdict.REVERSAL, Verdict.PARTIAL):
-            notes.append(f"{one.label}: {pair.metric} by {pair.grouping}: {pair.found.verdict} ({pair.found.reason})")
+        if pair.found.verdict in (Verdict.REVERSAL, Verdict.PARTIAL, Verdict.OPPOSED):
+            notes.append(f"{one.label}: {pair.metric} by {pair.grouping}: {pair.verdict()} ({pair.found.reason})")
     return made
 
 
-def _pair(one: Population, pair: Candidate, labels: Sequence[Hashable], seed: int) -> list[Cell]:
-    row = f"{one.label} / {pair.metric} by {pair.grouping}"
-    found, pooled, within = pair.found, pair.found.pooled, pair.found.within
-    x, known = one.column(pair.metric), [label is not None for label in labels]
-    y = [value if there else None for value, there in zip(one.y, known, strict=True)]
-    between = mixed(x, y, labels)
-    null = chance(x, y, labels, shuffles=999, seed=seed)
-    values = {
-        "pooled slope": (pooled.slope, pooled.reason),
-        "pooled tau": (pooled.kendall_tau, pooled.reason),
-        "within slope": (within.slope, within.reason),
-        "within p": (within.p, within.reason),
-        "mixed slope": (between.slope, between.reason),
-        "chance p": (null.p, null.reason),
-        "opposite share": (found.opposite, None if found.opposite is not None else found.reason),
-        "adjusted p": (pair.adjusted, None if pair.adjusted is not None else "the trends do not oppose each other"),
+def _pair(
+    one: Population, pair: Candidate, labels: Sequence[Hashable], held: Mapping[str, Sequence[float | None]]
+) -> list[Cell]:
+    row, found, evidence = f"{one.label} / {pair.metric} by {pair.grouping}", pair.found, pair.found.evidence
+    x = one.column(pair.metric)
+    large = {trend.name for trend in found.groups}
+    y = [value if label in large else None for value, label in zip(one.y, labels, strict=True)]
+    values: dict[str, float | None] = {
+        "pooled slope": found.pooled.slope,
+        "pooled tau": found.pooled.kendall_tau,
+        "within slope": found.within.slope,
+        "smallest slope told": found.detectable,
+        "more models": None if found.more is None else float(found.more),
+        "p": found.p,
+        "adjusted p": pair.adjusted,
     }
+    if evidence is not None:
+        values |= {
+            "pooled p": evidence.pooled.p,
+            "between slope": evidence.between.slope,
+            "between p": evidence.between.p,
+            "within p": evidence.within.p,
+            "chance p": evidence.shuffled_p,
+            "slope without one group, low": evidence.lowest,
+            "slope without one group, high": evidence.highest,
+            "interaction p": None if found.interaction is None else found.interaction.p,
+        }
+    random = mixed(x, y, labels)
+    values["mixed slope"] = random.slope
+    if held:
+        partial, adjusted_mixed = robust_slope(x, y, labels, [*held.values()]), mixed(x, y, labels, [*held.values()])
+        values |= {"partial slope": partial.slope, "partial p": partial.p, "partial mixed slope": adjusted_mixed.slope}
+    verdict = pair.verdict()
     return [
-        Cell("SIMPSON", row, column, value, pooled.n, verdict=str(found.verdict), reason=why or found.reason)
-        for column, (value, why) in values.items()
+        Cell("SIMPSON", row, column, value, found.pooled.n, verdict=verdict, reason=found.reason)
+        for column, value in values.items()
     ]
 
 
 def _groups(one: Population, pair: Candidate) -> list[Cell]:
-    cells = []
+    made = []
     words = {1: "rises", -1: "falls", 0: "not told"}
     for trend in pair.found.groups:
         row = f"{one.label} / {pair.metric} by {pair.grouping} / {trend.name}"
-        for word in ("slope", "tau", "R2"):
-            value = getattr(trend.line, STATISTICS[word])
-            cells.append(
-                Cell(
-                    "SIMPSON_GROUPS",
-                    row,
-                    word,
-                    value,
-                    trend.line.n,
-                    verdict=words[trend.sign],
-                    reason=trend.line.reason,
-                )
+        verdict = words[trend.told.sign]
+        for word, name in STATISTICS.items():
+            value = getattr(trend.line, name)
+            made.append(
+                Cell("SIMPSON_GROUPS", row, word, value, trend.line.n, verdict=verdict, reason=trend.line.reason)
             )
-    return cells
+        why = trend.line.reason
+        made.append(Cell("SIMPSON_GROUPS", row, "p, Holm", trend.told.p, trend.line.n, verdict=verdict, reason=why))
+    return made
 
 
 def _by_series(one: Population) -> dict[str, list[int]]:
