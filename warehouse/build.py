@@ -80,7 +80,9 @@ def _fill(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[Path,
     sweep(directory)
     loaded = load(connection, directory)
     for definition in definitions():
-        sql = definition.sql.replace("{spectra_files}", spectra_files(directory))
+        sql = definition.sql
+        if "{spectra_files}" in sql:
+            sql = sql.replace("{spectra_files}", spectra_files(directory))
         _run(connection, definition.create(without_blanks(connection, sql)))
     _run(connection, "BEGIN")  # hundreds of comments: one commit instead of as many
     describe(connection, loaded.meanings)
