@@ -6,6 +6,7 @@ Not covered: printing (the sql verb), other clients: `duckdb DIR/warehouse.duckd
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
 
@@ -18,21 +19,22 @@ EXPLAIN = re.compile(r"\s*explain(\s+analyze|\s*\([^)]*\))*\s+", re.IGNORECASE)
 READS = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # MULTI: PIVOT becomes several statements
 
 
-def query(directory: Path, sql: str) -> pa.Table:
+def query(directory: Path, sql: str, values: Mapping[str, object] | None = None) -> pa.Table:
     """Result of one reading statement (SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE, PIVOT, EXPLAIN).
 
+    `values` fill its $parameters: names from outside are text, never SQL.
     Raises ValueError, in one line, when there is no warehouse, when the statement is anything else (the warehouse is
     built from parts, nothing in it is ever changed), and when DuckDB refuses it.
     """
     with open_newest(directory) as connection:
-        return fetch(connection, sql)
+        return fetch(connection, sql, values)
 
 
-def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+def fetch(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object] | None = None) -> pa.Table:
     """Result of one reading statement on an open warehouse; raises ValueError as `query` does."""
     try:
         refuse_writes(connection, sql)
-        return connection.sql(sql).to_arrow_table()
+        return connection.sql(sql, params=dict(values) if values else None).to_arrow_table()
     except duckdb.Error as error:
         raise ValueError(one_line(error)) from error
 
