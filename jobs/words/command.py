@@ -143,8 +143,11 @@ class Configuration:
             chosen = [word for word in overrides if word.partition("=")[0] in groups]
             for group, _, option in (word.partition("=") for word in chosen):
                 self._check_option(group, option)
-            leaves = {key: type_ for key, type_ in _leaves(schema, compose(name, overrides=chosen)) if key not in own}
-            read = [_override(word, leaves, groups) for word in overrides if word not in chosen]
+            read: list[str] = []
+            if others := [word for word in overrides if word not in chosen]:
+                leaves = dict(_leaves(schema, compose(name, overrides=chosen)))
+                keys = {key: type_ for key, type_ in leaves.items() if key not in own}
+                read = [_override(word, keys, groups) for word in others]
             composed = compose(name, overrides=[*chosen, *read], return_hydra_config=True)
             choices = {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
             with open_dict(composed):
