@@ -120,3 +120,21 @@ def test_a_gpu_that_is_not_there(tmp_path: Path, cluster: str, capsys: pytest.Ca
         f"warehouse.dir={tmp_path}/data",
     ]
     assert "cluster.device=cuda" in said(["scan", *words], capsys, status=1)
+
+
+def test_a_bug_of_ours_is_no_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a value of ours")
+
+    monkeypatch.setattr("zoospectra.warehouse.build.build", broken)
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    with pytest.raises(ValueError, match="a value of ours"):  # Python's own status of an exception is 1
+        main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={tmp_path / 'data'}", "cluster=inline"])
+
+
+def test_no_work_is_done_before_the_words_are_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    for word in ("attempts=0", "shard_seconds=-1", "warehouse.keep=0", "cluster.executor=nope", "fit.engine=nope"):
+        words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={tmp_path / 'data'}", word]
+        assert said(words, capsys).startswith(f"zoospectra scan: {word.partition('=')[0]}=")
+    assert not (tmp_path / "data").exists()
