@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from zoospectra.jobs.exit import Exit, JobError, exit_status
+from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.words.verb import did_you_mean
 
@@ -60,7 +61,7 @@ def _run(name: str, words: Sequence[str]) -> Exit:
 
 
 def _complain(name: str, text: str) -> None:
-    print(f"zoospectra {name}: {text}", file=sys.stderr)
+    print(f"zoospectra {plain(name)}: {plain(text)}", file=sys.stderr)
 
 
 def _usage() -> str:

@@ -110,7 +110,8 @@ def _print_averages(rows: Sequence[dict[str, Any]], profile: str, target: Target
             shown[target.metric] = target.values.get(row["model_id"], (None, None))[1]
         table.append(shown)
     if table:
-        print_table(pa.Table.from_pylist(table), f"averages over layers, profile {profile}", digits=4, whole=False)
+        title = f"averages over layers, profile {profile}"
+        print_table(pa.Table.from_pylist(table), title, digits=4, whole=False, keep=[target.metric] if target else ())
     if len(rows) > SHOWN_MODELS:
         print(f"... and {len(rows) - SHOWN_MODELS} more: SELECT * FROM model_metrics")
 

@@ -89,7 +89,11 @@ def show(description: Description) -> None:
         seconds, peak = sum(row["seconds"] for row in layers), max(row["peak_MiB"] for row in layers)
         print(f"predicted: {seconds:.2f} s on one core, {peak:.0f} MiB at most beyond an idle worker")
     if skipped := description.skipped:
-        print_rows(list(skipped[0]), [tuple(row.values()) for row in skipped], title=f"{len(skipped)} tensors skipped")
+        grouped: dict[tuple[str | None, str | None], list[str]] = {}
+        for row in skipped:
+            grouped.setdefault((row["reason"], row["meaning"]), []).append(str(row["tensor"]))
+        rows = [(reason, len(names), ", ".join(names[:3]), meaning) for (reason, meaning), names in grouped.items()]
+        print_rows(("reason", "tensors", "such as", "meaning"), rows, title=f"{len(skipped)} tensors skipped")
 
 
 VERB = Verb(
