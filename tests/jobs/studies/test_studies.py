@@ -14,7 +14,6 @@ import pytest
 from tests.jobs.studies.ask import study
 from tests.jobs.studies.conftest import write_catalogue, write_model
 from zoospectra.analysis.studies import STUDIES
-from zoospectra.analysis.studies.collapse import robust_z
 from zoospectra.analysis.studies.contest import average
 from zoospectra.analysis.studies.record import Cell
 from zoospectra.analysis.studies.target import targets
@@ -113,62 +112,6 @@ def test_flow(planted: Path) -> None:
     assert any(cell.table_id == "FLOW_SERIES" and cell.column == "tau median" for cell in found.cells)
 
 
-def test_collapse_between_two_versions_names_the_layers_that_moved(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    alphas = [3.0 + 0.01 * i for i in range(8)]
-    write_model(data, "toy/old", alphas, [0.01 * i for i in range(8)])
-    moved = [0.01 * i + (1.0 if i in (2, 5) else 0.001 * i) for i in range(8)]
-    write_model(data, "toy/new", alphas, moved)
-    build(data)
-    claims = {"log_spectral_norm": "base larger", "log_norm": "base smaller"}
-    found = run("collapse", data, model="toy/new", base="toy/old", claims=claims)
-    named = {cell.row for cell in found.cells if cell.verdict == "moved up"}
-    assert named == {"weightwatcher / l2", "weightwatcher / l5"}
-    means = {cell.row: cell for cell in found.cells if cell.table_id == "COLLAPSE_MEANS"}
-    assert "reversed" in means["weightwatcher / mean log_spectral_norm"].reason
-    assert means["weightwatcher / mean log_norm"].reason == "as claimed"
-    with pytest.raises(ValueError, match="matches 2 models"):
-        run("collapse", data, model="toy/*", base="toy/old")
-    with pytest.raises(ValueError, match="base=toy/old: expected model=GLOB"):
-        run("collapse", data, base="toy/old")
-
-
-def test_collapse_within_a_model(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    write_model(data, "toy/a", [3.0] * 8, [0.1, 0.2, 0.15, -3.0, 0.12, 0.18, 0.22, 0.16])
-    write_model(data, "toy/b", [3.0] * 3, [0.0, 0.1, -5.0])
-    build(data)
-    found = run("collapse", data)
-    assert {cell.row for cell in found.cells} == {"weightwatcher / toy/a / l3"}
-    assert any("too few to compare" in note for note in found.notes)
-
-
-def test_robust_z() -> None:
-    assert robust_z([1.0, 2.0, 3.0, 4.0, 100.0])[4] == pytest.approx(97 / 1.4826)
-    assert robust_z([1.0, 1.0, 1.0, 9.0]) == [None] * 4
-    assert robust_z([]) == []
-
-
-def test_health_names_what_to_look_at(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    write_model(data, "toy/ill", [3.0, 7.5, 1.5, 3.1, 3.2, 3.3], [0.0, 0.1, 0.05, 0.02, 9.0, 0.04])
-    write_model(data, "toy/well", [3.0, 3.1, 3.2, 3.3], [0.0, 0.1, 0.05, 0.02])
-    build(data)
-    found = run("health", data, model="toy/*")
-    checks = {cell.row: cell for cell in found.cells if cell.table_id == "HEALTH"}
-    assert {row for row, cell in checks.items() if cell.verdict == "look at it"} == {
-        "weightwatcher / toy/ill / under-trained",
-        "weightwatcher / toy/ill / over-trained",
-        "weightwatcher / toy/ill / scale",
-    }
-    assert all(cell.reason and "threshold" in cell.reason for row, cell in checks.items() if "trained" in row)
-    flagged = {cell.row for cell in found.cells if cell.table_id == "HEALTH_LAYERS"}
-    assert flagged == {f"weightwatcher / toy/ill / l{i}" for i in (1, 2, 4)}
-    assert "weightwatcher / toy/well: nothing to object to" in found.notes
-    with pytest.raises(ValueError, match="matches no model"):
-        run("health", data, model="nobody")
-
-
 def test_drift_tells_new_gone_retrained_and_changed_numbers(tmp_path: Path) -> None:
     data = tmp_path / "data"
 
@@ -236,6 +179,8 @@ def test_options_that_name_what_is_not_there(planted: Path) -> None:
         ("collapse", {"profile": "none"}, "profile=none: expected some of weightwatcher"),
         ("collapse", {"claims": {"alpha": "nonsense"}}, "claims.alpha=nonsense: expected some of base larger"),
         ("collapse", {"claims": {"beta": "base larger"}}, "claims=beta: expected some of"),
+        ("collapse", {"claims": {"alpha": "base larger"}}, "claims=.*expected base=GLOB"),
+        ("collapse", {"model": "nobody*"}, "model=nobody.*: matches no model"),
         ("collapse", {"thresholds": {"robust_y": 3}}, "unknown key 'study.thresholds.robust_y' .*robust_z"),
         ("health", {"profile": "none"}, "profile=none: expected some of weightwatcher"),
         ("health", {"thresholds": {"robust_z": -1}}, "study.thresholds.robust_z=-1.0: expected a number above 0"),
