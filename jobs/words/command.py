@@ -64,7 +64,10 @@ def misuse() -> Iterator[None]:
 
 
 def sort_words(words: Sequence[str], positional: Sequence[Positional]) -> Line:
-    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there."""
+    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there.
+
+    MisuseError for an option that does not exist, and for a word without a key where the verb takes none.
+    """
     overrides: list[str] = []
     plain: list[str] = []
     folders: list[str] = []
@@ -112,7 +115,10 @@ class Configuration:
         positional: Sequence[Positional] = (),
         words: Sequence[str] = (),
     ) -> Settings:
-        """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`."""
+        """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`.
+
+        MisuseError for whatever is unknown or not as its field expects.
+        """
         composed, choices = self._compose(verb, schema, overrides, positional)
         try:
             values = OmegaConf.to_container(composed, resolve=True)

@@ -40,7 +40,8 @@ def read(ref: TensorRef) -> AnyArray:
 def stored(ref: TensorRef) -> AnyArray:
     """Elements as stored, in the numpy type that carries them (see dtype.CARRIERS), shape ref.shape, read-only.
 
-    Block types come as rows of bytes (see zoo.checkpoint.dtype.carried).
+    Block types come as rows of bytes (see zoo.checkpoint.dtype.carried). Raises CheckpointError for a reference that
+    its file does not keep.
     """
     if is_remote(ref.path):
         from zoospectra.zoo.checkpoint.remote import local  # clients of the network are not loaded for local files

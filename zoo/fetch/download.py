@@ -70,7 +70,7 @@ def _with(locator: Locator, checksum: str | None, size: int | None) -> Locator:
     """The locator with what the call knows besides."""
     kind, _, digits = (checksum or "").partition(":")
     if checksum and kind not in ("sha256", "sha1"):
-        msg = f"checksum={checksum[:80]!r}: expected sha256:<hex> or sha1:<hex>"
+        msg = f"checksum {checksum[:80]!r}: expected sha256:<hex> or sha1:<hex>"
         raise ValueError(msg)
     return Locator(
         locator.url,

@@ -62,7 +62,7 @@ def stream_range(
 
     `clip`: a file that ends before `stop` is no error. RangeIgnoredError when the server sends the whole file instead
     (nothing of it is read); FetchError 'unreadable' for a file that is too short or changes, 'unreachable' when the
-    server goes on sending another range than asked for.
+    server goes on sending another range than asked for, ValueError for an empty range.
     """
     if not 0 <= start < stop:
         msg = f"range {start} to {stop} of {url}: expected 0 <= start < stop"

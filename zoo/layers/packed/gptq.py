@@ -55,7 +55,10 @@ def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
-    """Weights (out, in) float32; exact, for scales have 11 bits and the integers at most 9."""
+    """Weights (out, in) float32; exact, for scales have 11 bits and the integers at most 9.
+
+    Raises CheckpointError 'unreadable' for a group without a scale.
+    """
     words, zeros, scales = parts[:3]
     bits = int(options["bits"])
     inputs = shape[1]
