@@ -120,9 +120,10 @@ def test_public_functions_say_what_they_do_and_when_they_refuse(path: Path) -> N
 def long_tuples(node: ast.AST) -> Iterator[str]:
     """Annotations of tuples with three or more parts of their own meaning."""
     for inner in ast.walk(node):
-        if isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Tuple):
-            if ast.unparse(inner.value) == "tuple" and len(inner.slice.elts) > 2:
-                yield ast.unparse(inner)
+        if not (isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Tuple)):
+            continue
+        if ast.unparse(inner.value) == "tuple" and len(inner.slice.elts) > 2:
+            yield ast.unparse(inner)
 
 
 def signature(function: ast.FunctionDef) -> Iterator[ast.expr]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,29 @@ def groupings(population: Population, wanted: Sequence[str] = (), smallest: int 
         own = name not in NOT_HYPERPARAMETERS and large > 1 and not _many_numbers(labels)
         if wanted or own:
             found[name] = labels
+    return found
+
+
+def covariates(population: Population, wanted: Sequence[str] = ()) -> dict[str, list[float | None]]:
+    """Columns of numbers with more than MOST_VALUES different values that every model has, or those asked for.
+
+    The number of parameters counts as its log10. Raises ValueError for a column that is not there or holds no numbers.
+    """
+    among("covariates", wanted, population.catalog)
+    found: dict[str, list[float | None]] = {}
+    for name in wanted or population.catalog:
+        labels = population.labels(name)
+        numbers = all(label is None or _is_number(label) for label in labels)
+        if wanted and not numbers:
+            msg = f"covariates={name}: expected a column of numbers"
+            raise ValueError(msg)
+        own = (name == "params" or name not in NOT_HYPERPARAMETERS) and _many_numbers(labels) and None not in labels
+        if wanted or own:
+            values = [None if label is None else float(label) for label in labels]  # type: ignore[arg-type]
+            if name == "params":
+                found["log10 params"] = [None if not value else math.log10(value) for value in values]
+            else:
+                found[name] = values
     return found
 
 
