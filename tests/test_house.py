@@ -120,8 +120,8 @@ def test_public_functions_say_what_they_do_and_when_they_refuse(path: Path) -> N
 def long_tuples(node: ast.AST) -> Iterator[str]:
     """Annotations of tuples with three or more parts of their own meaning."""
     for inner in ast.walk(node):
-        if isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Tuple):
-            if ast.unparse(inner.value) == "tuple" and len(inner.slice.elts) > 2:
+        match inner:
+            case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[_, _, _, *_])):
                 yield ast.unparse(inner)
 
 

@@ -132,8 +132,10 @@ class Configuration:
         return typing.cast(Settings, _record(schema, plain, ""))
 
     def text(self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]) -> str:
-        """The values that a verb would run with, as YAML."""
-        return OmegaConf.to_yaml(self._compose(verb, schema, overrides, positional)[0])
+        """The values that a verb would run with, as YAML; MisuseError as for `settings`."""
+        composed, _ = self._compose(verb, schema, overrides, positional)
+        own = {place.field for place in positional}
+        return OmegaConf.to_yaml({key: value for key, value in _complete(schema, composed).items() if key not in own})
 
     def _compose(
         self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]
@@ -203,6 +205,24 @@ def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> I
             yield from _leaves(types[field.name], values.get(field.name) or {}, f"{prefix}{field.name}.")
         elif CHOICE not in field.metadata:
             yield f"{prefix}{field.name}", types[field.name]
+
+
+def _complete(schema: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a settings record, its own defaults where none is given."""
+    types = typing.get_type_hints(schema)
+    complete: dict[str, Any] = {}
+    for field in _fields(schema):
+        if registry := field.metadata.get(REGISTRY):
+            complete |= _complete(registry(values), values)
+        elif dataclasses.is_dataclass(types[field.name]):
+            record = typing.cast(type[Any], types[field.name])
+            complete[field.name] = _complete(record, values.get(field.name) or {})
+        elif field.name in values:
+            complete[field.name] = values[field.name]
+        elif CHOICE not in field.metadata:
+            factory = field.default_factory
+            complete[field.name] = field.default if factory is dataclasses.MISSING else factory()
+    return complete
 
 
 def _record(schema: type[Any], values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401 - an instance of schema
