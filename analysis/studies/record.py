@@ -54,7 +54,7 @@ class Study:
     """A kind of study: its options, its statistics, and the SELECTs that feed them."""
 
     options: type[Any]
-    """Frozen dataclass of its options, checked in __post_init__: the schema of conf/study/*.yaml besides `kind`."""
+    """Frozen dataclass of its options, checked in __post_init__: the keys `study.KEY` besides kind."""
     run: Callable[..., Findings]
     """(designs, options), and printed when there is any -> findings. Pure; ValueError for options that do not fit."""
     shared: tuple[str, ...] = ()

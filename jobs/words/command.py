@@ -22,13 +22,14 @@ from typing import Any, TypeVar
 from hydra import compose
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional, did_you_mean
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Positional, did_you_mean
 
 Settings = TypeVar("Settings")
 
@@ -145,6 +146,7 @@ class Configuration:
         Two steps: the groups' choices decide which keys there are; then every word is read by its key's type.
         """
         own = {place.field for place in positional}
+        _store_variants(schema)
         with self._hydra():
             name = verb if verb in self._names("", ObjectType.CONFIG) else None
             groups = {field.name for field in dataclasses.fields(schema)} & set(self._names("", ObjectType.GROUP))
@@ -191,6 +193,16 @@ class Configuration:
 
 def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(schema)
+
+
+def _store_variants(schema: type[Any]) -> None:
+    """Make choices of what the registries of a verb's groups name: a source of models or a study needs no file."""
+    types = typing.get_type_hints(schema)
+    for group in _fields(schema):
+        inner = _fields(types[group.name]) if dataclasses.is_dataclass(types[group.name]) else ()
+        for field in inner:
+            for name, values in field.metadata.get(VARIANTS, dict)().items():
+                ConfigStore.instance().store(name=name, group=group.name, node=values)
 
 
 def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
