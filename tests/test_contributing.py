@@ -1,4 +1,4 @@
-"""docs/contributing.md is true: what it names exists, and its first tasks are done in a copy by touching just those files."""
+"""docs/contributing.md is true: what it names exists; its tasks are done in a copy by touching just those files."""
 
 from __future__ import annotations
 
