@@ -27,7 +27,7 @@ def cell(value: Any, digits: int = 6) -> str:  # noqa: ANN401 - any SQL value
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if isinstance(value, list) and len(value) > 8:
-        return f"[{', '.join(cell(one, digits) for one in value[:4])}, ... {len(value)} values]"
+        return f"[{', '.join(cell(item, digits) for item in value[:4])}, ... {len(value)} values]"
     return str(value)
 
 

@@ -59,11 +59,11 @@ def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile]
         _print_averages(averages, profile.name, target)
         if target:
             _print_regressions(averages, target)
-    fits = _scoped(warehouse, "SELECT model_id, outcome FROM layer_metrics", scope)
-    fitted, counts = sum(row["outcome"] == "fit" for row in fits), run.counts
+    rows = _scoped(warehouse, "SELECT model_id, outcome FROM layer_metrics", scope)
+    fitted, counts = sum(row["outcome"] == "fit" for row in rows), run.counts
     print(
         f"run {run.run_id}: {counts.models} models, {counts.layers} layers ({counts.analysed} tensors analysed now), "
-        f"{fitted} of {len(fits)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"
+        f"{fitted} of {len(rows)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"
     )
     print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
 
