@@ -113,10 +113,10 @@ def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfol
     """
     paths = sorted(set(files))
     names = PARTS["spectra"].names
-    wanted = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
+    hashes = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
     sql = f"""
         SELECT {", ".join(names)} FROM read_parquet($files, filename = true)
-        WHERE content_hash IN (SELECT content_hash FROM wanted) AND ($unfold IS NULL OR unfold = $unfold)
+        WHERE content_hash IN (SELECT content_hash FROM hashes) AND ($unfold IS NULL OR unfold = $unfold)
         QUALIFY rank() OVER (PARTITION BY content_hash, unfold ORDER BY written DESC, filename) = 1
         ORDER BY content_hash, unfold, slice_id"""
 
@@ -124,7 +124,7 @@ def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfol
         if not files:
             return PARTS["spectra"].empty_table()
         with connect() as connection:
-            connection.register("wanted", wanted)
+            connection.register("hashes", hashes)
             texts = [str(file) for file in files]
             return connection.sql(sql, params={"files": texts, "unfold": unfold}).to_arrow_table()
 

@@ -90,7 +90,7 @@ def models(catalog: Sequence[Model], digest: str) -> pa.Table:
     ]
     table = pa.Table.from_pylist(data, schema=PARTS["models"])
     for name in sorted({name for model in catalog for name in model.extra}):
-        column = field(name, _type([row.get(name) for row in data]), "as catalogued", f"{name} of the catalog")
+        column = field(name, _type([row.get(name) for row in data]), "as in the catalog", f"{name} of the catalog")
         table = table.append_column(column, pa.array([_cast(row.get(name), column.type) for row in data], column.type))
     return table
 

@@ -148,7 +148,7 @@ class Engine:
         self._skips = keep.SkipParts(root)
         self.counts = Counts()
         for part in self._todo.known.broken:
-            progress.say(f"damaged part moved aside, its content is computed again: {part}")
+            progress.print(f"damaged part moved aside, its content is computed again: {part}")
 
     def open_models(self, models: Sequence[Model]) -> list[Task]:
         """First tasks of a scan: an index of every model that is new, and what is missing of those that are listed.
