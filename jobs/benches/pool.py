@@ -47,7 +47,7 @@ def analyse_portion(portion: Portion) -> list[float]:
         for layer in found:
             if portion.layer_id in (None, layer.layer_id):
                 one = spectrum(rule.unfold(read_layer(layer), layer.layer_type))
-                alpha = analyse_layer(one, layer.layer_type, portion.profile).layer["alpha"]
+                alpha = analyse_layer(one, layer.layer_type, portion.profile, dtype=layer.dtype).layer["alpha"]
                 alphas += [alpha] if isinstance(alpha, float) else []
     return alphas
 

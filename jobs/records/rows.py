@@ -132,11 +132,11 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["layers"])
 
 
-def listed_layers(table: pa.Table) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
-    """content_hash, tensor, layer_type and shape of the layers of a kept index."""
-    names = ("content_hash", "tensor", "layer_type", "shape")
-    for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in names), strict=True):
-        yield content_hash, tensor, layer_type, tuple(shape)
+def listed_layers(table: pa.Table) -> Iterator[tuple[str, str, str, tuple[int, ...], str]]:
+    """content_hash, tensor, layer_type, shape and dtype of the layers of a kept index."""
+    names = ("content_hash", "tensor", "layer_type", "shape", "dtype")
+    for content_hash, tensor, layer_type, shape, dtype in zip(*(table[n].to_pylist() for n in names), strict=True):
+        yield content_hash, tensor, layer_type, tuple(shape), dtype
 
 
 def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:

@@ -35,7 +35,8 @@ def layers_part(root: Path, model: ModelId) -> Path:
 
 def kept_layers(root: Path, model: ModelId) -> list[KnownLayer]:
     """Layers of a model as an earlier index listed them."""
-    table = pq.read_table(layers_part(root, model), columns=["content_hash", "tensor", "layer_type", "shape"])
+    columns = ["content_hash", "tensor", "layer_type", "shape", "dtype"]
+    table = pq.read_table(layers_part(root, model), columns=columns)
     return [KnownLayer(*row, layer=None) for row in rows.listed_layers(table)]
 
 
