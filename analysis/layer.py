@@ -129,7 +129,8 @@ def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
     metrics: dict[str, Value] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes None below
         for name in profile.methods:
-            metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
+            if fit.status is not Status.DEGENERATE or "tail" not in method(name).needs:
+                metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
     row |= {name: _finite(value) for name, value in metrics.items() if not small or name in SPECTRAL}
     if fit.xmin is not None:
         row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}
@@ -183,7 +184,8 @@ def _compound(rows: Sequence[Row], known: Sequence[Column]) -> dict[str, Value]:
             layer[column.name] = any(values)
         else:
             layer[column.name] = values[0] if len(set(values)) == 1 else None
-    example = next((row for row in rows if row["outcome"] == Outcome.FIT), rows[0])  # slices are filtered all or none
+    fits = [row for row in rows if row["outcome"] == Outcome.FIT]
+    example = [*fits, *(row for row in rows if row["degenerate_tail"]), rows[0]][0]  # slices are filtered all or none
     layer |= {"outcome": example["outcome"], "status": example["status"]}
     alpha = layer["alpha"]
     layer["warning"] = _warning(alpha if isinstance(alpha, float) else None)

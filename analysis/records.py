@@ -125,7 +125,7 @@ class Method:
     citation: str
     """Where the definition comes from."""
     needs: tuple[str, ...]
-    """What it looks at: 'spectrum', 'fit', 'shuffled'."""
+    """What it looks at: 'spectrum', 'fit', 'shuffled'; with 'tail' it has no value where the tail is degenerate."""
     cost: str
     """Rough time for K = 768 on one core, e.g. '1 ms'."""
     run: Callable[[Esd, Fit, Mapping[str, Any]], dict[str, Value]]

@@ -12,7 +12,7 @@ from zoospectra.analysis.layer import SHAPE_COLUMNS, TOO_FEW_EVALS, TOO_SMALL, a
 from zoospectra.analysis.records import Spectrum
 from zoospectra.analysis.spectrum import spectrum
 
-SHAPE = {column.name for column in SHAPE_COLUMNS} | {"outcome", "status"}
+SHAPE = {column.name for column in SHAPE_COLUMNS} | {"outcome", "status", "filtered_by", "degenerate_tail", "left_out"}
 VECTORS = {
     ("dense", (120, 80)): {
         "alpha": 6.459176375,
