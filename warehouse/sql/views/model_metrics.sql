@@ -11,7 +11,7 @@ WITH computed AS (
         avg(l.degenerate_tail::INT) FILTER (WHERE in_means(l.layer_type, l.left_out)) AS share_warned,
         {means of layer_metrics_history},
         'mean over layers with a fit, each once; no embeddings, no parts of fused matrices'
-            || coalesce('; left out: ' || coalesce(nullif(max(l.left_out), ''), 'nothing else'), '') AS rule
+            || coalesce('; left out: ' || CASE max(l.left_out) WHEN '' THEN 'nothing else' ELSE max(l.left_out) END, '') AS rule
     FROM layer_metrics AS l
     JOIN models AS m USING (model_id, revision)
     GROUP BY ALL
