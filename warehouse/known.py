@@ -27,6 +27,8 @@ class LayerKind(NamedTuple):
     """A model that has it."""
     layer_type: str
     """'dense', 'conv2d', ..."""
+    dtype: str
+    """Stored element type."""
 
 
 class SkipRow(NamedTuple):
@@ -87,7 +89,7 @@ def known_results(directory: Path) -> Known:
     identity = "content_hash, unfold, profile_key, code_version"
     metrics = rows("layer_metrics", f"{identity}, bool_or(outcome = 'filtered')", f"GROUP BY {identity}")
     spectra = rows("spectra", "DISTINCT content_hash, unfold, code_version, filename")
-    kinds = rows("layers", "content_hash, min(model_id), min(layer_type)", "GROUP BY content_hash")
+    kinds = rows("layers", "content_hash, min(model_id), min(layer_type), min(dtype)", "GROUP BY content_hash")
     return Known(
         spectra={SpectrumId(*row[:3]): Path(row[3]) for row in spectra},
         metrics=frozenset(ResultId(*row[:4]) for row in metrics),

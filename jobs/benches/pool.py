@@ -47,7 +47,8 @@ def analyse_portion(portion: Portion) -> list[float]:
         for layer in chosen:
             if portion.layer_id in (None, layer.layer_id):
                 computed = spectrum(rule.unfold(read_layer(layer), layer.layer_type))
-                alpha = analyse_layer(computed, layer.layer_type, portion.profile).layer["alpha"]
+                result = analyse_layer(computed, layer.layer_type, portion.profile, dtype=layer.dtype)
+                alpha = result.layer["alpha"]
                 alphas += [alpha] if isinstance(alpha, float) else []
     return alphas
 

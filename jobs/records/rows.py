@@ -46,6 +46,8 @@ class ListedLayer(NamedTuple):
     """'dense', 'conv2d', ..."""
     shape: tuple[int, ...]
     """Shape of the values."""
+    dtype: str
+    """What the values are stored as."""
 
 
 LISTED = ListedLayer._fields
@@ -151,8 +153,9 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
 
 def listed_layers(table: pa.Table) -> Iterator[ListedLayer]:
     """The layers of a kept index; the table has the columns of `LISTED`, and maybe more."""
-    for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in LISTED), strict=True):
-        yield ListedLayer(content_hash, tensor, layer_type, tuple(shape))
+    for row in zip(*(table[name].to_pylist() for name in LISTED), strict=True):
+        listed = ListedLayer(*row)
+        yield listed._replace(shape=tuple(listed.shape))
 
 
 def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:

@@ -221,7 +221,7 @@ class Engine:
         keep.keep_layers(self._root, model, indexed)
         self._count_skips(skip.failed for skip in indexed.skips)
         layers = [
-            KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer)
+            KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
             for layer, content_hash in indexed.layers
         ]
         return self._plan(model, layers)
