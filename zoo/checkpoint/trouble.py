@@ -41,6 +41,10 @@ class Reason(StrEnum):
         "unsupported_quantisation",
         "packed weights of a scheme that cannot be unpacked exactly: never fitted as integers",
     )
+    UNSUPPORTED_PARAMETRIZATION = (
+        "unsupported_parametrization",
+        "factors of a weight that is computed by code, and the file does not say how: export the weight itself",
+    )
     UNSUPPORTED_DTYPE = "unsupported_dtype", "an element type that cannot be read exactly"
     UNSUPPORTED_FORMAT = "unsupported_format", "no reader for this file format"
     MISSING_READER = (

@@ -12,31 +12,13 @@ from typing import Any
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.layers.buffers import buffer
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import packed
 from zoospectra.zoo.layers.packed.weight import PackedWeight
 from zoospectra.zoo.layers.split import split
 from zoospectra.zoo.layers.split.part import Context, LayerPart
-from zoospectra.zoo.layers.split.roles import role
 from zoospectra.zoo.layers.split.tables import POSITIONS
-
-BUFFERS = frozenset(
-    {
-        "running_mean",
-        "running_var",
-        "moving_mean",
-        "moving_variance",
-        "num_batches_tracked",
-        "inv_freq",
-        "rope_freqs",
-        "relative_position_index",
-        "relative_coords_table",
-        "attn_mask",
-        "masked_bias",
-        "mask",
-    }
-)
-"""Last parts of names of running statistics and fixed tables."""
 
 
 def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None) -> tuple[list[Layer], list[Skip]]:
@@ -53,7 +35,7 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
     owners = {name: weight for weight in weights for name in weight.companions}
     # Rules that look at a sibling see a packed weight by the shape of its values, not of its codes.
     shapes = {ref.name: ref.shape for ref in tensors}
-    shapes |= {f"{weight.longname}.weight": weight.assembly.shape for weight in weights if weight.assembly}
+    shapes |= {weight.name: weight.assembly.shape for weight in weights if weight.assembly}
     context = Context(shapes, config)
     number = 0
     for ref in tensors:
@@ -63,7 +45,7 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
             owner = owners[ref.name]
             result = Skip(ref.name, owner.companion_reason, f"part of {owner.longname}", False)
         else:
-            result = reason_to_skip(ref) or _stored(ref, context, number)
+            result = reason_to_skip(ref, context) or _stored(ref, context, number)
         if isinstance(result, Skip):
             skips.append(result)
             number += 1
@@ -88,10 +70,7 @@ def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: in
     assembly = weight.assembly
     if assembly is None:
         return Skip(ref.name, weight.reason, weight.refusal, True)
-    if weight.layer_type is not None:
-        part = LayerPart("", weight.layer_type, role(weight.longname))
-        return _layers(number, weight.longname, (part,), ref, assembly)
-    parts = split(f"{weight.longname}.weight", assembly.shape, context)
+    parts = weight.parts or split(weight.name, assembly.shape, context)
     if parts is None:
         detail = f"{assembly.dtype} of shape {assembly.shape}: no rule splits it"
         return Skip(ref.name, Reason.UNSUPPORTED_SHAPE, detail, True)
@@ -116,14 +95,15 @@ def _layers(
     ]
 
 
-def reason_to_skip(ref: TensorRef) -> Skip | None:
+def reason_to_skip(ref: TensorRef, context: Context) -> Skip | None:
     """Why a tensor is no analysable weight; None when it is one."""
     last = ref.name.rsplit(".", 1)[-1]
     shape = "x".join(map(str, ref.shape))
     if 0 in ref.shape:
         return Skip(ref.name, Reason.EMPTY, f"shape {shape}", False)
-    if last in BUFFERS:
-        return Skip(ref.name, Reason.BUFFER, f"{last} of shape {shape or 'scalar'}", False)
+    no_weight = buffer(ref.name, ref.shape, context.shapes)
+    if no_weight:
+        return Skip(ref.name, *no_weight, False)
     if len(ref.shape) == 0:
         return Skip(ref.name, Reason.SCALAR, f"a single {ref.dtype}", False)
     if ref.dtype not in types.FLOATING:
