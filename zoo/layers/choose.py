@@ -12,13 +12,18 @@ from typing import Any
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.checkpoint.view import shape_after
 from zoospectra.zoo.layers.buffers import buffer
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import packed
 from zoospectra.zoo.layers.packed.weight import PackedWeight
 from zoospectra.zoo.layers.split import split
 from zoospectra.zoo.layers.split.part import Context, LayerPart
+from zoospectra.zoo.layers.split.plain import CONVOLUTION
 from zoospectra.zoo.layers.split.tables import POSITIONS
+
+DEPTHWISE, DEPTHWISE_DENSE = "depthwise", "depthwise_dense"
+"""Types of layers whose matrices have M = 1."""
 
 
 def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None) -> tuple[list[Layer], list[Skip]]:
@@ -81,11 +86,12 @@ def _layers(
     number: int, longname: str, parts: Sequence[LayerPart], ref: TensorRef, assembly: Assembly | None
 ) -> list[Layer]:
     """One layer a part, numbered from `number` on."""
+    stored = assembly.shape if assembly else ref.shape
     return [
         Layer(
             number + count,
             f"{longname}.{part.suffix}" if part.suffix else longname,
-            part.layer_type,
+            _layer_type(part, stored),
             part.group,
             ref,
             part.view,
@@ -93,6 +99,15 @@ def _layers(
         )
         for count, part in enumerate(parts)
     ]
+
+
+def _layer_type(part: LayerPart, stored: tuple[int, ...]) -> str:
+    """Type of a part of a tensor of shape `stored`. Matrices with one column have types of their own: one eigenvalue
+    says nothing about a power law. 'depthwise' is a convolution (each channel, or the only one), else it is dense."""
+    shape = shape_after(stored, part.view)
+    if min(shape[:2]) > 1 or part.layer_type == "embedding" or part.layer_type.endswith("_part"):
+        return part.layer_type
+    return DEPTHWISE if part.layer_type.startswith("conv") else DEPTHWISE_DENSE
 
 
 def reason_to_skip(ref: TensorRef, context: Context) -> Skip | None:
@@ -114,6 +129,8 @@ def reason_to_skip(ref: TensorRef, context: Context) -> Skip | None:
         if len(ref.shape) == 4 and ref.shape[:2] == (1, 1):  # GPT-2's causal mask
             return Skip(ref.name, Reason.BUFFER, f"a mask of shape {shape}", False)
         return Skip(ref.name, Reason.VECTOR, f"biases of shape {shape}", False)
-    if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and last not in ("weight", "kernel"):
+    # (1, 96, 1, 1) is a convolution to one channel where a name says so, or nothing else can be: ONNX numbers tensors.
+    kernel = last in ("weight", "kernel") or CONVOLUTION.search(ref.name.lower()) or ref.name.isdigit()
+    if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and not kernel:
         return Skip(ref.name, Reason.VECTOR, f"{max(ref.shape)} numbers of shape {shape}", False)
     return None

@@ -85,7 +85,8 @@ def packed(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> list[Pack
 
 
 def _is_integer(ref: TensorRef) -> bool:
-    return ref.dtype in types.CARRIERS and ref.dtype.startswith(("int", "uint"))
+    """Whether the type may hold packed codes; nobody packs into 64 bits: those are indices and shapes."""
+    return ref.dtype in types.CARRIERS and ref.dtype.startswith(("int", "uint")) and not ref.dtype.endswith("64")
 
 
 def _refusal(name: str, config: Mapping[str, Any]) -> str | None:
