@@ -38,7 +38,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt_bigcode, heads": ("GPTBigCode", GPT | {"multi_query": False}),
     "codegen": ("CodeGen", GPT | {"rotary_dim": 4}),
     "mpt": ("Mpt", MOSAIC),
-    "dbrx": ("Dbrx", MOSAIC | {"pad_token_id": 0, "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4}}),
+    "dbrx": (
+        "Dbrx",
+        MOSAIC | {"pad_token_id": 0, "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 1e6}},
+    ),
     "phi3": ("Phi3", INNER | {"num_key_value_heads": 2, "pad_token_id": 0}),
     "phi3, one width": ("Phi3", INNER | {"num_key_value_heads": 4, "pad_token_id": 0}),
     "gpt2": ("GPT2", GPT),
