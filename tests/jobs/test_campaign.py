@@ -6,11 +6,12 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from zoospectra.jobs.work.campaign import Campaign
+
 from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.main import main
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.words.profiles import load_profiles
-from zoospectra.jobs.work.campaign import Campaign
 from zoospectra.jobs.work.executors import Cluster, open_executor
 from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse.build import build

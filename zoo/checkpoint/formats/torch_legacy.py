@@ -24,7 +24,7 @@ PROTOCOL = 1001
 """Second object: the only version there ever was."""
 
 
-QUANTISED = {"qint8": 1, "quint8": 1, "qint32": 4}
+REFUSED = {"qint8": 1, "quint8": 1, "qint32": 4, "complex32": 4}
 """Bytes of an element that is stored, but not read."""
 
 
@@ -32,7 +32,7 @@ def _itemsize(dtype: str | None) -> int:
     """Bytes of one element of a storage; one for a storage without a type."""
     if dtype is None:
         return 1
-    return QUANTISED[dtype] if dtype in QUANTISED else types.itemsize(dtype)
+    return REFUSED[dtype] if dtype in REFUSED else types.itemsize(dtype)
 
 
 def looks_like(head: bytes) -> bool:
@@ -74,7 +74,7 @@ def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
     refs: list[TensorRef] = []
     for name, tensor in named:
         if isinstance(tensor, Refused):
-            skips.append(Skip(name, tensor.reason, tensor.detail, True))
+            skips.append(Skip(name, tensor.reason, tensor.detail, tensor.failed))
         else:
             refs.append(_reference(path, name, tensor, offsets))
     return Checkpoint("torch_legacy", tuple(refs), tuple(skips), tuple(sorted(names)))

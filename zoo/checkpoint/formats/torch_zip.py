@@ -52,7 +52,7 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
         offsets: dict[str, int] = {}
         for name, tensor in named:
             if isinstance(tensor, Refused):
-                skips.append(Skip(name, tensor.reason, tensor.detail, True))
+                skips.append(Skip(name, tensor.reason, tensor.detail, tensor.failed))
                 continue
             # Offsets of stored members are looked up once: tied and sliced tensors share a storage.
             member = f"{folder}data/{tensor.storage.key}"

@@ -11,7 +11,17 @@ from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
-from zoospectra.zoo.layers.packed import awq, bitsandbytes, gptq, lora, scaled
+from zoospectra.zoo.layers.packed import (
+    awq,
+    bitsandbytes,
+    gptq,
+    lora,
+    parametrizations,
+    prune,
+    scaled,
+    spectral_norm,
+    weight_norm,
+)
 from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray]] = {
@@ -21,6 +31,9 @@ SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray
     "int8": bitsandbytes.values_int8,
     "scaled": scaled.values,
     "lora": lora.values,
+    "pruned": prune.values,
+    "weight_norm": weight_norm.values,
+    "spectral_norm": spectral_norm.values,
 }
 """Assembly.scheme -> (arrays of its parts, options, shape) -> values."""
 
@@ -30,6 +43,10 @@ FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...]
     bitsandbytes.find,
     scaled.find,
     lora.find,
+    weight_norm.find,
+    spectral_norm.find,
+    prune.find,
+    parametrizations.find,
 )
 """Recognisers; a tensor belongs to the first that claims it."""
 
@@ -68,7 +85,8 @@ def packed(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> list[Pack
 
 
 def _is_integer(ref: TensorRef) -> bool:
-    return ref.dtype in types.CARRIERS and ref.dtype.startswith(("int", "uint"))
+    """Whether the type may hold packed codes; nobody packs into 64 bits: those are indices and shapes."""
+    return ref.dtype in types.CARRIERS and ref.dtype.startswith(("int", "uint")) and not ref.dtype.endswith("64")
 
 
 def _refusal(name: str, config: Mapping[str, Any]) -> str | None:

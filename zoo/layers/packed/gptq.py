@@ -40,12 +40,14 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         inputs = 32 * words.shape[0] // bits if bits else 0
         if bits not in BITS or zeros.shape != (groups, out * bits // 32) or (order and order.shape != (inputs,)):
             detail = f"GPTQ words {words.shape}, zeros {zeros.shape} and scales {scales.shape} do not fit together"
-            yield PackedWeight(name, module, None, companions, refusal=detail)
+            yield PackedWeight(name, f"{module}.weight", None, companions, refusal=detail)
             continue
         shift = 0 if _section(config).get("checkpoint_format") == "gptq_v2" else 1
         options = (("bits", bits), ("shift", shift))
         parts = (words, zeros, scales, *([order] if order else []))
-        yield PackedWeight(name, module, Assembly("gptq", parts, options, (out, inputs), f"gptq-int{bits}"), companions)
+        yield PackedWeight(
+            name, f"{module}.weight", Assembly("gptq", parts, options, (out, inputs), f"gptq-int{bits}"), companions
+        )
 
 
 def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,6 +20,8 @@ from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
+from zoospectra.zoo.layers.split.part import LayerPart
+from zoospectra.zoo.layers.split.roles import role
 
 PAIRS = (
     (".lora_A.weight", ".lora_B.weight"),
@@ -74,7 +76,14 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
             )
             continue
         assembly = Assembly("lora", parts, (("scale", scale),), shape, down.dtype)
-        yield PackedWeight(name, longname, assembly, companions, "lora", companion_reason=Reason.LORA_FACTOR)
+        yield PackedWeight(
+            name,
+            longname,
+            assembly,
+            companions,
+            (LayerPart("", "lora", role(longname)),),
+            companion_reason=Reason.LORA_FACTOR,
+        )
     for name, ref in refs.items():
         if name not in paired and len(ref.shape) > 1 and FACTOR.search(name):
             yield PackedWeight(

@@ -37,13 +37,11 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         scale = refs[scale_name]
         blocks = _blocks(ref.shape, scale.shape, config)
         if blocks is None or f"{module}.weight_scale_2" in refs:
-            yield PackedWeight(
-                name, module, None, (scale_name,), refusal=f"scales {scale.shape} for weights {ref.shape}"
-            )
+            yield PackedWeight(name, name, None, (scale_name,), refusal=f"scales {scale.shape} for weights {ref.shape}")
             continue
         options = tuple((f"block{axis}", size) for axis, size in enumerate(blocks))
         assembly = Assembly("scaled", (ref, scale), options, ref.shape, f"{ref.dtype}+scale")
-        yield PackedWeight(name, module, assembly, (scale_name,))
+        yield PackedWeight(name, name, assembly, (scale_name,))
 
 
 def _blocks(shape: tuple[int, ...], scale: tuple[int, ...], config: Mapping[str, Any]) -> tuple[int, ...] | None:

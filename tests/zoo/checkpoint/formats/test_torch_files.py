@@ -229,6 +229,28 @@ def test_torchscript_archives_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.filterwarnings("ignore:ComplexHalf support")
+def test_views_that_repeat_elements_and_complex_weights_are_read(tmp_path: Path, legacy: bool) -> None:
+    base = torch.randn(90, 120)
+    state = {
+        "expanded": base[:1].expand(50, 120),
+        "windows": base.reshape(-1).unfold(0, 64, 1),
+        "complex": torch.randn(64, 96, dtype=torch.complex64),
+        "double": torch.randn(6, 5, 4, 3, dtype=torch.complex128),
+        "imaginary": torch.randn(9, 8, dtype=torch.complex64).imag,
+        "mask": torch.ones(1, dtype=torch.bool).expand(9000, 9000),
+        "half": torch.zeros(2, 2, dtype=torch.complex32),
+    }
+    torch.save(state, tmp_path / "x.pt", _use_new_zipfile_serialization=not legacy)
+    checkpoint = open_checkpoint(str(tmp_path / "x.pt"))
+    agrees(checkpoint, {name: value for name, value in state.items() if name not in ("mask", "half")})
+    assert {skip.tensor: (skip.reason, skip.failed) for skip in checkpoint.skips} == {
+        "mask": ("expanded", False),
+        "half": ("unsupported_dtype", True),
+    }
+
+
+@pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("keep", [0.0, 0.02, 0.3, 0.6, 0.999])
 def test_files_cut_anywhere_are_unreadable(tmp_path: Path, legacy: bool, keep: float) -> None:
     torch.save({"a": torch.randn(50, 40)}, tmp_path / "x.pth", _use_new_zipfile_serialization=not legacy)
