@@ -61,6 +61,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
     names: set[str] = set()
     for shard in shards_of(folder):
         opened = open_file(str(shard))
+        config = {**opened.config, **config}
         skips += opened.skips
         names.update(opened.globals_seen)
         for ref in opened.tensors:
