@@ -9,9 +9,11 @@ from zoospectra.zoo.layers.split.plain import plain
 from zoospectra.zoo.layers.split.qkv import qkv
 from zoospectra.zoo.layers.split.recurrent import recurrent
 from zoospectra.zoo.layers.split.tables import tables
+from zoospectra.zoo.layers.split.transformer_lens import transformer_lens
 
 RULES: dict[str, Rule] = {
     "recurrent": recurrent,
+    "transformer_lens": transformer_lens,
     "experts": experts,
     "gate_up": gate_up,
     "qkv": qkv,

@@ -49,9 +49,7 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         elif ROTATIONS.search(name):
             yield _refused(name, "a rotation or shared projection: the change of the weight needs the base")
         elif foreign and not kept & set(name.split(".")):
-            yield _refused(
-                name, f"a parameter of {str(kind)[:40]}: its change of the weight needs code and the base"
-            )
+            yield _refused(name, f"a parameter of {str(kind)[:40]}: its change of the weight needs code and the base")
 
 
 def _refused(name: str, detail: str) -> PackedWeight:
