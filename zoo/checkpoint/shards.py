@@ -19,6 +19,7 @@ WEIGHTS = (
     "pytorch_model.bin.index.json",
     "adapter_model.safetensors",
     "adapter_model.bin",
+    "adapters.safetensors",
 )
 """Names of the weights, the preferred first."""
 

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     COPY = "copy", "the bytes of another layer of the model, or their transpose: that layer is counted, this is not"
     LORA_FACTOR = "lora_factor", "one factor of a low-rank update; the scaled product is the layer"
 
+    UNSPLIT = "unsplit", "a fused matrix that is analysed whole: how its q, k and v lie in it is not known"
+
     TOO_FEW_EIGENVALUES = "too_few_eigenvalues", "fewer eigenvalues than the profile's min_evals: norms, but no fit"
     BELOW_MIN_M = "below_min_M", "a matrix whose smaller side is below the profile's min_M: norms, but no fit"
     NON_FINITE = "non_finite", "holds NaN or infinity: the checkpoint is damaged or training diverged"

@@ -54,6 +54,9 @@ QUANTISATION = re.compile(
 TRAINED = re.compile(r"(^|_)(tokens?|embed\w*|emb|proj\w*|linear|query|queries|keys?|values?)(_|$)")
 """Words of an own name that say that it is trained after all: mask_token, memory_embed, grid_query."""
 
+GAINS = re.compile(r"(^|[._])(lora_magnitude_vector(\.\w+)*|dora_scale|ia3_l(\.\w+)?)$")
+"""Names of an adapter's gains: DoRA's magnitudes, IA3's scales of activations."""
+
 MODULES = frozenset(
     {"stft", "istft", "mfcc", "dct", "idct", "dwt", "idwt", "mel_scale", "melscale", "mel_basis", "mel_spectrogram"}
     | {"melspectrogram", "spectrogram", "spectrogram_extractor", "logmel_extractor", "mel_spec", "fbank", "blur_pool"}
@@ -83,6 +86,9 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
     last = own.lower()
     if STATISTICS.search(last):
         return Reason.BUFFER, f"{own} of shape {_text(shape)}"
+    if GAINS.search(name):
+        what = "gains of IA3" if "ia3" in name else "magnitudes of DoRA"
+        return Reason.LORA_FACTOR, f"{what}: the changed weight needs the base, which is another file"
     if len(shape) < 2:
         return None
     inside = next((part for part in module.lower().split(".") if part in MODULES), None)
@@ -105,7 +111,7 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
 def _partner(module: str, last: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """The parameter of the same shape that a tensor is a companion of."""
     match = COMPANION.match(last)
-    stem = (match["a"] or match["b"]) if match else "weight" if BESIDE.match(last) else ""
+    stem: str = (match["a"] or match["b"] or "") if match else "weight" if BESIDE.match(last) else ""
     names = [f"{module}.{form}".removeprefix(".") for form in (stem, f"{stem}_mu", f"{stem}_mean", f"mu_{stem}")]
     return next((name for name in names if stem and shapes.get(name) == shape), None)
 

@@ -51,16 +51,15 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
             result = Skip(ref.name, owner.companion_reason, f"part of {owner.longname}", False)
         else:
             result = reason_to_skip(ref, context) or _stored(ref, context, number)
-        if isinstance(result, Skip):
-            skips.append(result)
-            number += 1
-        else:
-            chosen += result
-            number += max(len(result), 1)
+        results = [result] if isinstance(result, Skip) else result
+        skips += [entry for entry in results if isinstance(entry, Skip)]
+        made = [entry for entry in results if isinstance(entry, Layer)]
+        chosen += made
+        number += max(len(made), 1)
     return chosen, skips
 
 
-def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer] | Skip:
+def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer | Skip] | Skip:
     """Layers of a tensor of floating-point weights; a Skip when no rule knows what it is."""
     parts = split(ref.name, ref.shape, context)
     if parts is None:
@@ -70,7 +69,7 @@ def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer] | Skip
     return _layers(number, ref.name.removesuffix(".weight").removesuffix(".kernel"), parts, ref, None)
 
 
-def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: int) -> list[Layer] | Skip:
+def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: int) -> list[Layer | Skip] | Skip:
     """Layers of a packed weight; a Skip when it is refused."""
     assembly = weight.assembly
     if assembly is None:
@@ -84,10 +83,10 @@ def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: in
 
 def _layers(
     number: int, longname: str, parts: Sequence[LayerPart], ref: TensorRef, assembly: Assembly | None
-) -> list[Layer]:
-    """One layer a part, numbered from `number` on."""
+) -> list[Layer | Skip]:
+    """One layer a part, numbered from `number` on; a row for a fused matrix whose parts are not known."""
     stored = assembly.shape if assembly else ref.shape
-    return [
+    made: list[Layer | Skip] = [
         Layer(
             number + count,
             f"{longname}.{part.suffix}" if part.suffix else longname,
@@ -99,6 +98,7 @@ def _layers(
         )
         for count, part in enumerate(parts)
     ]
+    return made + [Skip(ref.name, Reason.UNSPLIT, part.unsplit, False) for part in parts if part.unsplit]
 
 
 def _layer_type(part: LayerPart, stored: tuple[int, ...]) -> str:

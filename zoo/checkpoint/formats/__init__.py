@@ -18,6 +18,7 @@ from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
 from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_of
 from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
 from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
+from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
@@ -61,9 +62,14 @@ def open_checkpoint(path: str) -> Checkpoint:
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
         raise CheckpointError(Reason.NO_TENSORS, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
+    tensors = checkpoint.tensors
+    if checkpoint.format in ("safetensors", "huggingface") and all(
+        ref.path.endswith(".safetensors") for ref in tensors
+    ):
+        tensors = torch_layout(tensors, checkpoint.config)
     return replace(
         checkpoint,
-        tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in checkpoint.tensors),
+        tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in tensors),
         skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
     )
 

@@ -62,6 +62,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
     names: set[str] = set()
     for shard in shards_of(folder):
         opened = selected(open_file(str(shard)), str(shard), None, published=True)
+        config = {**opened.config, **config}
         skips += opened.skips
         names.update(opened.globals_seen)
         for ref in opened.tensors:

@@ -12,10 +12,10 @@ from typing import Any
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.layers.packed import (
+    adapters,
     awq,
     bitsandbytes,
     gptq,
-    lora,
     parametrizations,
     prune,
     scaled,
@@ -30,7 +30,7 @@ SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray
     "bnb4": bitsandbytes.values_4bit,
     "int8": bitsandbytes.values_int8,
     "scaled": scaled.values,
-    "lora": lora.values,
+    **adapters.VALUES,
     "pruned": prune.values,
     "weight_norm": weight_norm.values,
     "spectral_norm": spectral_norm.values,
@@ -42,7 +42,7 @@ FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...]
     awq.find,
     bitsandbytes.find,
     scaled.find,
-    lora.find,
+    *adapters.FINDERS,
     weight_norm.find,
     spectral_norm.find,
     prune.find,

@@ -58,4 +58,4 @@ def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> A
     norm = np.sqrt((v * v).sum(axis=axes, keepdims=True))
     if not norm.all():
         raise CheckpointError(Reason.NON_FINITE, "weight normalisation of a direction of length 0")
-    return (gains * (v / norm)).astype(np.float32)
+    return np.asarray(gains * (v / norm), dtype=np.float32)
