@@ -1,7 +1,7 @@
 """HQQ: W = (q - zero) scale, q of 1 to 8 bits packed along the rows of the grouped matrix.
 
-Tensors: W_q uint8 (int32 for 3 bits), scale and zero, (rows, 1) or (1, columns), shape of the weight. Row i of the packed
-codes holds rows i, i + n, i + 2 n, ... of the grouped ones, the first in the highest bits.
+Tensors: W_q uint8 (int32 for 3 bits), scale and zero, (rows, 1) or (1, columns), shape of the weight. Row i of the
+packed codes holds rows i, i + n, i + 2 n, ... of the grouped ones, the first in the highest bits.
 Source: https://github.com/mobiusml/hqq, hqq/core/quantize.py (dequantize), hqq/core/bitpack.py.
 """
 

@@ -29,13 +29,13 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         if words.dtype != "uint32" or scales is None or biases is None or len(words.shape) < 2:
             continue
         own = {**settings, **part_of(settings, module)}
-        bits, size = own.get("bits"), own.get("group_size")
+        bits, size = (value if type(value) is int else 0 for value in (own.get("bits"), own.get("group_size")))
         companions = (scales.name, biases.name)
         shape = (*words.shape[:-1], 32 * words.shape[-1] // bits) if bits in BITS else ()
-        grouped = (*shape[:-1], shape[-1] // size) if shape and type(size) is int and size > 0 else None
-        if grouped is None or scales.shape != grouped or biases.shape != grouped or shape[-1] % size:
+        grouped = (*shape[:-1], shape[-1] // size) if shape and size > 0 and shape[-1] % size == 0 else None
+        if scales.shape != grouped or biases.shape != grouped:
             detail = (
-                f"MLX words {words.shape} and scales {scales.shape}: 'quantization' says {bits} bits, groups of {size}"
+                f"MLX words {words.shape}, scales {scales.shape}: 'quantization' says {bits} bits, groups of {size}"
             )
             yield PackedWeight(name, name, None, companions, refusal=detail)
             continue

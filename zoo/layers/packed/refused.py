@@ -17,7 +17,7 @@ REFUSED: dict[str, str] = {
     "EXL2": r"\.q_weight$",
     "EXL3": r"\.trellis$",
     "Marlin": r"\.B(_24)?$",
-    "GPTQ or AWQ in a layout of its kernel (gemv, Marlin, ExLlama)": r"\.qweight$",
+    "GPTQ or AWQ in no known layout (gemv, Marlin, ExLlama)": r"\.qweight$",
     "compressed-tensors": r"\.weight_packed$",
     "HQQ": r"\.W_q$",
     "AQLM": r"\.(codes|codebooks)$",

@@ -29,6 +29,9 @@ SCALES = ("weight_scale_inv", "weight_scale", "scale_weight", "w_scale", "scale_
 ENDINGS = ("_scale_inv", "_scale", "._scale")
 """What follows the weight's own name otherwise."""
 
+EXPONENTS = ("uint8", "float8_e8m0fnu")
+"""Types of microscaling's scales: exponents biased by 127, as integers or as the float type of the same bits."""
+
 BLOCK = 128
 """Rows and columns that share a scale where nothing else is said."""
 
@@ -51,7 +54,7 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
             continue
         module = plain.rpartition(".")[0]
         scales = _siblings(refs, plain, module, ENDINGS if not eight else (), SCALES[:3] if not eight else SCALES)
-        scale = next((ref for ref in scales if ref.dtype in types.FLOATING), None)
+        scale = next((ref for ref in scales if ref.dtype in types.FLOATING or ref.dtype in EXPONENTS), None)
         if scale is None or scale is codes:
             continue
         zero = next(iter(_siblings(refs, plain, module, ("_zero_point",), ("weight_zero_point", "zero_point"))), None)
@@ -110,6 +113,13 @@ def spread(scale: AnyArray, shape: tuple[int, ...], blocks: tuple[int, ...]) -> 
     return scale
 
 
+def powers(scale: AnyArray) -> AnyArray:
+    """Scales in float32: powers of two where they are stored as exponents (a float8_e8m0 tensor comes as its values)."""
+    return (
+        np.ldexp(np.float32(1), scale.astype(np.int32) - 127) if scale.dtype == np.uint8 else scale.astype(np.float32)
+    )
+
+
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
     """Weights float32: the product in float32, as every library computes it."""
     codes, scale, *zeros = parts
@@ -120,4 +130,4 @@ def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> A
     if zeros:
         zero = np.broadcast_to(zeros[0], scale.shape) if zeros[0].ndim == 0 else zeros[0]
         wide = wide - spread(zero.astype(np.float32), shape, blocks)
-    return np.asarray(wide * spread(scale.astype(np.float32), shape, blocks))
+    return np.asarray(wide * spread(powers(scale), shape, blocks))
