@@ -54,11 +54,13 @@ def open_checkpoint(path: str) -> Checkpoint:
 
         return open_remote(path, open_checkpoint)
     where, net = place(path)
-    checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
+    published = Path(where).is_dir()
+    checkpoint = open_folder(where, _open_file) if published else _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
+        published = bool(config)
         checkpoint = replace(checkpoint, config={**checkpoint.config, **config}, skips=(*checkpoint.skips, *skips))
-    checkpoint = selected(checkpoint, path, net, published=bool(checkpoint.config))
+    checkpoint = selected(checkpoint, path, net, published=published or checkpoint.format == "gguf")
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
         raise CheckpointError(Reason.NO_TENSORS, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
