@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from zoospectra.zoo.checkpoint.folder import TRAINING
 from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
 from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
 from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
 from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
 from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
+from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
 from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_of
 from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
 from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
@@ -38,6 +40,9 @@ FORMATS: dict[str, Callable[[str], Checkpoint]] = {
 }
 """Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
 
+WITH_NETS = ("torch_zip", "torch_legacy", "safetensors")
+"""Formats whose files may hold several nets."""
+
 
 def open_checkpoint(path: str) -> Checkpoint:
     """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
@@ -55,7 +60,8 @@ def open_checkpoint(path: str) -> Checkpoint:
         return open_remote(path, open_checkpoint)
     where, net = place(path)
     published = Path(where).is_dir()
-    checkpoint = open_folder(where, _open_file) if published else _open_file(where)
+    whole = open_folder(where, _open_file) if published else open_sharded(Path(where), _open_file)
+    checkpoint = whole or _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
         published = bool(config)
@@ -74,6 +80,26 @@ def open_checkpoint(path: str) -> Checkpoint:
         tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in tensors),
         skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
     )
+
+
+def listed_nets(path: str) -> tuple[str, ...] | None:
+    """Names of the models of a file: none when it holds the state of training alone; None for one under its own name.
+
+    Reads the header of torch and safetensors files only; what cannot be read is one model, which fails when opened.
+    """
+    trained = TRAINING.fullmatch(Path(path).name) is not None
+    try:
+        kind = format_of(path)
+        if len(files_of(Path(path))) > 1 or kind not in WITH_NETS:
+            return () if trained and kind == "pickle" else None
+        contents = selected(FORMATS[kind](path), path, None).contents
+    except CheckpointError:
+        return () if trained else None
+    assert contents is not None
+    if not contents.nets or (trained and not any(net.matrices for net in contents.nets)):
+        return () if trained or contents.rest else None
+    listed = tuple(net.name for net in contents.nets if net.listed)
+    return listed if len(listed) > 1 else None
 
 
 def place(path: str) -> tuple[str, str | None]:
