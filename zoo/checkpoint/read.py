@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, AnyArray, TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.checkpoint.windows import MEMORY, window
 from zoospectra.zoo.fetch.locator import is_remote
 
 HASH_BLOCK = 1 << 22
@@ -39,7 +40,8 @@ def read(ref: TensorRef) -> AnyArray:
 def stored(ref: TensorRef) -> AnyArray:
     """Elements as stored, in the numpy type that carries them (see dtype.CARRIERS), shape ref.shape, read-only.
 
-    Block types come as rows of bytes (see zoo.checkpoint.dtype.carried).
+    Block types come as rows of bytes (see zoo.checkpoint.dtype.carried). Raises CheckpointError for a reference that
+    its file does not keep.
     """
     if ref.parts:
         whole = np.concatenate([stored(part) for part in ref.parts], axis=ref.axis)
@@ -111,6 +113,8 @@ def _bytes(ref: TensorRef) -> NDArray[np.uint8]:
         from zoospectra.zoo.checkpoint.formats.hdf5_data import dataset_bytes
 
         return dataset_bytes(ref)
+    if ref.codec == MEMORY:
+        return window(ref)
     assert ref.codec is None, f"unknown codec {ref.codec}"
     return _mapped(ref) if ref.member is None else _inflated(ref)
 

@@ -6,6 +6,7 @@ bytes were changed in place and whose times were set back on purpose.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -13,7 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from zoospectra.zoo.checkpoint.read import file_sha256
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 (hex) of a file's bytes; OSError when it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
 
 RULES = 1
 """Version of the rules that tell the nets of a file; names that others found are forgotten."""
