@@ -52,9 +52,11 @@ def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterato
         if item.layer is None:
             msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
             raise ValueError(msg)
-        factors = read_factors(item.layer) if missing == ["slices"] else None
-        if factors is not None:
+        factors = read_factors(item.layer) if "slices" in missing else None
+        if factors is not None:  # whatever else is needed: an update of rank r has r eigenvalues, not min(N, M)
             yield "slices", product_spectrum(*factors)
+            missing.remove("slices")
+        if not missing:
             return
         array = read_layer(item.layer)
         seed = seed_of(item.content_hash)

@@ -10,6 +10,7 @@ from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.remote import prefetched
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.layers.buffers import fixed
 from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
@@ -49,11 +50,19 @@ def index(request: IndexRequest) -> Indexed:
     for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
         try:
-            if known is None and not is_finite(read_layer(layer)):
-                detail = f"{layer.longname} holds NaN or infinity"
-                skips.append(Skip(layer.ref.name, Reason.NON_FINITE, detail, failed=True))
+            skip = _unfit(layer) if known is None else None
+            if skip is not None:
+                skips.append(skip)
             else:
                 hashed.append((layer, known or layer_hash(layer)))
         except CheckpointError as error:
             skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
     return Indexed(tuple(hashed), tuple(skips))
+
+
+def _unfit(layer: Layer) -> Skip | None:
+    """Why the values of a layer are no weight's; None when they may be."""
+    values = read_layer(layer)
+    if not is_finite(values):
+        return Skip(layer.ref.name, Reason.NON_FINITE, f"{layer.longname} holds NaN or infinity", failed=True)
+    return fixed(layer, values)

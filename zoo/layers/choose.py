@@ -12,31 +12,18 @@ from typing import Any
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.checkpoint.view import shape_after
+from zoospectra.zoo.layers.buffers import buffer
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import packed
 from zoospectra.zoo.layers.packed.weight import PackedWeight
 from zoospectra.zoo.layers.split import split
 from zoospectra.zoo.layers.split.part import Context, LayerPart
-from zoospectra.zoo.layers.split.roles import role
+from zoospectra.zoo.layers.split.plain import CONVOLUTION
 from zoospectra.zoo.layers.split.tables import POSITIONS
 
-BUFFERS = frozenset(
-    {
-        "running_mean",
-        "running_var",
-        "moving_mean",
-        "moving_variance",
-        "num_batches_tracked",
-        "inv_freq",
-        "rope_freqs",
-        "relative_position_index",
-        "relative_coords_table",
-        "attn_mask",
-        "masked_bias",
-        "mask",
-    }
-)
-"""Last parts of names of running statistics and fixed tables."""
+DEPTHWISE, DEPTHWISE_DENSE = "depthwise", "depthwise_dense"
+"""Types of layers whose matrices have M = 1."""
 
 
 def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None) -> tuple[list[Layer], list[Skip]]:
@@ -53,7 +40,7 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
     owners = {name: weight for weight in weights for name in weight.companions}
     # Rules that look at a sibling see a packed weight by the shape of its values, not of its codes.
     shapes = {ref.name: ref.shape for ref in tensors}
-    shapes |= {f"{weight.longname}.weight": weight.assembly.shape for weight in weights if weight.assembly}
+    shapes |= {weight.name: weight.assembly.shape for weight in weights if weight.assembly}
     context = Context(shapes, config)
     number = 0
     for ref in tensors:
@@ -63,17 +50,16 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
             owner = owners[ref.name]
             result = Skip(ref.name, owner.companion_reason, f"part of {owner.longname}", False)
         else:
-            result = reason_to_skip(ref) or _stored(ref, context, number)
-        if isinstance(result, Skip):
-            skips.append(result)
-            number += 1
-        else:
-            chosen += result
-            number += max(len(result), 1)
+            result = reason_to_skip(ref, context) or _stored(ref, context, number)
+        results = [result] if isinstance(result, Skip) else result
+        skips += [entry for entry in results if isinstance(entry, Skip)]
+        made = [entry for entry in results if isinstance(entry, Layer)]
+        chosen += made
+        number += max(len(made), 1)
     return chosen, skips
 
 
-def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer] | Skip:
+def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer | Skip] | Skip:
     """Layers of a tensor of floating-point weights; a Skip when no rule knows what it is."""
     parts = split(ref.name, ref.shape, context)
     if parts is None:
@@ -83,15 +69,12 @@ def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer] | Skip
     return _layers(number, ref.name.removesuffix(".weight").removesuffix(".kernel"), parts, ref, None)
 
 
-def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: int) -> list[Layer] | Skip:
+def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: int) -> list[Layer | Skip] | Skip:
     """Layers of a packed weight; a Skip when it is refused."""
     assembly = weight.assembly
     if assembly is None:
         return Skip(ref.name, weight.reason, weight.refusal, True)
-    if weight.layer_type is not None:
-        part = LayerPart("", weight.layer_type, role(weight.longname))
-        return _layers(number, weight.longname, (part,), ref, assembly)
-    parts = split(f"{weight.longname}.weight", assembly.shape, context)
+    parts = weight.parts or split(weight.name, assembly.shape, context)
     if parts is None:
         detail = f"{assembly.dtype} of shape {assembly.shape}: no rule splits it"
         return Skip(ref.name, Reason.UNSUPPORTED_SHAPE, detail, True)
@@ -100,13 +83,14 @@ def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: in
 
 def _layers(
     number: int, longname: str, parts: Sequence[LayerPart], ref: TensorRef, assembly: Assembly | None
-) -> list[Layer]:
-    """One layer a part, numbered from `number` on."""
-    return [
+) -> list[Layer | Skip]:
+    """One layer a part, numbered from `number` on; a row for a fused matrix whose parts are not known."""
+    stored = assembly.shape if assembly else ref.shape
+    made: list[Layer | Skip] = [
         Layer(
             number + count,
             f"{longname}.{part.suffix}" if part.suffix else longname,
-            part.layer_type,
+            _layer_type(part, stored),
             part.group,
             ref,
             part.view,
@@ -114,16 +98,29 @@ def _layers(
         )
         for count, part in enumerate(parts)
     ]
+    return made + [Skip(ref.name, Reason.UNSPLIT, part.unsplit, False) for part in parts if part.unsplit]
 
 
-def reason_to_skip(ref: TensorRef) -> Skip | None:
+def _layer_type(part: LayerPart, stored: tuple[int, ...]) -> str:
+    """Type of a part of a tensor of shape `stored`; of matrices with one column, whose one value fits nothing, its own.
+
+    'depthwise' is a convolution (of each channel, or to a single one), 'depthwise_dense' is any other.
+    """
+    shape = shape_after(stored, part.view)
+    if min(shape[:2]) > 1 or part.layer_type == "embedding" or part.layer_type.endswith("_part"):
+        return part.layer_type
+    return DEPTHWISE if part.layer_type.startswith("conv") else DEPTHWISE_DENSE
+
+
+def reason_to_skip(ref: TensorRef, context: Context) -> Skip | None:
     """Why a tensor is no analysable weight; None when it is one."""
     last = ref.name.rsplit(".", 1)[-1]
     shape = "x".join(map(str, ref.shape))
     if 0 in ref.shape:
         return Skip(ref.name, Reason.EMPTY, f"shape {shape}", False)
-    if last in BUFFERS:
-        return Skip(ref.name, Reason.BUFFER, f"{last} of shape {shape or 'scalar'}", False)
+    no_weight = buffer(ref.name, ref.shape, context.shapes)
+    if no_weight:
+        return Skip(ref.name, *no_weight, False)
     if len(ref.shape) == 0:
         return Skip(ref.name, Reason.SCALAR, f"a single {ref.dtype}", False)
     if ref.dtype not in types.FLOATING:
@@ -134,6 +131,8 @@ def reason_to_skip(ref: TensorRef) -> Skip | None:
         if len(ref.shape) == 4 and ref.shape[:2] == (1, 1):  # GPT-2's causal mask
             return Skip(ref.name, Reason.BUFFER, f"a mask of shape {shape}", False)
         return Skip(ref.name, Reason.VECTOR, f"biases of shape {shape}", False)
-    if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and last not in ("weight", "kernel"):
+    # (1, 96, 1, 1) is a convolution to one channel where a name says so, or nothing else can be: ONNX numbers tensors.
+    kernel = last in ("weight", "kernel") or CONVOLUTION.search(ref.name.lower()) or ref.name.isdigit()
+    if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and not kernel:
         return Skip(ref.name, Reason.VECTOR, f"{max(ref.shape)} numbers of shape {shape}", False)
     return None

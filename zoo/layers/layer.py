@@ -22,6 +22,8 @@ class Assembly:
     """Shape of the values, torch's layout."""
     dtype: str
     """What the weights were stored as: 'gptq-int4', 'bnb-nf4', 'float8_e4m3fn+scale', ..."""
+    note: str = ""
+    """What about the values is not known: 'scale unknown: taken as 1'; '' when nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Layer:
     def shape(self) -> tuple[int, ...]:
         """Shape of the values that are analysed."""
         return shape_after(self.assembly.shape if self.assembly else self.ref.shape, self.view)
+
+    @property
+    def note(self) -> str | None:
+        """What about its values is not known; None when nothing."""
+        return self.assembly.note or None if self.assembly else None
 
     @property
     def dtype(self) -> str:

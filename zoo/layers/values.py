@@ -17,7 +17,8 @@ from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.view import Take, View, apply
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import SCHEMES
-from zoospectra.zoo.layers.packed.lora import factors
+from zoospectra.zoo.layers.packed.adapters import FACTORS
+from zoospectra.zoo.layers.packed.adapters.lora import expert_of
 
 
 def read_layer(layer: Layer) -> AnyArray:
@@ -37,10 +38,14 @@ def read_layer(layer: Layer) -> AnyArray:
 def read_factors(layer: Layer) -> tuple[AnyArray, AnyArray] | None:
     """Factors (out, r) and (r, in), scaled, of a low-rank update that is thinner than its product; else None."""
     assembly = layer.assembly
-    if assembly is None or assembly.scheme != "lora" or layer.view:
+    if assembly is None or assembly.scheme not in FACTORS:
         return None
-    up, down = factors([read(part) for part in assembly.parts], dict(assembly.options), assembly.shape)
-    return (up, down) if up.shape[1] <= min(assembly.shape) else None
+    arrays = [read(part) for part in assembly.parts]
+    up, down = FACTORS[assembly.scheme](arrays, dict(assembly.options), assembly.shape)
+    expert = expert_of(layer.view)
+    if expert is not None:
+        up, down = up[expert], down[expert]
+    return (up, down) if up.shape[1] <= min(layer.shape) else None
 
 
 def layer_hash(layer: Layer) -> str:
