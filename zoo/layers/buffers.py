@@ -104,8 +104,8 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
         return None
     if QUANTISATION.search(last):
         return Reason.QUANTISATION_PART, f"{own} of shape {_text(shape)}: scales or zero points"
-    what = next((what for what, pattern in OWN.items() if re.search(pattern, last)), None)
-    return (Reason.BUFFER, f"{what}: {own} of shape {_text(shape)}") if what else None
+    kind = next((kind for kind, pattern in OWN.items() if re.search(pattern, last)), None)
+    return (Reason.BUFFER, f"{kind}: {own} of shape {_text(shape)}") if kind else None
 
 
 def _partner(module: str, last: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> str | None:

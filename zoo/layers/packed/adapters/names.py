@@ -29,7 +29,7 @@ FORMS = (
 """Spellings, the first that fits counts."""
 
 DOWN = frozenset({"A", "a", "embedding_B", "down"})
-"""Words for the factor that is applied first; an embedding's update is the product turned, (tokens, r) and (r, width)."""
+"""Words for the factor that is applied first; of an embedding, whose update lies as its table, it is B."""
 
 PREFIX = "base_model.model."
 """What PEFT puts before every name."""
