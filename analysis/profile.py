@@ -27,7 +27,7 @@ FIT_VERSION = "2"
 SCALES: dict[str, Callable[[str, int], float]] = {
     "none": lambda _layer_type, _rf: 1.0,
     # WeightWatcher 0.7.7: convolution slices times sqrt(1/2), pooled or not; dense matrices as they are.
-    "weightwatcher": lambda layer_type, _rf: 0.5 if layer_type.startswith("conv") else 1.0,
+    "weightwatcher": lambda layer_type, _rf: 0.5 if layer_type.startswith("conv") or layer_type == "depthwise" else 1.0,
     # WeightWatcher 0.2.7: every matrix times sqrt(rf / 2), dense ones too, though the papers say convolutions only.
     "half_rf": lambda _layer_type, rf: rf / 2,
 }

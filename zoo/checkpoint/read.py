@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef, span
+from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, AnyArray, TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.locator import is_remote
 
@@ -52,7 +52,8 @@ def stored(ref: TensorRef) -> AnyArray:
         raise CheckpointError(Reason.UNSAFE, f"{ref.name}: {error}") from error
     if ref.stride is not None and (len(ref.stride) != len(shape) or min(ref.stride, default=0) < 0):
         raise CheckpointError(Reason.UNSAFE, f"{ref.name}: strides {ref.stride} do not fit shape {ref.shape}")
-    if min(shape, default=1) < 0 or math.prod(shape) * carrier.itemsize > ref.nbytes:
+    room = ref.nbytes if ref.stride is None else max(ref.nbytes, MAX_REPEATED * carrier.itemsize)
+    if min(shape, default=1) < 0 or math.prod(shape) * carrier.itemsize > room:
         detail = f"{ref.name}: shape {ref.shape} of {ref.dtype} needs more than its {ref.nbytes} stored bytes"
         raise CheckpointError(Reason.UNSAFE, detail)
     elements = span(shape, ref.stride)

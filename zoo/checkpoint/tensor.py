@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 AnyArray = NDArray[Any]
 
+MAX_REPEATED = 1 << 24
+"""Most elements of a view that has more of them than are stored, as `expand` makes: it costs no bytes in the file, but
+memory and time where it is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:

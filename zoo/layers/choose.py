@@ -12,13 +12,18 @@ from typing import Any
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.checkpoint.view import shape_after
 from zoospectra.zoo.layers.buffers import buffer
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import packed
 from zoospectra.zoo.layers.packed.weight import PackedWeight
 from zoospectra.zoo.layers.split import split
 from zoospectra.zoo.layers.split.part import Context, LayerPart
+from zoospectra.zoo.layers.split.plain import CONVOLUTION
 from zoospectra.zoo.layers.split.tables import POSITIONS
+
+DEPTHWISE, DEPTHWISE_DENSE = "depthwise", "depthwise_dense"
+"""Types of layers whose matrices have M = 1."""
 
 
 def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None) -> tuple[list[Layer], list[Skip]]:
@@ -46,16 +51,15 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
             result = Skip(ref.name, owner.companion_reason, f"part of {owner.longname}", False)
         else:
             result = reason_to_skip(ref, context) or _stored(ref, context, number)
-        if isinstance(result, Skip):
-            skips.append(result)
-            number += 1
-        else:
-            chosen += result
-            number += max(len(result), 1)
+        results = [result] if isinstance(result, Skip) else result
+        skips += [entry for entry in results if isinstance(entry, Skip)]
+        made = [entry for entry in results if isinstance(entry, Layer)]
+        chosen += made
+        number += max(len(made), 1)
     return chosen, skips
 
 
-def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer] | Skip:
+def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer | Skip] | Skip:
     """Layers of a tensor of floating-point weights; a Skip when no rule knows what it is."""
     parts = split(ref.name, ref.shape, context)
     if parts is None:
@@ -65,7 +69,7 @@ def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer] | Skip
     return _layers(number, ref.name.removesuffix(".weight").removesuffix(".kernel"), parts, ref, None)
 
 
-def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: int) -> list[Layer] | Skip:
+def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: int) -> list[Layer | Skip] | Skip:
     """Layers of a packed weight; a Skip when it is refused."""
     assembly = weight.assembly
     if assembly is None:
@@ -79,13 +83,14 @@ def _unpacked(ref: TensorRef, weight: PackedWeight, context: Context, number: in
 
 def _layers(
     number: int, longname: str, parts: Sequence[LayerPart], ref: TensorRef, assembly: Assembly | None
-) -> list[Layer]:
-    """One layer a part, numbered from `number` on."""
-    return [
+) -> list[Layer | Skip]:
+    """One layer a part, numbered from `number` on; a row for a fused matrix whose parts are not known."""
+    stored = assembly.shape if assembly else ref.shape
+    made: list[Layer | Skip] = [
         Layer(
             number + count,
             f"{longname}.{part.suffix}" if part.suffix else longname,
-            part.layer_type,
+            _layer_type(part, stored),
             part.group,
             ref,
             part.view,
@@ -93,6 +98,18 @@ def _layers(
         )
         for count, part in enumerate(parts)
     ]
+    return made + [Skip(ref.name, Reason.UNSPLIT, part.unsplit, False) for part in parts if part.unsplit]
+
+
+def _layer_type(part: LayerPart, stored: tuple[int, ...]) -> str:
+    """Type of a part of a tensor of shape `stored`; of matrices with one column, whose one value fits nothing, its own.
+
+    'depthwise' is a convolution (of each channel, or to a single one), 'depthwise_dense' is any other.
+    """
+    shape = shape_after(stored, part.view)
+    if min(shape[:2]) > 1 or part.layer_type == "embedding" or part.layer_type.endswith("_part"):
+        return part.layer_type
+    return DEPTHWISE if part.layer_type.startswith("conv") else DEPTHWISE_DENSE
 
 
 def reason_to_skip(ref: TensorRef, context: Context) -> Skip | None:
@@ -114,6 +131,8 @@ def reason_to_skip(ref: TensorRef, context: Context) -> Skip | None:
         if len(ref.shape) == 4 and ref.shape[:2] == (1, 1):  # GPT-2's causal mask
             return Skip(ref.name, Reason.BUFFER, f"a mask of shape {shape}", False)
         return Skip(ref.name, Reason.VECTOR, f"biases of shape {shape}", False)
-    if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and last not in ("weight", "kernel"):
+    # (1, 96, 1, 1) is a convolution to one channel where a name says so, or nothing else can be: ONNX numbers tensors.
+    kernel = last in ("weight", "kernel") or CONVOLUTION.search(ref.name.lower()) or ref.name.isdigit()
+    if len(ref.shape) > 2 and sum(size > 1 for size in ref.shape) < 2 and not kernel:
         return Skip(ref.name, Reason.VECTOR, f"{max(ref.shape)} numbers of shape {shape}", False)
     return None

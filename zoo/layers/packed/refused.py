@@ -13,6 +13,8 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.layers.packed.weight import PackedWeight, Refs, part_of
 
+UNKNOWN = "integer weights without a known scale"
+
 REFUSED: dict[str, str] = {
     "EXL2": r"\.q_weight$",
     "EXL3": r"\.trellis$",
@@ -28,7 +30,7 @@ REFUSED: dict[str, str] = {
     "quanto": r"\._data(\._data)?$|\._packed$",
     "torchao": r"\._\w+_qdata$",
     "ONNX QDQ integers": r"_quantized$",
-    "integer weights without a known scale": r"(^|\.)(weight|kernel|W)$|_weight$|(^|\.)weight_quantized$",
+    UNKNOWN: r"(^|\.)(weight|kernel|W)$|_weight$|(^|\.)weight_quantized$",
 }
 """Scheme -> names of its codes; the first that fits counts."""
 
@@ -44,7 +46,7 @@ def find(refs: Refs, config: Mapping[str, Any], claimed: Collection[str]) -> Ite
     method = part_of(config, "quantization_config").get("quant_method")
     says = f" (quantization_config says {method[:40]})" if isinstance(method, str) else ""
     codes = {name: ref for name, ref in refs.items() if name not in claimed and _is_codes(ref)}
-    names = {name: what for name in codes if (what := _scheme(name))}
+    names = {name: what for name in codes if (what := _scheme(codes[name]))}
     for name, what in names.items():
         ref = codes[name]
         detail = f"{what}{says}: {ref.dtype} of shape {'x'.join(map(str, ref.shape))} is not unpacked"
@@ -58,8 +60,10 @@ def _is_codes(ref: TensorRef) -> bool:
     return integer and len(ref.shape) >= 2 and 0 not in ref.shape
 
 
-def _scheme(name: str) -> str | None:
-    return next((what for what, pattern in REFUSED.items() if re.search(pattern, name)), None)
+def _scheme(ref: TensorRef) -> str | None:
+    """Scheme that the name says; without one, 64 bits are an index or a shape: nobody packs into them."""
+    what = next((what for what, pattern in REFUSED.items() if re.search(pattern, ref.name)), None)
+    return None if what == UNKNOWN and ref.dtype.endswith("64") else what
 
 
 def _neighbours(name: str, refs: Refs) -> Iterator[str]:
