@@ -1,6 +1,6 @@
-"""The table of schemes in docs/formats.md: what is read exactly, what is refused. `markdown()` writes it, a test compares.
+"""The table of schemes in docs/formats.md: what is read exactly, what is refused.
 
-Every key of SCHEMES has a row here, and every scheme of refused.REFUSED.
+`markdown()` writes it, a test compares. Every key of SCHEMES has a row here, and every scheme of refused.REFUSED.
 """
 
 from __future__ import annotations
