@@ -6,6 +6,7 @@ One file a scheme. What looks packed and is none of these is refused by name: in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
@@ -48,6 +49,9 @@ SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray
 }
 """Assembly.scheme -> (arrays of its parts, options, shape) -> values."""
 
+STACKED = frozenset({"microscaling", "mlx", "scaled"})
+"""Schemes whose parts can be cut along their first axis, expert by expert, before anything is computed."""
+
 FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...] = (
     gptq.find,
     awq.find,
@@ -59,11 +63,11 @@ FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...]
     aqlm.find,
     mlx.find,
     scaled.find,
-    *adapters.FINDERS,
     weight_norm.find,
     spectral_norm.find,
     prune.find,
     parametrizations.find,
+    *adapters.FINDERS,
 )
 """Recognisers; a tensor belongs to the first that claims it."""
 
@@ -74,7 +78,10 @@ def packed(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> list[Pack
     weights: list[PackedWeight] = []
     claimed: set[str] = set()
     for finder in FINDERS:
-        for weight in finder(refs, config):
+        for claim in finder(refs, config):
+            left = tuple(name for name in claim.companions if name not in claimed)
+            # A refusal takes what is left of its parts; a weight needs them all.
+            weight = claim if claim.assembly else replace(claim, companions=left)
             names = {weight.main, *weight.companions}
             if not names & claimed:
                 claimed |= names
