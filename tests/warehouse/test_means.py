@@ -80,7 +80,8 @@ def test_the_rule_is_a_macro_that_users_can_call(filled) -> None:
     build(filled.directory)
     sql = """SELECT in_means('dense') AS plain, in_means('depthwise') AS depthwise,
         in_means('depthwise', 'degenerate_tail, depthwise') AS named, in_means('dense', '', true) AS kept,
-        in_means('dense', 'degenerate_tail', true) AS narrow, in_means('q_part') AS part, in_means(NULL, NULL, NULL) AS unknown"""
+        in_means('dense', 'degenerate_tail', true) AS narrow, in_means('q_part') AS part,
+        in_means(NULL, NULL, NULL) AS unknown"""
     assert query(filled.directory, sql).to_pylist() == [
         {"plain": True, "depthwise": True, "named": False, "kept": True, "narrow": False, "part": False}
         | {"unknown": True}
