@@ -1,8 +1,8 @@
 -- comment: One row per model and profile: means and medians over the layers of the latest revision, see rule
 -- columns: models, layer_metrics, model_averages
 -- Plain means over layers, as the papers average; embeddings, failed fits and what the profile leaves out do not count.
--- A model of which only published averages are known has those, and its rule says so. The share of warned layers is over
--- all that the types of layers admit.
+-- A model of which only published averages are known has those, and its rule says so. The share of warned layers is
+-- over all that the types of layers admit.
 WITH computed AS (
     SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
         count(*) FILTER (WHERE l.counted) AS num_layers,
