@@ -11,7 +11,7 @@ import pytest
 
 import zoospectra.analysis.studies as registry
 from zoospectra.analysis.studies import STUDIES, study
-from zoospectra.analysis.studies.record import Cell, Findings, Study, among, at_least, build, parameters, positive
+from zoospectra.analysis.studies.record import Cell, Findings, Study, among, at_least, parameters, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ NO_STUDY = SimpleNamespace()
 def test_every_kind_has_frozen_options_with_a_word_under_each(kind: str) -> None:
     found = study(kind)
     assert dataclasses.fields(found.options)
-    assert found.configure({}) == found.options()
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(found.options(), dataclasses.fields(found.options)[0].name, None)
 
@@ -51,14 +50,8 @@ def test_a_kind_from_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
         study("not")
 
 
-def test_options_are_built_from_plain_values_nested_ones_too() -> None:
-    found = build(Options, {"model": "a", "limits": {"largest": 5.0}})
-    assert found == Options("a", [], Limits(5.0))
-    assert parameters(found) == {"model": "a", "largest": 5.0}
-    with pytest.raises(
-        ValueError, match=r"limits\.larges=5: expected a key among largest \(did you mean limits\.largest"
-    ):
-        build(Options, {"limits": {"larges": 5}})
+def test_parameters_of_a_select_are_plain_values_nested_ones_too() -> None:
+    assert parameters(Options("a", ["alpha"], Limits(5.0))) == {"model": "a", "largest": 5.0}
 
 
 def test_refusals_begin_with_what_was_typed() -> None:
