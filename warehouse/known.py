@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from zoospectra.warehouse.connect import connect
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
-from zoospectra.warehouse.intact import reading
+from zoospectra.warehouse.intact import read_intact
 from zoospectra.warehouse.parts import contract_part, list_parts
 from zoospectra.warehouse.schema import PARTS
 
@@ -27,6 +27,8 @@ class LayerKind(NamedTuple):
     """A model that has it."""
     layer_type: str
     """'dense', 'conv2d', ..."""
+    dtype: str
+    """Stored element type."""
 
 
 class SkipRow(NamedTuple):
@@ -67,13 +69,14 @@ def known_results(directory: Path) -> Known:
         paths.setdefault(part.kind, []).append(part.path)
     broken: list[Path] = []
 
-    def rows(kind: str, columns: str, which: str = "") -> list[tuple[Any, ...]]:
+    def rows(kind: str, columns: str, condition: str = "") -> list[tuple[Any, ...]]:
         if not (files := paths.get(kind, [])):
             return []
-        first = contract_part(directory, kind)  # parts of older versions lack columns
-        sql = f"SELECT {columns} FROM read_parquet($1, filename = true, union_by_name = true) {which}"
-        result, aside = reading(files, lambda left: _fetch(sql, [first, *left]))
-        broken.extend(aside)
+        union = kind == "layer_metrics"  # parts of older versions lack the outcome; looking at every schema takes time
+        seed = [contract_part(directory, kind)] if union else []
+        sql = f"SELECT {columns} FROM read_parquet($1, filename = true, union_by_name = {union}) {condition}"
+        result, damaged = read_intact(files, lambda left: _fetch(sql, [*seed, *left]))
+        broken.extend(damaged)
         return result
 
     newest = "QUALIFY rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1"
@@ -86,7 +89,7 @@ def known_results(directory: Path) -> Known:
     identity = "content_hash, unfold, profile_key, code_version"
     metrics = rows("layer_metrics", f"{identity}, bool_or(outcome = 'filtered')", f"GROUP BY {identity}")
     spectra = rows("spectra", "DISTINCT content_hash, unfold, code_version, filename")
-    kinds = rows("layers", "content_hash, min(model_id), min(layer_type)", "GROUP BY content_hash")
+    kinds = rows("layers", "content_hash, min(model_id), min(layer_type), min(dtype)", "GROUP BY content_hash")
     return Known(
         spectra={SpectrumId(*row[:3]): Path(row[3]) for row in spectra},
         metrics=frozenset(ResultId(*row[:4]) for row in metrics),
@@ -99,6 +102,8 @@ def known_results(directory: Path) -> Known:
 
 
 def _fetch(sql: str, files: list[Path]) -> list[tuple[Any, ...]]:
+    if not files:
+        return []
     with connect() as connection:
         return list(connection.execute(sql, [[str(file) for file in files]]).fetchall())
 
@@ -110,10 +115,10 @@ def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfol
     """
     paths = sorted(set(files))
     names = PARTS["spectra"].names
-    wanted = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
+    hashes = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
     sql = f"""
         SELECT {", ".join(names)} FROM read_parquet($files, filename = true)
-        WHERE content_hash IN (SELECT content_hash FROM wanted) AND ($unfold IS NULL OR unfold = $unfold)
+        WHERE content_hash IN (SELECT content_hash FROM hashes) AND ($unfold IS NULL OR unfold = $unfold)
         QUALIFY rank() OVER (PARTITION BY content_hash, unfold ORDER BY written DESC, filename) = 1
         ORDER BY content_hash, unfold, slice_id"""
 
@@ -121,9 +126,9 @@ def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfol
         if not files:
             return PARTS["spectra"].empty_table()
         with connect() as connection:
-            connection.register("wanted", wanted)
+            connection.register("hashes", hashes)
             texts = [str(file) for file in files]
             return connection.sql(sql, params={"files": texts, "unfold": unfold}).to_arrow_table()
 
-    table, _ = reading(paths, read)
+    table, _ = read_intact(paths, read)
     return table.cast(PARTS["spectra"])

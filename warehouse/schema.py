@@ -81,7 +81,21 @@ _METRIC_COLUMNS = (
     field("outcome", TEXT, "text", "fit (it has an alpha), failed, or filtered (left out by a filter of the profile)"),
     field("filtered_by", TEXT, "text", "The filter of the profile that left it out: min_evals or min_M; else NULL"),
     field("status", TEXT, "text", "'success', or why there is no fit; every number of a failed fit is NULL"),
+    field(
+        "degenerate_tail",
+        BOOL,
+        "boolean",
+        "Whether (xmax - xmin) / xmax is below 8 eps of the stored type: alpha is rounding, and kept by faithful "
+        "profiles only; NULL where nothing was fitted",
+    ),
     field("warning", TEXT, "text", "Advice on alpha: over-trained, under-trained, or NULL"),
+    field(
+        "left_out",
+        TEXT,
+        "text",
+        "What the means of the profile (its left_out) leave out beside embeddings and parts of fused matrices: layer "
+        "types, and degenerate_tail for fits that are rounding; separated by ', '",
+    ),
 )
 
 _AVERAGED = frozenset(["alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm", "stable_rank"])
@@ -186,7 +200,12 @@ PARTS: dict[str, pa.Schema] = {
             field("machine", TEXT, "JSON", "Where it ran: processors, memory, devices"),
             field("models", INT, "count", "Models in the plan"),
             field("layers", INT, "count", "Layers analysed"),
-            field("skipped", INT, "count", "Tensors and models skipped by rule"),
+            field(
+                "skipped",
+                INT,
+                "count",
+                "Tensors and models skipped by rule, a layer that filters left out once a profile",
+            ),
             field("failed", INT, "count", "Tensors and models that failed"),
             field("exit_status", INT, "code", "0 all done, 3 some failed, 2 wrong usage, 1 broke"),
         ]
@@ -202,6 +221,7 @@ PARTS: dict[str, pa.Schema] = {
             field("published", REAL, "as labelled", "The published number it should be, when there is one"),
             field("verdict", TEXT, "text", "What the study says about the number: reproduces, differs, reversal, ..."),
             field("reason", TEXT, "text", "Why the number is missing, or what explains a difference"),
+            field("basis", TEXT, "text", "Computed from: weights, layer rows, printed averages or typed numbers"),
             _RUN,
         ]
     ),

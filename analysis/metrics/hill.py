@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, IntArray, Method, Value
 from zoospectra.analysis.rounding import FLAT
 
 FRACTIONS = {"alpha_hill_half": 0.5, "alpha_hill_quarter": 0.25, "alpha_hill_5pct": 0.05}
@@ -38,7 +37,7 @@ def hill(evals: FloatArray, k: int) -> float | None:
     return _alpha(evals, k)
 
 
-def hill_plot(evals: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+def hill_plot(evals: FloatArray) -> tuple[IntArray, FloatArray]:
     """Data of the Hill plot of evals (K,), ascending: every k for which alpha is defined, and alpha(k).
 
     Two arrays of one length, at most K - 1; empty when no tail exists. All k at once by a cumulative sum.
@@ -63,18 +62,21 @@ def _alpha(evals: FloatArray, k: int) -> float | None:
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Columns of `METHOD`; None for K < 2, a zero threshold or a constant tail."""
-    K = esd.evals.size
-    if K < 2:
-        return dict.fromkeys(FRACTIONS)
-    return {name: _alpha(esd.evals, max(1, int(share * K))) for name, share in FRACTIONS.items()}
+    """Columns of `METHOD`; None for K < 2, a zero threshold or a tail narrower than the stored weights resolve."""
+    lam, K = esd.evals, esd.evals.size
+    row: dict[str, Value] = dict.fromkeys(FRACTIONS)
+    for name, share in FRACTIONS.items() if K > 1 else ():
+        k = max(1, int(share * K))
+        if lam[-1] - lam[K - k - 1] >= esd.resolution * lam[-1]:
+            row[name] = _alpha(lam, k)
+    return row
 
 
 METHOD = Method(
     name="hill",
     columns=COLUMNS,
     citation="Hill 1975, Annals of Statistics 3:1163",
-    needs=("spectrum",),
+    needs=("spectrum", "tail"),
     cost="0.05 ms",
     run=run,
 )

@@ -35,6 +35,25 @@ class SpectrumOf(NamedTuple):
     """Eigenvalues of every slice."""
 
 
+class ListedLayer(NamedTuple):
+    """One layer of a kept index: what planning needs of it."""
+
+    content_hash: str
+    """Identity of its bytes, dtype and shape."""
+    tensor: str
+    """Key in the checkpoint."""
+    layer_type: str
+    """'dense', 'conv2d', ..."""
+    shape: tuple[int, ...]
+    """Shape of the values."""
+    dtype: str
+    """What the values are stored as."""
+
+
+LISTED = ListedLayer._fields
+"""Columns of the part `layers` that a kept index is read from."""
+
+
 class MetricsOf(NamedTuple):
     """The metrics of a tensor under one profile."""
 
@@ -73,7 +92,7 @@ def models(catalog: Sequence[Model], digest: str) -> pa.Table:
     ]
     table = pa.Table.from_pylist(data, schema=PARTS["models"])
     for name in sorted({name for model in catalog for name in model.extra}):
-        column = field(name, _type([row.get(name) for row in data]), "as catalogued", f"{name} of the catalog")
+        column = field(name, _type([row.get(name) for row in data]), "as in the catalog", f"{name} of the catalog")
         table = table.append_column(column, pa.array([_cast(row.get(name), column.type) for row in data], column.type))
     return table
 
@@ -133,11 +152,11 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["layers"])
 
 
-def listed_layers(table: pa.Table) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
-    """content_hash, tensor, layer_type and shape of the layers of a kept index."""
-    names = ("content_hash", "tensor", "layer_type", "shape")
-    for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in names), strict=True):
-        yield content_hash, tensor, layer_type, tuple(shape)
+def listed_layers(table: pa.Table) -> Iterator[ListedLayer]:
+    """The layers of a kept index; the table has the columns of `LISTED`, and maybe more."""
+    for row in zip(*(table[name].to_pylist() for name in LISTED), strict=True):
+        listed = ListedLayer(*row)
+        yield listed._replace(shape=tuple(listed.shape))
 
 
 def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:

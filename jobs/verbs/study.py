@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoospectra.analysis.studies import STUDIES
+from zoospectra.analysis.studies import STUDIES, kinds
 from zoospectra.analysis.studies import study as study_of
-from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Verb
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Verb
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class StudyChoice:
     """Which study; the options are those of its kind, and stand beside this key."""
 
     name: str = field(default="natcomm2021", metadata={CHOICE: True})
-    """Its file in conf/study, and its name in results."""
-    kind: str = "natcomm2021"
+    """Its kind or its file in conf/study, and its name in results."""
+    kind: str = field(default="natcomm2021", metadata={VARIANTS: lambda: {name: {"kind": name} for name in kinds()}})
     """Its statistics, a key of analysis.studies.STUDIES."""
     options: Any = field(default=None, metadata={REGISTRY: lambda values: study_of(values["kind"]).options})
     """Options of the kind, a record of its own."""
@@ -80,24 +80,17 @@ class Done:
 
 def check(settings: StudySettings, configuration: Configuration) -> Request:
     """Design tables and statistics; ValueError for a missing warehouse and options that name what is not there."""
-    from zoospectra.analysis.studies.record import OptionError, parameters
-    from zoospectra.warehouse.studies import designs
+    from zoospectra.analysis.studies.record import parameters
+    from zoospectra.warehouse.studies import designs, selects
 
     started = datetime.datetime.now(datetime.UTC)
     chosen = settings.study
     kind = study_of(chosen.kind)
-    tables = designs(
-        Path(settings.warehouse.dir), chosen.kind, kind.shared, parameters(chosen.options), dict(kind.queries)
-    )
+    queries = selects(chosen.kind, kind.shared, kind.queries)
+    tables = designs(Path(settings.warehouse.dir), queries, parameters(chosen.options))
     rows = {name: table.to_pylist() for name, table in tables.items()}
-    printed = {"printed": configuration.group("published", kind.printed)} if kind.printed else {}
-    try:
-        findings = kind.run(rows, chosen.options, **printed)
-    except OptionError:
-        raise
-    except ValueError as error:  # ours, not the user's
-        msg = f"study {chosen.name}: {error}"
-        raise RuntimeError(msg) from error
+    printed = (configuration.group("published", kind.printed),) if kind.printed else ()
+    findings = kind.run(rows, chosen.options, *printed)
     return Request(settings, findings, json.dumps(dataclasses.asdict(chosen)), started)
 
 

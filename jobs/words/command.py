@@ -10,7 +10,6 @@ whatever the group chose (a zoo's source, a study's kind), whose keys stand besi
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import typing
 import warnings
@@ -23,13 +22,14 @@ from typing import Any, TypeVar
 from hydra import compose
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Positional, did_you_mean
 
 Settings = TypeVar("Settings")
 
@@ -65,7 +65,10 @@ def misuse() -> Iterator[None]:
 
 
 def sort_words(words: Sequence[str], positional: Sequence[Positional]) -> Line:
-    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there."""
+    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there.
+
+    MisuseError for an option that does not exist, and for a word without a key where the verb takes none.
+    """
     overrides: list[str] = []
     plain: list[str] = []
     folders: list[str] = []
@@ -113,9 +116,15 @@ class Configuration:
         positional: Sequence[Positional] = (),
         words: Sequence[str] = (),
     ) -> Settings:
-        """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`."""
+        """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`.
+
+        MisuseError for whatever is unknown or not as its field expects.
+        """
         composed, choices = self._compose(verb, schema, overrides, positional)
-        values = OmegaConf.to_container(composed, resolve=True)
+        try:
+            values = OmegaConf.to_container(composed, resolve=True)
+        except OmegaConfBaseException as error:
+            raise MisuseError(_one_line(error)) from error
         assert isinstance(values, dict)
         for field in _fields(schema):
             if isinstance(values.get(field.name), dict) and field.name in choices:
@@ -124,8 +133,10 @@ class Configuration:
         return typing.cast(Settings, _record(schema, plain, ""))
 
     def text(self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]) -> str:
-        """The values that a verb would run with, as YAML."""
-        return OmegaConf.to_yaml(self._compose(verb, schema, overrides, positional)[0])
+        """The values that a verb would run with, as YAML; MisuseError as for `settings`."""
+        composed, _ = self._compose(verb, schema, overrides, positional)
+        own = {place.field for place in positional}
+        return OmegaConf.to_yaml({key: value for key, value in _complete(schema, composed).items() if key not in own})
 
     def _compose(
         self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]
@@ -135,14 +146,18 @@ class Configuration:
         Two steps: the groups' choices decide which keys there are; then every word is read by its key's type.
         """
         own = {place.field for place in positional}
+        _store_variants(schema)
         with self._hydra():
             name = verb if verb in self._names("", ObjectType.CONFIG) else None
             groups = {field.name for field in dataclasses.fields(schema)} & set(self._names("", ObjectType.GROUP))
             chosen = [word for word in overrides if word.partition("=")[0] in groups]
             for group, _, option in (word.partition("=") for word in chosen):
                 self._check_option(group, option)
-            leaves = {key: type_ for key, type_ in _leaves(schema, compose(name, overrides=chosen)) if key not in own}
-            read = [_override(word, leaves, groups) for word in overrides if word not in chosen]
+            read: list[str] = []
+            if others := [word for word in overrides if word not in chosen]:
+                leaves = dict(_leaves(schema, compose(name, overrides=chosen)))
+                keys = {key: type_ for key, type_ in leaves.items() if key not in own}
+                read = [_override(word, keys, groups) for word in others]
             composed = compose(name, overrides=[*chosen, *read], return_hydra_config=True)
             choices = {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
             with open_dict(composed):
@@ -174,11 +189,23 @@ class Configuration:
     def _check_option(self, group: str, name: str) -> None:
         known = self._names(group)
         if name not in known:
-            raise MisuseError(f"unknown {group} {name!r}{_suggest(name, known)}: expected one of {', '.join(known)}")
+            raise MisuseError(
+                f"unknown {group} {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}"
+            )
 
 
 def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(schema)
+
+
+def _store_variants(schema: type[Any]) -> None:
+    """Make choices of what the registries of a verb's groups name: a source of models or a study needs no file."""
+    types = typing.get_type_hints(schema)
+    for group in _fields(schema):
+        inner = _fields(types[group.name]) if dataclasses.is_dataclass(types[group.name]) else ()
+        for field in inner:
+            for name, values in field.metadata.get(VARIANTS, dict)().items():
+                ConfigStore.instance().store(name=name, group=group.name, node=values)
 
 
 def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -193,6 +220,24 @@ def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> I
             yield from _leaves(types[field.name], values.get(field.name) or {}, f"{prefix}{field.name}.")
         elif CHOICE not in field.metadata:
             yield f"{prefix}{field.name}", types[field.name]
+
+
+def _complete(schema: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a settings record, its own defaults where none is given."""
+    types = typing.get_type_hints(schema)
+    complete: dict[str, Any] = {}
+    for field in _fields(schema):
+        if registry := field.metadata.get(REGISTRY):
+            complete |= _complete(registry(values), values)
+        elif dataclasses.is_dataclass(types[field.name]):
+            record = typing.cast(type[Any], types[field.name])
+            complete[field.name] = _complete(record, values.get(field.name) or {})
+        elif field.name in values:
+            complete[field.name] = values[field.name]
+        elif CHOICE not in field.metadata:
+            factory = field.default_factory
+            complete[field.name] = field.default if factory is dataclasses.MISSING else factory()
+    return complete
 
 
 def _record(schema: type[Any], values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401 - an instance of schema
@@ -267,14 +312,18 @@ def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> st
     type_ = leaves.get(key)
     mapping = typing.get_origin(leaves.get(key.rpartition(".")[0])) is dict
     if type_ is None and not mapping:
-        known = [*sorted(groups), *leaves]
-        raise MisuseError(f"unknown key {key!r}{_suggest(key, known)}: expected one of {', '.join(known)}")
-    absent = "++" if mapping else ""
+        group, dot, _ = key.partition(".")
+        known = [leaf for leaf in leaves if leaf.startswith(f"{group}.")] if dot else []
+        known = known or [*sorted(groups), *leaves]
+        hint = did_you_mean(key, known, cutoff=0.8 if dot else 0.6)
+        if dot and group in groups and not hint:
+            hint = f" with the chosen {group} (another {group}=NAME may have it)"
+        raise MisuseError(f"unknown key {key!r}{hint}: expected one of {', '.join(known)}")
     if type_ in (str, str | None) and value not in ("null", ""):
-        return f"{key}={_quote(value)}"
+        return f"++{key}={_quote(value)}"
     if type_ == list[str] and not value.startswith("["):
-        return f"{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
-    return f"{absent}{word}"
+        return f"++{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
+    return f"++{word}"  # a verb may have no file in conf: its record has the defaults
 
 
 def _quote(value: str) -> str:
@@ -284,11 +333,6 @@ def _quote(value: str) -> str:
     escaped = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", value)
     trailing = len(escaped) - len(escaped.rstrip("\\"))
     return f"'{escaped}{chr(92) * trailing}'"
-
-
-def _suggest(wanted: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(wanted, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _one_line(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ REGISTRY = "registry"
 
 CHOICE = "choice"
 """Metadata key of a field that takes the name of the file that the group's values come from."""
+
+VARIANTS = "variants"
+"""Metadata key of a field that names one of a registry: a function to {name: values}, choices that need no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,9 @@ class Verb:
     """Result -> models and layers that failed."""
     positional: tuple[Positional, ...] = ()
     """Words without a key, in their order."""
+
+
+def did_you_mean(wanted: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """' (did you mean 'this'?)' for a name close to a known one, or nothing; `cutoff` as difflib.get_close_matches."""
+    close = difflib.get_close_matches(wanted, list(known), n=1, cutoff=cutoff)
+    return f" (did you mean {close[0]!r}?)" if close else ""

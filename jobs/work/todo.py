@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
@@ -28,6 +29,8 @@ class KnownLayer:
     """'dense', 'conv2d', ..."""
     shape: tuple[int, ...]
     """Shape of the values."""
+    dtype: str
+    """Stored element type."""
     layer: Layer | None
     """How its values are read; None when the checkpoint was not opened."""
 
@@ -42,6 +45,17 @@ class Step(Enum):
     INDEX = "open its checkpoint: it is new, an earlier failure may pass, or weights are needed again"
     FIT = "fit from stored spectra"
     NOTHING = "every layer has its metrics"
+
+
+class Refits(NamedTuple):
+    """Fits of stored spectra."""
+
+    items: dict[str, list[Item]]
+    """Those to do, by the model in whose folder their spectra lie."""
+    known: int
+    """Tensors that have their metrics already."""
+    lacking: int
+    """Tensors without a stored spectrum that a profile needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +96,13 @@ class Todo:
         stored = self.stored(layer.content_hash)
         absent = [name for name in needed(self.profiles) if name not in dict(stored)]
         if not absent:
-            return Item(layer.content_hash, layer.layer_type, None, REFIT_COST, stored)
+            return Item(layer.content_hash, layer.layer_type, layer.dtype, None, REFIT_COST, stored)
         itemsize = -(-layer.layer.ref.nbytes // prod(layer.layer.ref.shape)) if layer.layer else 4
         cost = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
-        return Item(layer.content_hash, layer.layer_type, layer.layer, cost, stored)
+        return Item(layer.content_hash, layer.layer_type, layer.dtype, layer.layer, cost, stored)
 
-    def refits(self) -> tuple[dict[str, list[Item]], int, int]:
-        """Fits that stored spectra allow in the whole warehouse, by the model in whose folder their spectra lie.
-
-        Also how many tensors have their metrics already, and how many lack a spectrum that a profile needs.
-        """
+    def refits(self) -> Refits:
+        """What the spectra of the whole warehouse allow."""
         items: dict[str, list[Item]] = {}
         done = lacking = 0
         for content_hash, kind in sorted(self.known.kinds.items()):
@@ -100,11 +111,11 @@ class Todo:
             elif len(stored := self.stored(content_hash)) < len(needed(self.profiles)):
                 lacking += 1
             else:
-                item = Item(content_hash, kind.layer_type, None, REFIT_COST, stored)
+                item = Item(content_hash, kind.layer_type, kind.dtype, None, REFIT_COST, stored)
                 items.setdefault(kind.model_id, []).append(item)
         for group in items.values():
             group.sort(key=lambda item: item.stored[0][1])  # a part is read by as few shards as possible
-        return items, done, lacking
+        return Refits(items, done, lacking)
 
 
 def filtered(results: Iterable[ResultId], profiles: Sequence[Profile]) -> Iterator[str]:

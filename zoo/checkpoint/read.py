@@ -1,4 +1,4 @@
-"""From a reference to its values: memory-mapped views, content hashes, file checksums.
+"""From a reference to its values: memory-mapped views and content hashes.
 
 Bounds are checked here again, whatever reader made the reference, so that no reference can reach beyond its file.
 Not covered: writing, and machines with big-endian byte order.
@@ -12,7 +12,6 @@ import os
 import zipfile
 import zlib
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, AnyArray, TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.checkpoint.windows import MEMORY, window
 from zoospectra.zoo.fetch.locator import is_remote
 
 HASH_BLOCK = 1 << 22
@@ -39,8 +39,14 @@ def read(ref: TensorRef) -> AnyArray:
 def stored(ref: TensorRef) -> AnyArray:
     """Elements as stored, in the numpy type that carries them (see dtype.CARRIERS), shape ref.shape, read-only.
 
-    Block types come as rows of bytes (see zoo.checkpoint.dtype.carried).
+    Block types come as rows of bytes (see zoo.checkpoint.dtype.carried). Raises CheckpointError for a reference that
+    its file does not keep.
     """
+    if ref.parts:
+        whole = np.concatenate([stored(part) for part in ref.parts], axis=ref.axis)
+        if whole.shape != ref.shape:
+            raise CheckpointError(Reason.UNSAFE, f"{ref.name}: its parts make {whole.shape}, not {ref.shape}")
+        return whole
     if is_remote(ref.path):
         from zoospectra.zoo.checkpoint.remote import local  # clients of the network are not loaded for local files
 
@@ -94,18 +100,14 @@ def digest_of(dtype: str, shape: tuple[int, ...], elements: AnyArray) -> str:
     return digest.hexdigest()
 
 
-def file_sha256(path: str) -> str:
-    """sha256 (hex) of a whole file; OSError when it cannot be read. Equivalent to `sha256sum`."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _bytes(ref: TensorRef) -> NDArray[np.uint8]:
     """The bytes of a reference, wherever they lie."""
     if ref.codec == "hdf5":
         from zoospectra.zoo.checkpoint.formats.hdf5_data import dataset_bytes
 
         return dataset_bytes(ref)
+    if ref.codec == MEMORY:
+        return window(ref)
     assert ref.codec is None, f"unknown codec {ref.codec}"
     return _mapped(ref) if ref.member is None else _inflated(ref)
 

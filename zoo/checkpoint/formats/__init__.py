@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from zoospectra.zoo.checkpoint.folder import TRAINING
 from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
 from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
+from zoospectra.zoo.checkpoint.formats.memory import SCHEME, open_memory
 from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
 from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
 from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
+from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
 from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_of
 from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
 from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
@@ -23,6 +26,7 @@ from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.checkpoint.windows import MEMORY
 from zoospectra.zoo.fetch.locator import is_remote
 
 FORMATS: dict[str, Callable[[str], Checkpoint]] = {
@@ -35,8 +39,12 @@ FORMATS: dict[str, Callable[[str], Checkpoint]] = {
     "gguf": open_gguf,
     "npz": open_npz,
     "npy": open_npy,
+    "memory": open_memory,
 }
 """Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
+
+WITH_NETS = ("torch_zip", "torch_legacy", "safetensors")
+"""Formats whose files may hold several nets."""
 
 
 def open_checkpoint(path: str) -> Checkpoint:
@@ -54,8 +62,9 @@ def open_checkpoint(path: str) -> Checkpoint:
 
         return open_remote(path, open_checkpoint)
     where, net = place(path)
-    published = Path(where).is_dir()
-    checkpoint = open_folder(where, _open_file) if published else _open_file(where)
+    published = path.startswith(SCHEME) or Path(where).is_dir()
+    whole = open_folder(where, _open_file) if Path(where).is_dir() else open_sharded(Path(where), _open_file)
+    checkpoint = whole or _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
         published = bool(config)
@@ -76,8 +85,30 @@ def open_checkpoint(path: str) -> Checkpoint:
     )
 
 
+def listed_nets(path: str) -> tuple[str, ...] | None:
+    """Names of the models of a file: none when it holds the state of training alone; None for one under its own name.
+
+    Reads the header of torch and safetensors files only; what cannot be read is one model, which fails when opened.
+    """
+    trained = TRAINING.fullmatch(Path(path).name) is not None
+    try:
+        kind = format_of(path)
+        if len(files_of(Path(path))) > 1 or kind not in WITH_NETS:
+            return () if trained and kind == "pickle" else None
+        contents = selected(FORMATS[kind](path), path, None).contents
+    except CheckpointError:
+        return () if trained else None
+    assert contents is not None
+    if not contents.nets or (trained and not any(net.matrices for net in contents.nets)):
+        return () if trained or contents.rest else None
+    listed = tuple(net.name for net in contents.nets if net.listed)
+    return listed if len(listed) > 1 else None
+
+
 def place(path: str) -> tuple[str, str | None]:
     """Absolute path of a file or folder, and the net in it that a '#' names; a file may have a '#' in its name."""
+    if path.startswith(SCHEME):
+        return path, None
     where = str(Path(path).absolute())
     file, mark, net = where.rpartition("#")
     return (file, net) if mark and not Path(where).exists() and Path(file).exists() else (where, None)
@@ -85,7 +116,7 @@ def place(path: str) -> tuple[str, str | None]:
 
 def _open_file(path: str) -> Checkpoint:
     """Open one file by its format."""
-    name = format_of(path)
+    name = MEMORY if path.startswith(SCHEME) else format_of(path)
     reader = FORMATS.get(name)
     if reader is None:
         detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"

@@ -1,0 +1,189 @@
+"""Local zoos: what is a model, what identifies it, and that unchanged files are not read again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
+from zoospectra.zoo.sources import SOURCES, source
+from zoospectra.zoo.sources.fingerprint import FingerprintCache, file_sha256
+from zoospectra.zoo.sources.local import LocalOptions, crawl
+
+
+def weights(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"w": torch.full((3, 3), float(seed))}, path)
+    return path
+
+
+def test_the_real_zoo(shared: Path) -> None:
+    models = crawl(str(shared / "zoo"))
+    assert len(models) == 21
+    assert [model.model_id for model in models] == sorted(model.model_id for model in models)
+    first = models[0]
+    assert first.model_id == "local/cifar10-resnet/resnet20-12fca82f.th"
+    # The authors put the first eight digits of the sha256 into the name.
+    assert all(
+        model.weights_sha256 and model.weights_sha256.startswith(model.name.rsplit("-", 1)[1].removesuffix(".th"))
+        for model in models[:4]
+    )
+    assert first.revision == first.weights_sha256 == file_sha256(first.path)
+    assert {model.series for model in models} >= {"ResNet-CIFAR", "ResNet20-Distiller", "ACAS-Xu"}
+
+
+def test_only_weights_are_models(tmp_path: Path) -> None:
+    weights(tmp_path / "b.pth")
+    weights(tmp_path / "a" / "deep" / "x.pt")
+    weights(tmp_path / ".hidden" / "x.pt")
+    weights(tmp_path / "a" / ".x.pt")
+    weights(tmp_path / "__pycache__" / "x.pt")
+    weights(tmp_path / "no_suffix")
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07")
+    for name in ("README", "README.md", "notes.txt", "config.json", "plot.png", "train.py", "data.zip"):
+        (tmp_path / name).write_bytes(b"PK\x05\x06" + b"\0" * 18)
+    assert [model.name for model in crawl(str(tmp_path))] == ["a/deep/x.pt", "b.pth", "net.onnx", "no_suffix"]
+
+
+def test_a_model_folder_is_one_model(tmp_path: Path) -> None:
+    folder = tmp_path / "org" / "net"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    shards = {"model-1.safetensors": {"a": torch.ones(2, 2)}, "model-2.safetensors": {"b": torch.ones(2, 2)}}
+    for name, state in shards.items():
+        save_file(state, folder / name)
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    weights(tmp_path / "other.pt")
+    net, other = crawl(str(tmp_path), name="zoo7")
+    assert (net.model_id, net.series, net.dataset) == ("zoo7/org/net", "bert", None)
+    assert other.series is None
+    lines = "".join(f"{name}:{file_sha256(str(folder / name))}\n" for name in sorted(shards))
+    assert net.weights_sha256 == net.revision == hashlib.sha256(lines.encode()).hexdigest()
+    assert len(open_checkpoint(net.path).tensors) == 2
+    (only,) = crawl(str(folder))
+    assert (only.model_id, only.revision) == ("local/net", net.revision)
+
+
+def test_a_single_file_is_a_zoo_of_one(tmp_path: Path) -> None:
+    path = weights(tmp_path / "x.pt")
+    (model,) = crawl(str(path))
+    assert (model.model_id, model.path) == ("local/x.pt", str(path))
+
+
+def test_a_file_that_only_the_catalog_knows_fails_when_it_is_opened(tmp_path: Path) -> None:
+    weights(tmp_path / "x.pt")
+    (tmp_path / "catalog.csv").write_text("file,series,depth\nlost.pt,VGG,3\n")
+    found, lost = crawl(str(tmp_path))
+    assert found.extra == {}
+    assert (lost.model_id, lost.series, lost.extra) == ("local/lost.pt", "VGG", {"depth": 3})
+    assert (lost.revision, lost.weights_sha256) == ("missing", None)
+    with pytest.raises(CheckpointError, match="No such file") as caught:
+        open_checkpoint(lost.path)
+    assert caught.value.reason == "unreadable"
+
+
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    outside = weights(tmp_path / "outside" / "x.pt")
+    weights(tmp_path / "zoo" / "real.pt")
+    (tmp_path / "zoo" / "inner.pt").symlink_to(tmp_path / "zoo" / "real.pt")
+    (tmp_path / "zoo" / "outer.pt").symlink_to(outside)
+    (tmp_path / "zoo" / "folder").symlink_to(outside.parent)
+    (tmp_path / "zoo" / "loop.pt").symlink_to(tmp_path / "zoo" / "loop.pt")
+    assert [model.name for model in crawl(str(tmp_path / "zoo"))] == ["inner.pt", "real.pt"]
+    (tmp_path / "zoo" / "catalog.csv").write_text("file\nouter.pt\n")
+    with pytest.raises(ValueError, match=r"outer\.pt.*leaves the folder"):
+        crawl(str(tmp_path / "zoo"))
+
+
+@pytest.mark.parametrize("name", ["new\nline.pt", "ünïcode 模型.pt", "comma,quote'.pt", "%2e%2e.pt"])
+def test_strange_names_are_data(tmp_path: Path, name: str) -> None:
+    weights(tmp_path / name)
+    (model,) = crawl(str(tmp_path))
+    assert model.model_id == f"local/{name}"
+    assert len(open_checkpoint(model.path).tensors) == 1
+
+
+def test_a_name_that_is_no_text_is_escaped(tmp_path: Path) -> None:
+    path = weights(tmp_path / "x.pt")
+    os.rename(path, os.fsencode(tmp_path) + b"/\xff.pt")
+    (model,) = crawl(str(tmp_path))
+    assert model.model_id == "local/\\udcff.pt"
+    assert len(open_checkpoint(model.path).tensors) == 1
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_a_missing_or_empty_folder_says_what_to_do(tmp_path: Path, make: bool) -> None:
+    if make:
+        (tmp_path / "zoo").mkdir()
+    with pytest.raises(ValueError, match=r"zoo\.path=.*(give a folder|expected one of)") as caught:
+        crawl(str(tmp_path / "zoo"))
+    assert "\n" not in str(caught.value)
+
+
+class Counting:
+    """Hashes files and remembers which."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __call__(self, path: str) -> str:
+        self.read.append(Path(path).name)
+        return file_sha256(path)
+
+
+def test_only_changed_files_are_read_again(tmp_path: Path) -> None:
+    zoo, cache = tmp_path / "zoo", tmp_path / "cache"
+    for seed, name in enumerate(("a.pt", "b.pt", "c.pt")):
+        weights(zoo / name, seed)
+    first = Counting()
+    before = crawl(str(zoo), fingerprints=FingerprintCache.load(cache, first))
+    assert first.read == ["a.pt", "b.pt", "c.pt"]
+    second = Counting()
+    assert crawl(str(zoo), fingerprints=FingerprintCache.load(cache, second)) == before
+    assert second.read == []
+    stat = (zoo / "b.pt").stat()
+    weights(zoo / "b.pt", 7)  # same size, new bytes
+    os.utime(zoo / "b.pt", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    third = Counting()
+    after = crawl(str(zoo), fingerprints=FingerprintCache.load(cache, third))
+    assert third.read == ["b.pt"]
+    assert [a.revision == b.revision for a, b in zip(after, before, strict=True)] == [True, False, True]
+    assert os.listdir(cache) == ["fingerprints.jsonl"]
+
+
+def test_a_damaged_cache_is_forgotten_line_by_line(tmp_path: Path) -> None:
+    zoo, cache = tmp_path / "zoo", tmp_path / "cache"
+    weights(zoo / "a.pt")
+    weights(zoo / "b.pt")
+    before = crawl(str(zoo), fingerprints=FingerprintCache.load(cache))
+    path = cache / "fingerprints.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text(lines[0] + "\n" + lines[1][:20] + "\n[1,2]\nnonsense\n")
+    counting = Counting()
+    assert crawl(str(zoo), fingerprints=FingerprintCache.load(cache, counting)) == before
+    assert counting.read == ["b.pt"]
+
+
+def test_an_unreadable_file_is_still_listed(tmp_path: Path) -> None:
+    weights(tmp_path / "x.pt")
+
+    def refuse(path: str) -> str:
+        raise PermissionError(13, "Permission denied", path)
+
+    (model,) = crawl(str(tmp_path), fingerprints=FingerprintCache(None, refuse))
+    assert (model.weights_sha256, model.revision) == (None, "missing")
+
+
+def test_sources_are_known_by_name() -> None:
+    assert source("local").options(path="x") == LocalOptions(path="x")
+    with pytest.raises(ValueError, match=r"unknown source of models 'nowhere'; known: .*local"):
+        source("nowhere")
+    assert "local" in SOURCES
