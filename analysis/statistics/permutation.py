@@ -59,7 +59,7 @@ def chance(
 
 
 def of_sample(found: Sample, shuffles: int, seed: int) -> Chance:
-    """As `chance`, of points at hand."""
+    """As `chance`, of points at hand; ValueError for shuffles < 1."""
     if shuffles < 1:
         msg = f"shuffles must be at least 1, got {shuffles}"
         raise ValueError(msg)

@@ -8,18 +8,30 @@ sigma^2 (sqrt(N) + sqrt(M))^2 of the same entries stands for them.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from zoospectra.analysis.studies.record import Row, number
 
 
-def kind(row: Row) -> tuple[str, str, int]:
-    """(profile, layer type, receptive field): layers of one kind compare."""
-    return row["profile"], row["layer_type"] or "unknown", int(row["rf"] or 1)
+class Kind(NamedTuple):
+    """What layers share that compare with each other."""
+
+    profile: str
+    """Profile of the row."""
+    layer_type: str
+    """'dense', 'conv2d', ... or 'unknown'."""
+    rf: int
+    """Receptive field: slices of the layer."""
 
 
-def words(of: tuple[str, str, int]) -> str:
+def kind(row: Row) -> Kind:
+    """Kind of a layer's row."""
+    return Kind(row["profile"], row["layer_type"] or "unknown", int(row["rf"] or 1))
+
+
+def words(of: Kind) -> str:
     """'conv2d, 9 slices' of a kind."""
-    return f"{of[1]}, {of[2]} slices" if of[2] > 1 else of[1]
+    return f"{of.layer_type}, {of.rf} slices" if of.rf > 1 else of.layer_type
 
 
 def entry_scale(row: Row) -> float | None:
