@@ -13,6 +13,7 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.layers.packed import (
     adapters,
+    affine,
     awq,
     bitsandbytes,
     gptq,
@@ -25,6 +26,7 @@ from zoospectra.zoo.layers.packed import (
 from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray]] = {
+    "affine": affine.values,
     "gptq": gptq.values,
     "awq": awq.values,
     "bnb4": bitsandbytes.values_4bit,
@@ -38,6 +40,7 @@ SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray
 """Assembly.scheme -> (arrays of its parts, options, shape) -> values."""
 
 FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...] = (
+    affine.find,
     gptq.find,
     awq.find,
     bitsandbytes.find,
