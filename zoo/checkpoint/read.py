@@ -41,6 +41,11 @@ def stored(ref: TensorRef) -> AnyArray:
 
     Block types come as rows of bytes (see zoo.checkpoint.dtype.carried).
     """
+    if ref.parts:
+        whole = np.concatenate([stored(part) for part in ref.parts], axis=ref.axis)
+        if whole.shape != ref.shape:
+            raise CheckpointError(Reason.UNSAFE, f"{ref.name}: its parts make {whole.shape}, not {ref.shape}")
+        return whole
     if is_remote(ref.path):
         from zoospectra.zoo.checkpoint.remote import local  # clients of the network are not loaded for local files
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoospectra.zoo.checkpoint.nets import Contents
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Skip
 
@@ -17,7 +18,7 @@ class Checkpoint:
     format: str
     """Key of zoo.checkpoint.formats.FORMATS, e.g. 'safetensors', 'torch_zip', 'huggingface'."""
     tensors: tuple[TensorRef, ...]
-    """Every tensor of the model, in checkpoint order; a tensor's index here is its layer_id."""
+    """Every tensor of the net, in checkpoint order; a tensor's index here is its layer_id."""
     skips: tuple[Skip, ...] = ()
     """Tensors and containers that have no reference, each with its reason."""
     globals_seen: tuple[str, ...] = ()
@@ -25,3 +26,5 @@ class Checkpoint:
     config: Mapping[str, Any] = field(default_factory=dict)
     """What lies beside the weights and says how they split: config.json, adapter_config.json under the key 'adapter',
     or a file's own metadata. Data from outside: every value is checked where it is used."""
+    contents: Contents | None = None
+    """What else the file holds; every leaf's value is a TensorRef, or a Skip for what cannot be referred to."""

@@ -38,6 +38,10 @@ class TensorRef:
     codec: str | None = None
     """What gives the bytes when neither mapping nor inflating does: 'hdf5' for a chunked data set, whose path is then
     `member` (behind the archive member's name and '::' in a .keras file); offset counts from its first byte."""
+    parts: tuple[TensorRef, ...] = ()
+    """Where a tensor was cut into parts, as ranks of a tensor-parallel model hold them: the parts, in their order."""
+    axis: int = 0
+    """Axis along which the parts were cut."""
 
 
 def span(shape: tuple[int, ...], stride: tuple[int, ...] | None) -> int:

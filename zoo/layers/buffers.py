@@ -111,7 +111,7 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
 def _partner(module: str, last: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """The parameter of the same shape that a tensor is a companion of."""
     match = COMPANION.match(last)
-    stem: str = (match["a"] or match["b"] or "") if match else "weight" if BESIDE.match(last) else ""
+    stem = str(match["a"] or match["b"]) if match else "weight" if BESIDE.match(last) else ""
     names = [f"{module}.{form}".removeprefix(".") for form in (stem, f"{stem}_mu", f"{stem}_mean", f"mu_{stem}")]
     return next((name for name in names if stem and shapes.get(name) == shape), None)
 

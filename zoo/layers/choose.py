@@ -102,8 +102,10 @@ def _layers(
 
 
 def _layer_type(part: LayerPart, stored: tuple[int, ...]) -> str:
-    """Type of a part of a tensor of shape `stored`. Matrices with one column have types of their own: one eigenvalue
-    says nothing about a power law. 'depthwise' is a convolution (each channel, or the only one), else it is dense."""
+    """Type of a part of a tensor of shape `stored`; of matrices with one column, whose one value fits nothing, its own.
+
+    'depthwise' is a convolution (of each channel, or to a single one), 'depthwise_dense' is any other.
+    """
     shape = shape_after(stored, part.view)
     if min(shape[:2]) > 1 or part.layer_type == "embedding" or part.layer_type.endswith("_part"):
         return part.layer_type

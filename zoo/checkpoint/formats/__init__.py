@@ -20,6 +20,7 @@ from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
 from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
 from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.locator import is_remote
@@ -41,6 +42,8 @@ FORMATS: dict[str, Callable[[str], Checkpoint]] = {
 def open_checkpoint(path: str) -> Checkpoint:
     """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
 
+    A file of several nets gives the model among them; 'gan.pth#netD' opens another one of its nets.
+
     A remote locator (see zoo.fetch.locator) is opened by its header too. Every failure is a CheckpointError whose
     reason is a zoo.checkpoint.trouble.Reason: 'unreadable', 'unsafe', 'missing_reader', 'no_tensors', ...
     """
@@ -50,11 +53,14 @@ def open_checkpoint(path: str) -> Checkpoint:
         )
 
         return open_remote(path, open_checkpoint)
-    where = str(Path(path).absolute())
-    checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
+    where, net = place(path)
+    published = Path(where).is_dir()
+    checkpoint = open_folder(where, _open_file) if published else _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
+        published = bool(config)
         checkpoint = replace(checkpoint, config={**checkpoint.config, **config}, skips=(*checkpoint.skips, *skips))
+    checkpoint = selected(checkpoint, path, net, published=published or checkpoint.format == "gguf")
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
         raise CheckpointError(Reason.NO_TENSORS, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
@@ -68,6 +74,13 @@ def open_checkpoint(path: str) -> Checkpoint:
         tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in tensors),
         skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
     )
+
+
+def place(path: str) -> tuple[str, str | None]:
+    """Absolute path of a file or folder, and the net in it that a '#' names; a file may have a '#' in its name."""
+    where = str(Path(path).absolute())
+    file, mark, net = where.rpartition("#")
+    return (file, net) if mark and not Path(where).exists() and Path(file).exists() else (where, None)
 
 
 def _open_file(path: str) -> Checkpoint:

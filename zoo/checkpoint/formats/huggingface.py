@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import CONFIGS, MAX_INDEX, WEIGHTS, weight_map, weights_of
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -60,7 +61,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
     refs: list[TensorRef] = []
     names: set[str] = set()
     for shard in shards_of(folder):
-        opened = open_file(str(shard))
+        opened = selected(open_file(str(shard)), str(shard), None, published=True)
         config = {**opened.config, **config}
         skips += opened.skips
         names.update(opened.globals_seen)

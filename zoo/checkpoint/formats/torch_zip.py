@@ -12,12 +12,12 @@ from pathlib import Path
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.members import DAMAGE, data_offset, members_of
-from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor, storage_type
-from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
+from zoospectra.zoo.checkpoint.formats.pickled import Storage, Tensor, storage_type
+from zoospectra.zoo.checkpoint.formats.torch_state import checkpoint
 from zoospectra.zoo.checkpoint.formats.unpickler import MAX_PICKLE, unpickle
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef, span
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 
 def open_torch_zip(path: str) -> Checkpoint:
@@ -45,15 +45,11 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
         raise CheckpointError(Reason.UNSAFE, f"pickle of {members[pickles[0]].file_size} bytes, at most {MAX_PICKLE}")
     code = archive.read(pickles[0])
     root, _, names = unpickle(code, 0, len(code), _storage)
-    named, skips = named_tensors(root)
-    refs: list[TensorRef] = []
     with Path(path).open("rb") as file:
         size = file.seek(0, 2)
         offsets: dict[str, int] = {}
-        for name, tensor in named:
-            if isinstance(tensor, Refused):
-                skips.append(Skip(name, tensor.reason, tensor.detail, tensor.failed))
-                continue
+
+        def refer(name: str, tensor: Tensor) -> TensorRef:
             # Offsets of stored members are looked up once: tied and sliced tensors share a storage.
             member = f"{folder}data/{tensor.storage.key}"
             if member not in members:
@@ -62,8 +58,9 @@ def _read(path: str, archive: zipfile.ZipFile) -> Checkpoint:
             if info.compress_type == zipfile.ZIP_STORED and member not in offsets:
                 file.seek(info.header_offset)
                 offsets[member] = data_offset(info, file.read(30), size)
-            refs.append(_reference(path, name, tensor, info, offsets.get(member)))
-    return Checkpoint("torch_zip", tuple(refs), tuple(skips), tuple(sorted(names)))
+            return _reference(path, name, tensor, info, offsets.get(member))
+
+        return checkpoint("torch_zip", root, names, refer)
 
 
 def _storage(reference: object) -> Storage:

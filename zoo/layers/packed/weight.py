@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -15,6 +16,12 @@ Refs = Mapping[str, TensorRef]
 
 Options = Mapping[str, int | float | str]
 """Assembly.options as a mapping."""
+
+
+def part_of(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a configuration from outside; empty when it is not there, or no mapping."""
+    value = config.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True)

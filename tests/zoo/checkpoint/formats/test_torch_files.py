@@ -171,8 +171,16 @@ def test_what_lies_beside_the_model_has_one_row_each(tmp_path: Path) -> None:
     state = {"netG": module.state_dict(), "netD": module.state_dict(), "optimG": optimizer.state_dict()}
     torch.save(state, tmp_path / "y.pt")
     checkpoint = open_checkpoint(str(tmp_path / "y.pt"))
-    assert [ref.name for ref in checkpoint.tensors] == ["netG.weight", "netG.bias", "netD.weight", "netD.bias"]
-    assert [skip.tensor for skip in checkpoint.skips] == ["optimG"]
+    agrees(checkpoint, module.state_dict())
+    assert {skip.tensor: skip.reason for skip in checkpoint.skips} == {
+        "optimG": "optimizer_state",
+        "netD": "not_the_model",
+    }
+    other = open_checkpoint(str(tmp_path / "y.pt#netD"))
+    agrees(other, module.state_dict())
+    assert other.skips == ()
+    with pytest.raises(CheckpointError, match=r"no net 'netE'; nets: 'netG', 'netD'"):
+        open_checkpoint(str(tmp_path / "y.pt#netE"))
 
 
 def test_a_layer_whose_name_begins_like_training_state_is_kept(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.checkpoint.view import Reshape, Take, View
 from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.adapters.names import Pair, pairs
-from zoospectra.zoo.layers.packed.adapters.scale import rank_of, scale, section
-from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
+from zoospectra.zoo.layers.packed.adapters.scale import rank_of, scale
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs, part_of
 from zoospectra.zoo.layers.split.part import LayerPart
 from zoospectra.zoo.layers.split.roles import role
 
@@ -114,7 +114,7 @@ def _layout(pair: Pair, config: Mapping[str, Any]) -> tuple[int, int, tuple[int,
 
 def _expert_rank(pair: Pair, config: Mapping[str, Any]) -> int | None:
     """The rank of one of PEFT's experts, where the factors hold several of them."""
-    adapter = section(config, "adapter")
+    adapter = part_of(config, "adapter")
     targets = _targets(pair, adapter)
     rank = rank_of(targets, adapter) if targets else None
     return rank if rank and rank < pair.down.shape[0] and pair.down.shape[0] % rank == 0 else None
@@ -133,7 +133,7 @@ def _targets(pair: Pair, adapter: Mapping[str, Any]) -> list[str]:
 
 def _module(pair: Pair, config: Mapping[str, Any]) -> str:
     """The name that patterns are tried on."""
-    targets = _targets(pair, section(config, "adapter"))
+    targets = _targets(pair, part_of(config, "adapter"))
     return targets[0] if len(targets) == 1 else pair.module
 
 

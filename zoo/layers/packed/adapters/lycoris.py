@@ -23,8 +23,8 @@ from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.adapters.lora import DORA, MAGNITUDES, MAX_PRODUCT
 from zoospectra.zoo.layers.packed.adapters.names import PREFIX
-from zoospectra.zoo.layers.packed.adapters.scale import Scale, scale, section
-from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
+from zoospectra.zoo.layers.packed.adapters.scale import Scale, scale
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs, part_of
 from zoospectra.zoo.layers.split.part import LayerPart
 from zoospectra.zoo.layers.split.roles import role
 
@@ -57,7 +57,7 @@ def _weight(
     module = base.removeprefix(PREFIX)
     rank = next((ref.shape[0] for name, ref in parts.items() if name.endswith("_b")), 0)
     alpha = refs.get(f"{base}.alpha")
-    adapter = section(config, "adapter")
+    adapter = part_of(config, "adapter")
     whole = kind == "lokr" and {"w1", "w2"} <= parts.keys()
     if whole and not adapter:
         known, alpha = Scale(1.0), None

@@ -13,8 +13,7 @@ from typing import Any
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.buffers import GAINS
-from zoospectra.zoo.layers.packed.adapters.scale import section
-from zoospectra.zoo.layers.packed.weight import PackedWeight, Refs
+from zoospectra.zoo.layers.packed.weight import PackedWeight, Refs, part_of
 
 FACTOR = re.compile(
     r"[._]lora_(A|B|E|a|b|up|down|mid|embedding_A|embedding_B)(\.|$)|[._](hada|lokr)_\w+$|[._]lora\.(up|down)(\.|$)"
@@ -34,7 +33,7 @@ PROMPTS = re.compile(r"PROMPT|PREFIX|P_TUNING|CARTRIDGE|CPT|TOKENS|LN_TUNING")
 
 def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     """A refusal for everything in an adapter that is no weight by itself; what was understood is claimed before."""
-    adapter = section(config, "adapter")
+    adapter = part_of(config, "adapter")
     kind = adapter.get("peft_type")
     foreign = isinstance(kind, str) and kind not in READ and not PROMPTS.search(kind)
     saved = adapter.get("modules_to_save")

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from math import isfinite, sqrt
 from typing import Any, NamedTuple
 
+from zoospectra.zoo.layers.packed.weight import part_of
+
 MAX_METADATA = 1 << 22
 """Most characters of a description in a header that are parsed."""
 
@@ -31,15 +33,15 @@ class Scale(NamedTuple):
 
 def scale(module: str, rank: int, config: Mapping[str, Any]) -> Scale:
     """The scale of the update of a module (without 'base_model.model.') whose factors have this rank."""
-    adapter = section(config, "adapter")
-    rates = section(adapter, "lora_parameters")
+    adapter = part_of(config, "adapter")
+    rates = part_of(adapter, "lora_parameters")
     if _number(rates.get("scale")):
         return Scale(float(rates["scale"]))
     if rates and _number(rates.get("alpha")):
         return Scale(float(rates["alpha"]) / rank)
     if adapter:
         return _peft(module, rank, adapter)
-    metadata = section(config, "metadata")
+    metadata = part_of(config, "metadata")
     described = _described(metadata, module)
     if described is not None:
         inner, settings = described
@@ -57,12 +59,6 @@ def rank_of(modules: list[str], adapter: Mapping[str, Any]) -> int | None:
     ranks = {_pattern(adapter.get("rank_pattern"), module, adapter.get("r")) for module in modules}
     (rank,) = ranks if len(ranks) == 1 else (None,)
     return rank if type(rank) is int and rank > 0 else None
-
-
-def section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A part of a configuration; empty when it is not there, or no mapping."""
-    value = config.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def _peft(module: str, rank: int, adapter: Mapping[str, Any]) -> Scale:
