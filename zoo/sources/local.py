@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats import signature
+from zoospectra.zoo.checkpoint.formats.folders import files_of, folder_format
 from zoospectra.zoo.checkpoint.formats.huggingface import config_of, shards_of
 from zoospectra.zoo.checkpoint.shards import is_model_folder
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
@@ -91,16 +92,14 @@ def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None 
 def candidates(root: Path) -> Iterator[Path]:
     """Weight files and model folders below root, root itself included."""
     base = root.resolve()
-    if is_model_folder(root):
+    if _is_model(root):
         yield root
         return
     for folder, folders, files in os.walk(root):
         parent = Path(folder)
         folders.sort()
         models = [
-            sub
-            for sub in folders
-            if not _ignored(sub) and _inside(parent / sub, base) and is_model_folder(parent / sub)
+            sub for sub in folders if not _ignored(sub) and _inside(parent / sub, base) and _is_model(parent / sub)
         ]
         yield from (parent / sub for sub in models)
         folders[:] = [sub for sub in folders if sub not in models and not _ignored(sub)]
@@ -109,9 +108,16 @@ def candidates(root: Path) -> Iterator[Path]:
                 yield parent / file
 
 
+def _is_model(folder: Path) -> bool:
+    """Whether a folder is one model: a published one, or one in a format of folders."""
+    return is_model_folder(folder) or folder_format(folder) is not None
+
+
 def is_weight_file(path: Path) -> bool:
     """Whether a file is one of a weight format, by suffix, else by its first bytes."""
     suffix = path.suffix.lower()
+    if signature.TF_DATA.fullmatch(suffix):
+        return path.is_file() and not path.with_suffix(".index").is_file()  # else a part of what the index is
     if suffix in signature.SUFFIXES:
         return path.is_file()
     if suffix in NOT_WEIGHTS or not path.is_file():
@@ -172,7 +178,8 @@ def _digest(path: Path, cache: FingerprintCache) -> str | None:
     try:
         if not path.is_dir():
             return cache.sha256(str(path))
-        lines = sorted(f"{shard.name}:{cache.sha256(str(shard))}\n" for shard in shards_of(path))
+        files = files_of(path) or shards_of(path)
+        lines = sorted(f"{shard.name}:{cache.sha256(str(shard))}\n" for shard in files)
     except (OSError, CheckpointError):
         return None
     return hashlib.sha256("".join(lines).encode()).hexdigest()

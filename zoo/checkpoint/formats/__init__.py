@@ -5,38 +5,19 @@ A reader looks at headers only and gives references to tensors. None executes an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
-from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
+from zoospectra.zoo.checkpoint.formats.folders import folder_format
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
-from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
-from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
-from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
-from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_of
-from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
-from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
+from zoospectra.zoo.checkpoint.formats.signature import format_of
+from zoospectra.zoo.checkpoint.formats.table import FORMATS, reader_of
 from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.locator import is_remote
-
-FORMATS: dict[str, Callable[[str], Checkpoint]] = {
-    "safetensors": open_safetensors,
-    "torch_zip": open_torch_zip,
-    "torch_legacy": open_torch_legacy,
-    "hdf5": open_hdf5,
-    "keras": open_hdf5,
-    "onnx": open_onnx,
-    "gguf": open_gguf,
-    "npz": open_npz,
-    "npy": open_npy,
-}
-"""Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
 
 
 def open_checkpoint(path: str) -> Checkpoint:
@@ -55,7 +36,9 @@ def open_checkpoint(path: str) -> Checkpoint:
         return open_remote(path, open_checkpoint)
     where, net = place(path)
     published = Path(where).is_dir()
-    checkpoint = open_folder(where, _open_file) if published else _open_file(where)
+    kind = folder_format(Path(where)) if published else None
+    own = reader_of(kind) if kind else None
+    checkpoint = own(where) if own else open_folder(where, _open_file) if published else _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
         published = bool(config)
@@ -86,10 +69,10 @@ def place(path: str) -> tuple[str, str | None]:
 def _open_file(path: str) -> Checkpoint:
     """Open one file by its format."""
     name = format_of(path)
-    reader = FORMATS.get(name)
+    reader = reader_of(name)
     if reader is None:
-        detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"
-        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, detail)
+        known = FORMATS[name]
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{known.title}: no reader for this format; {known.refused}")
     return reader(path)
 
 
