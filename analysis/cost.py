@@ -53,7 +53,7 @@ def cost(N: int, M: int, S: int, itemsize: int) -> Cost:
     Symmetric rank-k update N M^2, eigenvalues 4/3 M^3 flops each. Raises ValueError unless N >= M >= 1 and S >= 1.
     """
     if not (N >= M >= 1 and S >= 1 and itemsize >= 1):
-        msg = f"expected N >= M >= 1, S >= 1 and itemsize >= 1, got N={N}, M={M}, S={S}, itemsize={itemsize}"
+        msg = f"expected N >= M >= 1, S >= 1 and itemsize >= 1, got N={N}, M={M}, S={S} and {itemsize} bytes"
         raise ValueError(msg)
     decoded = 4 * N * M * S if itemsize < 4 else 0
     flops = S * (N * M**2 + 4 / 3 * M**3)

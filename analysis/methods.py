@@ -48,8 +48,8 @@ def method(name: str) -> Method:
 
 @cache
 def _ours(module: str) -> Method:
-    found: Method = import_module(module).METHOD
-    return found
+    loaded: Method = import_module(module).METHOD
+    return loaded
 
 
 @cache
@@ -58,10 +58,10 @@ def _installed(name: str) -> Method:
     if point is None:
         msg = f"unknown method {name!r}; known methods: {', '.join(sorted({*METHODS, *_entry_points()}))}"
         raise ValueError(msg)
-    found = point.load()
-    if isinstance(found, Method):
-        return found
-    msg = f"entry point {GROUP}: {name} = {point.value}: expected a Method, got {type(found).__name__}"
+    loaded = point.load()
+    if isinstance(loaded, Method):
+        return loaded
+    msg = f"entry point {GROUP}: {name} = {point.value}: expected a Method, got {type(loaded).__name__}"
     raise ValueError(msg)
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zoospectra.analysis.records import Fit, FloatArray, Status
+from zoospectra.analysis.records import Fit, FloatArray, IntArray, Status
 from zoospectra.analysis.rounding import FLAT
-from zoospectra.analysis.search import Candidates, IntArray, distance, nearest
+from zoospectra.analysis.search import Candidates, distance, nearest
 
 # WeightWatcher 0.7.7: data below this size has a rule of its own, which wants tails of at least SMALL_TAIL values (with
 # S > 1e-12; a tail of more than FLAT has that).
@@ -50,8 +50,8 @@ def fit_powerlaw(x: FloatArray, rule: str = "weightwatcher", **options: float) -
     tails = _candidates(x, rule, options)
     if isinstance(tails, Status):
         return Fit(status=tails)
-    winner, found = nearest(tails)
-    if found >= 1.0:
+    winner, D = nearest(tails)
+    if D >= 1.0:
         return Fit(status=Status.DEGENERATE)
     n = int(tails.size[winner])
     slope = float(tails.slope[winner]) * (1.0 - tails.lost / n)
@@ -60,7 +60,7 @@ def fit_powerlaw(x: FloatArray, rule: str = "weightwatcher", **options: float) -
         alpha=1.0 + slope,
         xmin=float(x[tails.first[winner]]),
         xmax=float(x[-1]),
-        D=found,
+        D=D,
         sigma=slope / float(np.sqrt(n)),
         n_tail=n,
     )
@@ -69,7 +69,7 @@ def fit_powerlaw(x: FloatArray, rule: str = "weightwatcher", **options: float) -
 def curve(x: FloatArray, rule: str = "weightwatcher", **options: float) -> Curve:
     """Exponent and distance of every candidate xmin, evaluated fully: O(K^2), for figures and checks.
 
-    Same arguments and errors as `fit_powerlaw`; the arrays are empty where there is no candidate.
+    Same arguments, x (K,), and ValueErrors as `fit_powerlaw`; the arrays are empty where there is no candidate.
     """
     tails = _candidates(x, rule, options)
     if isinstance(tails, Status):

@@ -32,6 +32,9 @@ SCALES: dict[str, Callable[[str, int], float]] = {
     "half_rf": lambda _layer_type, rf: rf / 2,
 }
 
+# Smallest value of a profile's numbers.
+LEAST = {"min_evals": 1, "min_M": 1, "threshold": 0, "drop_smallest": 0, "replicas": 0}
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -74,20 +77,20 @@ class Profile:
         if self.scale not in SCALES:
             msg = f"unknown scale {self.scale!r} of profile {self.name!r}; known scales: {', '.join(sorted(SCALES))}"
             raise ValueError(msg)
-        smallest = min(self.threshold, self.drop_smallest, self.replicas)
-        if not self.name or self.min_evals < 1 or self.min_M < 1 or smallest < 0:
-            msg = (
-                f"profile {self.name!r}: expected a name, min_evals and min_M of at least 1, no negative threshold, "
-                f"drop_smallest or replicas; got {asdict(self)}"
-            )
+        if not self.name:
+            msg = "name='': expected a name for the profile"
             raise ValueError(msg)
+        for key, least in LEAST.items():
+            if not getattr(self, key) >= least:
+                msg = f"{key}={getattr(self, key)}: expected at least {least} in profile {self.name!r}"
+                raise ValueError(msg)
         check_options(self.fit, self.options.get("fit", {}))
         names = [column.name for name in self.methods for column in method(name).columns]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             msg = f"methods {self.methods} of profile {self.name!r} share the columns {twice}; name one of them"
             raise ValueError(msg)
-        if thirsty := [name for name in self.methods if "shuffled" in method(name).needs and self.replicas < 1]:
-            msg = f"methods {thirsty} of profile {self.name!r} need shuffled copies; set replicas to at least 1"
+        if unshuffled := [name for name in self.methods if "shuffled" in method(name).needs and self.replicas < 1]:
+            msg = f"methods {unshuffled} of profile {self.name!r} need shuffled copies; set replicas to at least 1"
             raise ValueError(msg)
         if unknown := sorted(set(self.options) - {"fit", *self.methods}):
             msg = f"profile {self.name!r} has options for {unknown}; expected 'fit' or one of {self.methods}"
@@ -98,7 +101,7 @@ class Profile:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Profile:
         """Build a profile from plain values, as YAML gives them; ValueError for an unknown key or a wrong type."""
-        kinds = {one.name: str(one.type) for one in fields(cls)}
+        kinds = {attribute.name: str(attribute.type) for attribute in fields(cls)}
         if unknown := sorted(set(values) - set(kinds)):
             msg = f"unknown profile keys {unknown}; known keys: {', '.join(kinds)}"
             raise ValueError(msg)
@@ -133,7 +136,7 @@ def _plain(key: str, kind: str, value: Any) -> Any:  # noqa: ANN401 - YAML value
     """One YAML value as the field's type."""
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind.startswith("tuple") and isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+    if kind.startswith("tuple") and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     if (
         kind.startswith("Mapping")

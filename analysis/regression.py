@@ -40,6 +40,10 @@ class Regression:
     """Lower end of the slope's 95 % confidence interval (Student's t); None for n = 2."""
     slope_high: float | None = None
     """Upper end."""
+    intercept_se: float | None = None
+    """Standard error of the intercept; None for n = 2."""
+    covariance: float | None = None
+    """Covariance of slope and intercept, so that a band can be drawn round the line; None for n = 2."""
     slope_p: float | None = None
     """Two-sided p-value of slope = 0 (Student's t); None for n = 2."""
     kendall_tau: float | None = None
@@ -87,6 +91,8 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
     rank, rank_p = _spearman(data[:, 0], data[:, 1])
     rmse = unit_y * float(np.sqrt(residual @ residual / n))
     error, half = _slope_error(dx, residual, unit_y / unit_x)
+    middle = float(centre[0])
+    spread = unit_x * float(np.sqrt(dx @ dx / n))  # of x, ddof 0
     return Regression(
         n=n,
         slope=slope,
@@ -97,6 +103,8 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
         slope_se=error,
         slope_low=None if half is None else slope - half,
         slope_high=None if half is None else slope + half,
+        intercept_se=None if error is None else error * float(np.hypot(spread, middle)),
+        covariance=None if error is None or error > MOST else -middle * error * error,
         slope_p=_slope_p(r2, n),
         kendall_tau=float(tau.statistic),
         kendall_p=float(tau.pvalue),

@@ -28,5 +28,7 @@ def resolved(spectrum: Spectrum) -> FloatArray:
     eigenvalues of a Gram matrix at or below GRAM times the largest.
     """
     share = GRAM if spectrum.method == "gram" else (spectrum.N * EPS) ** 2
-    zero = spectrum.evals <= share * spectrum.evals[:, -1:]
-    return np.where(zero, 0.0, spectrum.evals) if zero.any() else spectrum.evals
+    limit = share * spectrum.evals[:, -1:]
+    if bool(np.all(spectrum.evals[:, :1] > limit)):
+        return spectrum.evals
+    return np.where(spectrum.evals <= limit, 0.0, spectrum.evals)

@@ -15,11 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zoospectra.analysis.records import FloatArray
-
-IntArray = NDArray[np.int64]
+from zoospectra.analysis.records import FloatArray, IntArray
 
 # Distances lie in [0, 1] and are good to about 1e-15; a bound may exceed its distance by rounding only, so this slack
 # keeps every candidate that could win or tie.
@@ -59,10 +56,10 @@ def nearest(tails: Candidates) -> tuple[int, float]:
     """Position among the candidates and distance of the first candidate with the smallest distance; C >= 1."""
     alive: IntArray = np.arange(len(tails.first))
     bound = np.zeros(len(alive))
-    best = np.inf
+    best = np.inf  # an exact distance: what no bound may exceed
     for m in SAMPLES:
         bound = sampled(tails, alive, m)
-        if m >= int(tails.size[alive[0]]):
+        if m >= int(tails.size[alive[0]]):  # the longest tail has no more than m values: every bound is exact
             winner = int(bound.argmin())
             return int(alive[winner]), float(bound[winner])
         best = min(best, distance(tails, int(alive[bound.argmin()])))
@@ -83,21 +80,21 @@ def _exhaust(tails: Candidates, alive: IntArray, bound: FloatArray) -> tuple[int
     while len(alive):
         position = int(bound.argmin())
         candidate = int(alive[position])
-        found, k = _distance_at(tails, candidate)
-        if found < best or (found == best and candidate < winner):
-            best, winner = found, candidate
+        value, k = _distance_at(tails, candidate)
+        if value < best or (value == best and candidate < winner):
+            best, winner = value, candidate
         bound[position] = np.inf
         if len(alive) > FEW:
-            left = np.flatnonzero(tails.first[alive] <= tails.first[candidate] + k)
-            there = tails.first[candidate] + k - tails.first[alive[left]]
-            bound[left] = np.maximum(bound[left], _deviation(tails, alive[left], there))
+            reaching = np.flatnonzero(tails.first[alive] <= tails.first[candidate] + k)
+            same_place = tails.first[candidate] + k - tails.first[alive[reaching]]
+            bound[reaching] = np.maximum(bound[reaching], _deviation(tails, alive[reaching], same_place))
         keep = bound <= best + SLACK
         alive, bound = alive[keep], bound[keep]
     return winner, best
 
 
 def sampled(tails: Candidates, which: IntArray, m: int) -> FloatArray:
-    """Lower bounds (len(which),) of the distances from m positions a tail; exact for tails of at most m values."""
+    """Lower bounds (C,) of the distances of candidates which (C,), from m positions a tail; exact up to m values."""
     bound = np.empty(len(which))
     fractions = ((np.arange(m) + 0.5) / m)[:, None]
     step = max(1, CHUNK // m)
@@ -173,7 +170,7 @@ def _distance_by_blocks(tails: Candidates, candidate: int, first: int, n: int) -
     for block in np.argsort(-possible):
         if possible[block] < reached - SLACK:
             break
-        found, k = _largest(tails, candidate, first, np.arange(edge[block], edge[block + 1]))
-        if found > reached:
-            reached, at = found, k
+        value, k = _largest(tails, candidate, first, np.arange(edge[block], edge[block + 1]))
+        if value > reached:
+            reached, at = value, k
     return reached, at

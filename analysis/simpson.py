@@ -1,9 +1,12 @@
 """Simpson's paradox: does the trend across all models turn around inside the groups that they come from?
 
-Verdicts with uncertainty, by bootstrap over models inside groups: reversal (every group that shows a trend shows the
-opposite of the pooled one), partial reversal (some do), none, undetermined. Also a search over metrics and groupings,
-and scale against shape. Source of the question: Martin and Mahoney, "Post-mortem on a deep learning contest".
-Not covered: why groups differ; a grouping found by the search is a hint, not a cause.
+Three trends are tested: the pooled line (HC3 errors), the trend between groups (a line through group means, G - 2
+degrees of freedom), and the trend inside groups (an intercept each). Inside handfuls of models this is a permutation
+test, exact when models of one group could be exchanged; in larger groups HC3 errors must tell it too. Each group has a
+test of its own (t; beyond a handful HC3 too), adjusted over groups after Holm; leaving out one group at a time shows
+whether the trend inside hangs on it. `judge` turns these into a verdict. Source of the question: Martin and Mahoney,
+"Post-mortem on a deep learning contest". Not covered: why groups differ; a grouping found by the search is a hint, not
+a cause.
 """
 
 from __future__ import annotations
@@ -13,20 +16,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
 
-from zoospectra.analysis.records import FloatArray
 from zoospectra.analysis.regression import Regression, regression
-from zoospectra.analysis.statistics.bootstrap import positive_share, replicates
-from zoospectra.analysis.statistics.multiple import benjamini_hochberg
+from zoospectra.analysis.statistics import between, interaction, leave_group, permutation, power, robust, within
+from zoospectra.analysis.statistics.multiple import benjamini_hochberg, holm
 from zoospectra.analysis.statistics.sample import Sample, degenerate, sample
-from zoospectra.analysis.statistics.within import Within, of_sample
 
-LEVEL = 0.02
-"""Chance, two-sided, of calling a trend that is not there; divided by the number of groups for each of them. The
-verdict needs two trends at once, so that noise gives one in fewer than 5 % of trials."""
+LEVEL = 0.05
+"""Chance, two-sided, of calling a trend that is not there. Every verdict needs two trends told at once."""
 SMALLEST = 4
 """Models a group needs to count."""
+SHUFFLES = 9999
+"""Orders drawn by the permutation test of the trend inside groups."""
+HANDFUL = 8
+"""Models a group (on average, for all groups together) up to which HC3 errors are too wild to help."""
+# A single group's own slope takes their bolder p-value: a verdict needs two groups of opposite signs, which two false
+# ones hardly are, and Holm's adjustment is on top.
 
 
 class Verdict(StrEnum):
@@ -34,8 +39,25 @@ class Verdict(StrEnum):
 
     REVERSAL = "reversal"
     PARTIAL = "partial reversal"
+    OPPOSED = "opposite in these groups"
     NONE = "none"
     UNDETERMINED = "undetermined"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A trend and whether the data tell its sign."""
+
+    sign: int = 0
+    """+1 or -1 where they do, else 0."""
+    p: float | None = None
+    """Two-sided p-value; None where there is no test."""
+    slope: float | None = None
+    """Unit of y over unit of x."""
+    error: float | None = None
+    """Standard error of the slope."""
+    freedom: float = 0.0
+    """Degrees of freedom of its t-test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +68,46 @@ class Trend:
     """Group."""
     line: Regression
     """Its least-squares line."""
-    positive: float | None
-    """Share of bootstrap replicates with a positive slope."""
-    sign: int
-    """+1 or -1 where the data tell, else 0."""
+    told: Told
+    """Its sign, where the data tell; p is adjusted over groups after Holm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on."""
+
+    pooled: Told
+    """One line through all models."""
+    between: Told
+    """A line through group means; p is one-sided, for only the direction against the trend inside makes a verdict."""
+    within: Told
+    """One slope inside all groups."""
+    groups: tuple[Trend, ...]
+    """Each group's own slope."""
+    turned_by: Hashable | None = None
+    """The group without which the slope inside groups turns around."""
+    rest: Told = Told()
+    """The slope inside the other groups, where there is such a group; p counts that any group could have been it."""
+    differ: bool = False
+    """Whether the slopes are told to differ from group to group (F-test)."""
+    shuffled_p: float | None = None
+    """p-value of the permutation test of the slope inside groups."""
+    lowest: float | None = None
+    """Smallest slope inside groups without one group."""
+    highest: float | None = None
+    """Largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with its grounds."""
+
+    verdict: Verdict
+    """The judgement."""
+    reason: str
+    """What it rests on, every group named."""
+    p: float | None = None
+    """The largest p-value that the verdict rests on; None for undetermined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +117,28 @@ class Simpson:
     verdict: Verdict
     """The judgement."""
     reason: str
-    """What it rests on."""
+    """What it rests on, every group named; of an undetermined one also what the design could have told."""
     pooled: Regression
     """One line through all models of the groups that count."""
-    within: Within
-    """One slope for all groups, an intercept each."""
-    groups: tuple[Trend, ...]
-    """Every group that counts."""
-    opposite: float | None = None
-    """Share of replicates in which pooled and common slope have opposite signs."""
+    within: within.Within
+    """One slope for all groups, an intercept each; its p assumes equal variances, the verdict does not."""
+    evidence: Evidence | None = None
+    """The trends and what is told of them; None where no line can be drawn."""
+    interaction: interaction.Interaction | None = None
+    """F-test of equal slopes in all groups."""
+    p: float | None = None
+    """The largest p-value that the verdict rests on; None for undetermined."""
+    detectable: float | None = None
+    """Smallest slope inside groups that this design tells with a power of 80 %."""
+    more: int | None = None
+    """Models beyond these, spread alike, that it takes to tell the observed slope inside groups; 0 when it is told."""
     left_out: int = 0
     """Models in groups that are too small, or without metric, target or group."""
+
+    @property
+    def groups(self) -> tuple[Trend, ...]:
+        """Every group that counts."""
+        return self.evidence.groups if self.evidence else ()
 
 
 def simpson(
@@ -77,50 +146,158 @@ def simpson(
     y: Sequence[float | None],
     groups: Sequence[Hashable],
     *,
-    count: int = 1000,
     seed: int = 0,
     smallest: int = SMALLEST,
     level: float = LEVEL,
 ) -> Simpson:
     """Judge whether the trend of y on x turns around inside groups; a group None is no group.
 
-    A sign counts as told when both the share of `count` replicates and Student's t agree at `level`: for a handful of
-    models either alone is too sure. Raises ValueError for different lengths, NaN, or count < 100.
+    Groups of fewer than `smallest` models are left out. Raises ValueError for different lengths or NaN.
     """
-    if count < 100:
-        msg = f"count must be at least 100 replicates, got {count}"
-        raise ValueError(msg)
     found, left_out = _large(x, y, groups, smallest)
     why = degenerate(found, smallest)
-    pooled, common = regression(found.x.tolist(), found.y.tolist()), of_sample(found)
+    pooled, common = regression(found.x.tolist(), found.y.tolist()), within.of_sample(found)
     if why or len(found.names) < 2 or common.slope is None:
         reason = why or ("fewer than two groups are large enough" if len(found.names) < 2 else str(common.reason))
-        return Simpson(Verdict.UNDETERMINED, reason, pooled, common, (), None, left_out)
-    drawn = replicates(found, count, seed)
-    each = tuple(_trend(found, i, drawn.groups[:, i], level / len(found.names)) for i in range(len(found.names)))
-    overall = _sign(positive_share(drawn.pooled), pooled.slope_p, pooled.slope, level)
-    inside = _sign(positive_share(drawn.common), common.p, common.slope, level)
-    verdict, reason = judge(overall, inside, [trend.sign for trend in each])
-    opposite = float(np.mean(drawn.pooled * drawn.common < 0))
-    return Simpson(verdict, reason, pooled, common, each, opposite, left_out)
+        return Simpson(Verdict.UNDETERMINED, reason, pooled, common, left_out=left_out)
+    evidence = gather(found, seed, level)
+    judged = judge(evidence)
+    smallest_told = power.detectable(evidence.within.error, evidence.within.freedom, level)
+    more = 0 if evidence.within.sign else power.more(found.n, common.slope, smallest_told)
+    reason = judged.reason
+    if judged.verdict == Verdict.UNDETERMINED and smallest_told is not None:
+        reason += f"; {_could_have(evidence.within, smallest_told, more)}"
+    return Simpson(
+        judged.verdict,
+        reason,
+        pooled,
+        common,
+        evidence,
+        interaction.of_sample(found),
+        judged.p,
+        smallest_told,
+        more,
+        left_out,
+    )
 
 
-def judge(overall: int, inside: int, groups: Sequence[int]) -> tuple[Verdict, str]:
-    """Verdict and reason from the signs of the pooled slope, of the common slope inside groups, and of each group's.
+def _could_have(inside: Told, smallest: float, more: int | None) -> str:
+    """What an undetermined design could have told."""
+    text = f"a slope inside groups of {smallest:.3g} would be told with a power of {power.POWER:.0%}"
+    if inside.sign or inside.slope is None:
+        return text
+    takes = "no number of models" if more is None else f"about {more} more models"
+    return f"{text}, the observed {inside.slope:.3g} would take {takes}"
 
-    0 is a sign that the data do not tell. Pure; the rule of this module in one place.
+
+def gather(found: Sample, seed: int, level: float) -> Evidence:
+    """Test every trend of a population at `level`."""
+    everything = Sample(found.x, found.y, np.zeros_like(found.group), (None,), found.kept)
+    overall, inside = robust.of_sample(everything), robust.of_sample(found)
+    shuffled = permutation.of_sample(found, SHUFFLES, seed)
+    means, without, equal = between.of_sample(found), leave_group.of_sample(found), interaction.of_sample(found)
+    handfuls = found.n <= HANDFUL * len(found.names)
+    p = shuffled.p if handfuls else _larger(inside.p, shuffled.p)
+    common = within.of_sample(found)
+    error, freedom = (
+        (common.slope_se, inside.n - len(found.names) - 1) if handfuls else (inside.slope_se, inside.freedom)
+    )
+    inner = _told(inside.slope, p, level, error, freedom)
+    return Evidence(
+        _told(overall.slope, overall.p, level, overall.slope_se, overall.freedom),
+        _told(means.slope, None if means.p is None else means.p / 2, level, means.slope_se, means.groups - 2),
+        inner,
+        _trends(found, level),
+        without.turned_by,
+        _told(without.slope, without.p, level),
+        equal.p is not None and equal.p <= level,
+        shuffled.p,
+        without.low,
+        without.high,
+    )
+
+
+def _told(slope: float | None, p: float | None, level: float, error: float | None = None, freedom: float = 0.0) -> Told:
+    sign = 0 if p is None or slope is None or p > level else int(np.sign(slope))
+    return Told(sign, p, slope, error, freedom)
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    """The larger p-value; None when either test is missing: what cannot be tested is not told."""
+    return None if a is None or b is None else max(a, b)
+
+
+def _trends(found: Sample, level: float) -> tuple[Trend, ...]:
+    lines, p_values = [], []
+    for i in range(len(found.names)):
+        mine = found.group == i
+        x, y = found.x[mine].tolist(), found.y[mine].tolist()
+        line = regression(x, y)
+        lines.append(line)
+        p = line.slope_p if line.r2 is not None else None
+        p_values.append(_larger(p, robust.robust_slope(x, y).bold_p) if line.n > HANDFUL else p)
+    return tuple(
+        Trend(name, line, _told(line.slope, p, level, line.slope_se, line.n - 2))
+        for name, line, p in zip(found.names, lines, holm(p_values), strict=True)
+    )
+
+
+def judge(found: Evidence) -> Judgement:
+    """The rule of this module in one place; pure.
+
+    reversal: pooled line and group means tell one sign, the slope inside groups tells the other, no group of its own
+    follows the pooled trend or, where slopes are told to differ, seems to, and the slope inside keeps its sign
+    whichever group is left out. opposite in these groups: the same, but the group means tell no trend, so that other
+    groups may be otherwise. partial reversal: some groups follow the pooled trend and some go against it, both told.
+    none: the slope inside groups follows the pooled trend, nothing goes against it, and it hangs on no single group.
+    Anything else is undetermined.
     """
-    with_it, against = groups.count(overall), groups.count(-overall)
-    said = f"{len(groups)} groups: {with_it} follow the pooled trend, {against} go against it"
-    if overall == 0:
-        return Verdict.UNDETERMINED, "the pooled trend is not told from none"
-    if inside == -overall and with_it == 0:
-        return Verdict.REVERSAL, said
-    if against:
-        return Verdict.PARTIAL, said
-    if inside == overall:
-        return Verdict.NONE, said
-    return Verdict.UNDETERMINED, f"{said}; the trend inside groups is not told"
+    sign = found.pooled.sign
+    said = _named(found)
+    if sign == 0:
+        return Judgement(Verdict.UNDETERMINED, f"the pooled trend is not told from none; {said}")
+    follows, opposes = _best(found, sign), _best(found, -sign)
+    hangs = found.turned_by is not None
+    if follows is not None and opposes is not None:
+        return Judgement(Verdict.PARTIAL, said, _most(found.pooled.p, follows, opposes))
+    if found.within.sign == 0:
+        return Judgement(Verdict.UNDETERMINED, f"the trend inside groups is not told from none; {said}")
+    if hangs:
+        return Judgement(Verdict.UNDETERMINED, f"the trend inside groups hangs on group {found.turned_by}; {said}")
+    p = _most(found.pooled.p, found.within.p)
+    if found.within.sign == sign:
+        return Judgement(Verdict.NONE, said, p)
+    seem = [trend.name for trend in found.groups if (trend.told.slope or 0.0) * sign > 0]
+    if found.differ and seem:
+        names = ", ".join(map(str, seem))
+        return Judgement(Verdict.UNDETERMINED, f"slopes differ, and {names} may follow the pooled trend; {said}")
+    if found.between.sign == sign:
+        return Judgement(Verdict.REVERSAL, said, _most(p, found.between.p))
+    groups = len(found.groups)
+    why = "no trend" if groups > 2 else "no trend, as two never do"
+    return Judgement(Verdict.OPPOSED, f"{said}; the means of {groups} groups tell {why}: others may differ", p)
+
+
+def _best(found: Evidence, sign: int) -> float | None:
+    """Smallest p-value by which something inside groups is told to have this sign; None when nothing is."""
+    told = [found.within, found.rest, *(trend.told for trend in found.groups)]
+    return min((one.p for one in told if one.sign == sign and one.p is not None), default=None)
+
+
+def _most(*p_values: float | None) -> float | None:
+    return max((p for p in p_values if p is not None), default=None)
+
+
+def _named(found: Evidence) -> str:
+    """Every group by name: which follow the pooled line, which go against it, of which nothing is told."""
+    sign = found.pooled.sign or (1 if (found.pooled.slope or 0) >= 0 else -1)
+    words = {sign: "follow the pooled trend", -sign: "go against it", 0: "are not told"}
+    parts = []
+    for one, text in words.items():
+        names = [str(trend.name) for trend in found.groups if trend.told.sign == one]
+        if names:
+            parts.append(f"{len(names)} {text} ({', '.join(names)})")
+    return f"{len(found.groups)} groups: {', '.join(parts)}"
 
 
 def _large(
@@ -138,23 +315,6 @@ def _large(
     return found, len(x) - len(keep)
 
 
-def _trend(found: Sample, group: int, drawn: FloatArray, level: float) -> Trend:
-    mine = found.group == group
-    line = regression(found.x[mine].tolist(), found.y[mine].tolist())
-    if line.slope is None or line.r2 is None:
-        return Trend(found.names[group], line, None, 0)
-    positive = positive_share(drawn)
-    return Trend(found.names[group], line, positive, _sign(positive, line.slope_p, line.slope, level))
-
-
-def _sign(positive: float, p: float | None, slope: float | None, level: float) -> int:
-    """Sign that bootstrap and t-test agree on at this level, two-sided; else 0."""
-    if p is None or slope is None or p > level or slope == 0:
-        return 0
-    told = positive >= 1 - level / 2 if slope > 0 else positive <= level / 2
-    return (1 if slope > 0 else -1) if told else 0
-
-
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One pair of the search."""
@@ -164,11 +324,14 @@ class Candidate:
     grouping: str
     """Grouping."""
     found: Simpson
-    """The judgement of the pair."""
-    p: float | None
-    """How unlikely the weaker of the two opposite trends is by chance; None when they do not oppose each other."""
+    """The judgement of the pair, as if it were the only one."""
     adjusted: float | None
-    """The same after Benjamini and Hochberg over all pairs searched."""
+    """Its p-value after Benjamini and Hochberg over all pairs searched; None for undetermined."""
+
+    def verdict(self, level: float = LEVEL) -> str:
+        """The verdict; marked exploratory where it does not survive that so many pairs were searched."""
+        survives = self.adjusted is None or self.adjusted <= level
+        return str(self.found.verdict) if survives else f"{self.found.verdict} (exploratory)"
 
 
 def search(
@@ -176,77 +339,25 @@ def search(
     y: Sequence[float | None],
     groupings: Mapping[str, Sequence[Hashable]],
     *,
-    count: int = 1000,
     seed: int = 0,
     smallest: int = SMALLEST,
+    level: float = LEVEL,
 ) -> list[Candidate]:
-    """Every pair of metric and grouping, the clearest reversal first.
-
-    A pair's p-value is the larger of those of the pooled and the common slope when these are opposite, 1 otherwise.
-    """
+    """Every pair of metric and grouping, the clearest reversal first; an undetermined pair counts with p = 1."""
     found = [
-        (metric, grouping, simpson(x, y, labels, count=count, seed=seed, smallest=smallest))
+        (metric, grouping, simpson(x, y, labels, seed=seed, smallest=smallest, level=level))
         for metric, x in metrics.items()
         for grouping, labels in groupings.items()
     ]
-    p_values = [_opposed(one) for _, _, one in found]
-    adjusted = benjamini_hochberg([1.0 if p is None else p for p in p_values])
+    adjusted = benjamini_hochberg([1.0 if one.p is None else one.p for _, _, one in found])
     ranked = [
-        Candidate(metric, grouping, one, p, None if p is None else q)
-        for (metric, grouping, one), p, q in zip(found, p_values, adjusted, strict=True)
+        Candidate(metric, grouping, one, None if one.p is None else q)
+        for (metric, grouping, one), q in zip(found, adjusted, strict=True)
     ]
     order = list(Verdict)
-    return sorted(
-        ranked, key=lambda c: (order.index(c.found.verdict), 1.0 if c.p is None else c.p, c.metric, c.grouping)
-    )
 
+    def rank(one: Candidate) -> tuple[int, float, str, str]:
+        p = 1.0 if one.found.p is None else one.found.p
+        return order.index(one.found.verdict), p, one.metric, one.grouping
 
-def _opposed(found: Simpson) -> float | None:
-    """Larger p-value of two opposite slopes."""
-    a, b = found.pooled, found.within
-    if a.slope is None or b.slope is None or a.slope_p is None or b.p is None or a.slope * b.slope >= 0:
-        return None
-    return max(a.slope_p, b.p)
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """How much of a quantity comes from scale and how much from shape."""
-
-    n: int
-    """Models."""
-    r2: float | None = None
-    """Share of its variance that both explain together."""
-    scale: float | None = None
-    """Part of r2 that is scale's: its gain averaged over both orders of entering (Lindeman, Merenda and Gold 1980)."""
-    shape: float | None = None
-    """Part of r2 that is shape's; scale + shape = r2."""
-    scale_alone: float | None = None
-    """R2 of scale alone."""
-    shape_alone: float | None = None
-    """R2 of shape alone."""
-    reason: str | None = None
-    """Why numbers are missing."""
-
-
-def scale_and_shape(
-    target: Sequence[float | None],
-    scale: Sequence[float | None],
-    shape: Sequence[float | None],
-    smallest: int = SMALLEST,
-) -> Shares:
-    """Split the variance of a target (alpha_weighted, a reported metric) between mean log lambda_max and mean alpha."""
-    rows = [row for row in zip(target, scale, shape, strict=True) if None not in row]
-    data = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    if len(data) < smallest:
-        return Shares(len(data), reason=f"{len(data)} models, at least {smallest} are needed")
-    a, b = (regression(data[:, i].tolist(), data[:, 0].tolist()) for i in (1, 2))
-    if a.r2 is None or b.r2 is None:
-        return Shares(len(data), reason=f"scale: {a.reason or 'varies'}, shape: {b.reason or 'varies'}")
-    r = float(stats.pearsonr(data[:, 1], data[:, 2]).statistic)
-    if 1 - r * r < 1e-10:
-        return Shares(len(data), scale_alone=a.r2, shape_alone=b.r2, reason="scale and shape are one and the same")
-    ra, rb = (float(stats.pearsonr(data[:, 0], data[:, i]).statistic) for i in (1, 2))
-    both = min(1.0, (ra * ra + rb * rb - 2 * r * ra * rb) / (1 - r * r))
-    mine = (a.r2 + both - b.r2) / 2
-    return Shares(len(data), both, mine, both - mine, a.r2, b.r2)
+    return sorted(ranked, key=rank)

@@ -67,8 +67,8 @@ def spectrum(slices: AnyArray, device: str = "cpu") -> Spectrum:
     step = chunk_size(N, M)
     unresolved = np.flatnonzero(by_svd)
     for start in range(0, len(unresolved), step):
-        few = unresolved[start : start + step]
-        evals[few] = svd.evals(slices[few] if len(few) > 1 else slices[few[0] : few[0] + 1], exponent)
+        part = unresolved[start : start + step]
+        evals[part] = svd.evals(slices[part] if len(part) > 1 else slices[part[0] : part[0] + 1], exponent)
     if exponent:
         evals = _unscaled(evals, exponent)
     return Spectrum(evals=evals, N=N, M=M, method=_method(by_svd), device="cpu" if where is None else str(where))
@@ -101,8 +101,8 @@ def _exponent(slices: AnyArray) -> int:
 def _unscaled(evals: FloatArray, exponent: int) -> FloatArray:
     """Eigenvalues times 4^exponent; ValueError where they leave float64."""
     with np.errstate(over="ignore"):
-        found: FloatArray = np.ldexp(evals, 2 * exponent)
-    if found[:, -1].max() > LARGEST:
-        msg = f"eigenvalues of {found.shape[0]} slices exceed {LARGEST:g}; weights above 1e150 are not a network's"
+        restored: FloatArray = np.ldexp(evals, 2 * exponent)
+    if restored[:, -1].max() > LARGEST:
+        msg = f"eigenvalues of {restored.shape[0]} slices exceed {LARGEST:g}; weights above 1e150 are not a network's"
         raise ValueError(msg)
-    return found
+    return restored

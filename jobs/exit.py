@@ -20,6 +20,10 @@ class Exit(IntEnum):
     """Ctrl-C: what was finished is kept."""
 
 
+class JobError(RuntimeError):
+    """The job cannot go on, through no fault of its words: one line that says what to free, start or set."""
+
+
 def exit_status(failures: int) -> Exit:
     """Status of a job that came to its end with so many failed models and layers."""
     return Exit.SOME_FAILED if failures else Exit.DONE

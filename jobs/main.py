@@ -6,8 +6,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from zoospectra.jobs.exit import Exit, exit_status
+from zoospectra.jobs.exit import Exit, JobError, exit_status
+from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
+from zoospectra.jobs.words.verb import did_you_mean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.DONE
     try:
         return _run(words[0], words[1:])
+    except JobError as error:
+        _complain(words[0], str(error))
+        return Exit.BROKE
     except KeyboardInterrupt:
         _complain(words[0], "interrupted; what was finished is kept, the same command goes on from there")
         return Exit.INTERRUPTED
@@ -34,33 +39,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, words: Sequence[str]) -> Exit:
     """One verb from its words to its status."""
     if name not in VERBS:
-        _complain(name, f"unknown verb: expected one of {', '.join(VERBS)}")
+        _complain(name, f"unknown verb{did_you_mean(name, VERBS)}: expected one of {', '.join(VERBS)}")
         return Exit.MISUSE
-    verb = importlib.import_module(f"zoospectra.jobs.verbs.{name}").VERB
     if "--help" in words or "-h" in words:
-        print(verb.help)
+        print(importlib.import_module(f"zoospectra.jobs.verbs.{name}").VERB.help)
         return Exit.DONE
-    from zoospectra.jobs.words.command import Configuration, MisuseError, misuse, sort_words
+    from zoospectra.jobs.call import load_verb, prepare
+    from zoospectra.jobs.words.command import MisuseError
 
+    verb = load_verb(name)
     try:
-        line = sort_words(words, verb.positional)
-        configuration = Configuration(line.folders)
-        if line.show_values:
-            print(configuration.text(name, verb.settings, line.overrides, verb.positional))
-            return Exit.DONE
-        settings = configuration.settings(name, verb.settings, line.overrides, verb.positional, line.positional)
-        with misuse():
-            request = verb.check(settings, configuration)
+        request = prepare(verb, name, words)
     except MisuseError as error:
         _complain(name, str(error))
         return Exit.MISUSE
+    if request is None:
+        return Exit.DONE
     result = verb.run(request)
     verb.show(result)
     return exit_status(verb.failures(result))
 
 
 def _complain(name: str, text: str) -> None:
-    print(f"zoospectra {name}: {text}", file=sys.stderr)
+    print(f"zoospectra {plain(name)}: {plain(text)}", file=sys.stderr)
 
 
 def _usage() -> str:

@@ -9,6 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Workers import nothing from the current folder, but what PYTHONPATH names: the tests' own tasks are found by it.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    dict.fromkeys([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -1,113 +1,283 @@
-"""The house keeps its own rules: imports go one way, names are nouns, files and functions stay small and documented."""
+"""The house keeps its own rules: imports go one way and never in a circle, names are nouns, every name has a use.
+
+How the source is read is in house.py beside this file.
+"""
 
 from __future__ import annotations
 
 import ast
-import sys
+import dataclasses
+import re
 import tomllib
+import typing
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from sys import stdlib_module_names
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("zoo", "analysis", "warehouse", "jobs")
-FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+from tests.house import FILES, MODULES, ROOMS, ROOT, circles, imports, label, module_of, needs, room_of, tree
+from zoospectra.analysis.methods import METHODS, method
+from zoospectra.analysis.powerlaw import RULES
+from zoospectra.analysis.profile import Profile
+from zoospectra.analysis.studies import STUDIES
+from zoospectra.jobs.verbs import VERBS
+from zoospectra.jobs.words.verb import REGISTRY
+from zoospectra.zoo.sources import SOURCES
 
-FORBIDDEN = {
-    "zoo": {"analysis", "warehouse", "jobs", "ray", "hydra", "omegaconf", "duckdb"},
-    "analysis": {"zoo", "warehouse", "jobs", "ray", "hydra", "omegaconf", "duckdb"},
-    "warehouse": {"zoo", "analysis", "jobs", "ray", "hydra", "omegaconf", "torch"},
-    "jobs": {"duckdb"},
+ARROWS = {
+    "conf": set[str](),
+    "zoo": {"zoo"},
+    "analysis": {"analysis"},
+    "warehouse": {"warehouse"},
+    "jobs": {"jobs", "zoo", "analysis", "warehouse", "conf"},
+    "door": {"door", "jobs", "zoo", "analysis", "warehouse"},
 }
-WORDS = {"jobs/words/command.py"}
-ONLY_IN = {"ray": {"jobs/work/executors/ray.py"}, "hydra": WORDS, "omegaconf": WORDS}
+"""Room -> the rooms that it may import, in whatever way; nobody imports the door but itself."""
+
+RAY, WORDS = "jobs/work/executors/ray.py", "jobs/words/command.py"
+ONLY_IN = {"ray": (RAY,), "hydra": (WORDS,), "omegaconf": (WORDS,), "duckdb": ("warehouse/",)}
+"""Package of others -> the files or folders that may import it."""
 
 
-def name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def package(module: str) -> str:
-    """The room of one of our modules, the top-level package of any other."""
-    first, _, rest = module.partition(".")
-    return rest.partition(".")[0] if first == "zoospectra" else first
-
-
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (package(alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name(path)}:{node.lineno}: relative import"
-            yield package(node.module or "")
-
-
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", FILES, ids=label)
 def test_imports_go_one_way(path: Path) -> None:
-    room = path.relative_to(ROOT).parts[0]
-    found = set(imports(path))
-    assert not found & FORBIDDEN[room]
-    for package, homes in ONLY_IN.items():
-        assert package not in found or name(path) in homes
-    assert "tests" not in found
+    module = module_of(path)
+    for asked in imports(path):
+        room = room_of(asked.module)
+        where = f"{label(path)}:{asked.line}: {asked.module}"
+        assert room not in ROOMS or asked.module.startswith("zoospectra."), f"{where}: import it as zoospectra.{room}"
+        if asked.module.startswith("zoospectra"):
+            assert room in ARROWS[room_of(module)], where
+            assert asked.module in MODULES, f"{where}: no such module"
+        assert room != "tests", where
+        assert label(path).startswith(ONLY_IN.get(room, "")), f"{where}: only in {ONLY_IN.get(room)}"
+    assert "torch" not in {asked.module.partition(".")[0] for asked in imports(path)} or room_of(module) != "warehouse"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_file_needs_itself() -> None:
+    assert circles() == []
+
+
+@pytest.mark.parametrize(
+    ("module", "wanted"),
+    [
+        ("zoospectra", {"zoospectra._analyze", "zoospectra._path"}),
+        ("zoospectra.jobs.main", {"zoospectra.jobs.call", "zoospectra.jobs.verbs", "zoospectra.jobs.verbs.scan"}),
+        ("zoospectra.jobs.call", {"zoospectra.jobs.verbs.sql", "zoospectra.jobs.words"}),
+        ("zoospectra.jobs.verbs.scan", {"zoospectra.jobs.work.engine", "zoospectra.zoo.fetch.settings"}),
+        ("zoospectra.zoo.sources", {"zoospectra.zoo.sources.local", "zoospectra.zoo.sources.packages.timm"}),
+        ("zoospectra.analysis.methods", {"zoospectra.analysis.metrics.hill"}),
+        ("zoospectra.zoo.checkpoint.formats", {"zoospectra.zoo.checkpoint.remote"}),
+    ],
+)
+def test_the_law_sees_lazy_imports_registries_and_packages(module: str, wanted: set[str]) -> None:
+    """Imports in functions, modules named in strings, and the packages that run on the way."""
+    assert wanted - {"zoospectra"} <= needs(module)
+
+
+@pytest.mark.parametrize("path", FILES, ids=label)
 def test_files_and_functions_are_small_and_documented(path: Path) -> None:
-    text = path.read_text()
-    tree = ast.parse(text)
-    assert text.count("\n") <= 400
+    assert path.read_text().count("\n") <= 400
     assert path.stem not in {"utils", "util", "helpers", "common", "misc"}
-    assert ast.get_docstring(tree), "a module says what it is"
-    for node in ast.walk(tree):
+    assert ast.get_docstring(tree(path)), "a module says what it is"
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             assert node.end_lineno - node.lineno < 80, f"{node.name} is too long"
-            if node.col_offset == 0 and not node.name.startswith("_"):
-                assert ast.get_docstring(node), f"{node.name} has no docstring"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, "bare except"
 
 
-def targets(node: ast.ImportFrom) -> Iterator[str]:
-    """Modules that `from a.b import c` needs: a.b.c where that is a file, a.b otherwise."""
-    for alias in node.names:
-        module = (node.module or "").removeprefix("zoospectra.")
-        inner = ROOT.joinpath(*module.split("."), alias.name)
-        yield f"{module}.{alias.name}" if inner.with_suffix(".py").is_file() else module
+def public(body: list[ast.stmt], class_: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions and methods whose names have no underscore in front, as 'name' or 'Class.name'."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public(node.body, f"{node.name}.")
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield class_ + node.name, node
 
 
-def test_no_import_cycles_between_files() -> None:
-    graph: dict[str, set[str]] = {}
+@pytest.mark.parametrize("path", FILES, ids=label)
+def test_public_functions_say_what_they_do_and_when_they_refuse(path: Path) -> None:
+    """ValueError is for users: whoever raises it, or a kind of it, says so."""
+    kinds = {"ValueError", "MisuseError", "CheckpointError", "FetchError"}
+    for name, function in public(tree(path).body):
+        text = ast.get_docstring(function)
+        assert text, f"{label(path)}: {name} has no docstring"
+        raised = {
+            ast.unparse(node.exc.func)
+            for node in ast.walk(function)
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+        }
+        for error in sorted(raised & kinds):
+            assert error in text or "ValueError" in text, f"{label(path)}: {name} raises {error}: say when"
+
+
+def long_tuples(node: ast.AST) -> Iterator[str]:
+    """Annotations of tuples with three or more parts of their own meaning."""
+    for inner in ast.walk(node):
+        if not (isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Tuple)):
+            continue
+        if ast.unparse(inner.value) == "tuple" and len(inner.slice.elts) > 2:
+            yield ast.unparse(inner)
+
+
+def signature(function: ast.FunctionDef) -> Iterator[ast.expr]:
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    annotations = [argument.annotation for argument in arguments]
+    yield from (annotation for annotation in [*annotations, function.returns] if annotation is not None)
+
+
+def users(path: Path, name: str) -> set[str]:
+    """Files that import a file and use a name of it: a function, a class, or a method of what it makes."""
+    module = module_of(path)
+    return {
+        label(other)
+        for other in FILES
+        if other != path and any(asked.module == module for asked in imports(other)) and name in names(other)
+    }
+
+
+@cache
+def names(path: Path) -> set[str]:
+    nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Name | ast.Attribute)]
+    return {node.id if isinstance(node, ast.Name) else node.attr for node in nodes}
+
+
+def test_records_cross_files_and_tuples_do_not() -> None:
+    """What another file uses has names for its parts, from the third on."""
+    wrong = []
     for path in FILES:
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        body = ast.parse(path.read_text()).body  # imports at module level only: those run at import time
-        graph[module] = {target for node in body if isinstance(node, ast.ImportFrom) for target in targets(node)}
-    done: set[str] = set()
+        parts = [(name, part) for name, function in public(tree(path).body) for part in signature(function)]
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.col_offset <= 4:
+                parts.append((node.target.id, node.annotation))
+        for name, annotation in parts:
+            if (found := list(long_tuples(annotation))) and users(path, name.rpartition(".")[2]):
+                wrong.append(f"{label(path)}: {name}: {found}")
+    assert wrong == []
 
-    def visit(module: str, trail: tuple[str, ...]) -> None:
-        assert module not in trail, f"cycle: {' -> '.join([*trail, module])}"
-        if module not in done:
-            for other in graph.get(module, ()):
-                visit(other, (*trail, module))
-            done.add(module)
 
-    for module in graph:
-        visit(module, ())
+UNUSED = {
+    "curve": "the whole search of one tail, for a figure: the KS distance at every xmin",
+    "hill_plot": "the estimate at every k, for a figure",
+    "forward": "torch calls it",
+    "slots": "part of Executor",
+    "citation": "read by people",
+}
+"""Public names without a use in the package -> why they are there."""
+
+
+def defined(path: Path) -> Iterator[tuple[str, ast.stmt]]:
+    """Functions, classes and constants of a file, and the methods of its classes."""
+    for node in tree(path).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, node
+        if isinstance(node, ast.ClassDef):
+            yield from ((inner.name, inner) for inner in node.body if isinstance(inner, ast.FunctionDef))
+        if isinstance(node, ast.Assign):
+            yield from ((target.id, node) for target in node.targets if isinstance(target, ast.Name))
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id, node
+
+
+def used(node: ast.AST) -> Counter[str]:
+    """How often each name is read, looked up as an attribute, or spelled in a string."""
+    names: Counter[str] = Counter()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+            names[inner.id] += 1
+        elif isinstance(inner, ast.Attribute):
+            names[inner.attr] += 1
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str) and inner.value.isidentifier():
+            names[inner.value] += 1
+    return names
+
+
+def test_every_name_has_a_use() -> None:
+    """By name, outside the definition itself and imports: what only tests use goes. The door is for others."""
+    uses = sum((used(tree(path)) for path in FILES), Counter())
+    for path in (path for path in FILES if room_of(module_of(path)) != "door"):
+        for name, node in defined(path):
+            if name not in UNUSED and not name.startswith("__"):
+                assert uses[name] > used(node)[name], f"{label(path)}: nothing uses {name}"
+
+
+def keys(record: type, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a settings record, of the records in it, and of every one that a registry may put there."""
+    types = typing.get_type_hints(record)
+    for field in dataclasses.fields(record):
+        yield prefix + field.name
+        if REGISTRY in field.metadata:
+            for options in OPTIONS[prefix]:
+                yield from keys(options, prefix)
+        elif dataclasses.is_dataclass(types[field.name]):
+            yield from keys(typing.cast(type, types[field.name]), f"{prefix}{field.name}.")
+
+
+OPTIONS = {
+    "zoo.": [import_module(module).SOURCE.options for module in SOURCES.values()],
+    "study.": [import_module(module).STUDY.options for module in STUDIES.values()],
+}
+"""Group -> the records that its registry may choose."""
+
+
+def known_keys() -> set[str]:
+    """Every key that some verb takes, or a profile."""
+    records = [import_module(f"zoospectra.jobs.verbs.{verb}").VERB.settings for verb in VERBS]
+    return {*(key for record in records for key in keys(record)), *keys(Profile), *records_of_profiles()}
+
+
+def records_of_profiles() -> Iterator[str]:
+    for name in METHODS:
+        yield from method(name).defaults
+    yield from (name for rule in RULES.values() for name in rule.__kwdefaults__ or {})
+
+
+KEYED = re.compile(r"(?<![\w.\"'(])([a-z_]+(?:\.[a-z_]+)*)=")
+
+
+def messages(path: Path) -> Iterator[tuple[int, str]]:
+    """Texts that become the message of an error or a hint for people: line, and text with {} for what is filled in."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("msg", "detail", "hint"):
+            yield from texts(node.value)
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            for argument in node.exc.args:
+                yield from texts(argument)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("among", "at_least"):
+            yield from ((line, f"{key}=") for line, key in texts(node.args[0]))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "say", "self._progress.say"):
+            for argument in node.args:
+                yield from texts(argument)
+
+
+def texts(node: ast.expr) -> Iterator[tuple[int, str]]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.JoinedStr):
+            filled = (str(part.value) if isinstance(part, ast.Constant) else "{}" for part in inner.values)
+            yield inner.lineno, "".join(filled)
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            yield inner.lineno, inner.value
+
+
+def test_messages_name_keys_that_exist() -> None:
+    """`key=value` in a message is a key that the user can type, by its own name or with its group before it."""
+    known = known_keys()
+    tails = known | {key.rpartition(".")[2] for key in known}
+    named = [(label(path), line, key) for path in FILES for line, text in messages(path) for key in KEYED.findall(text)]
+    assert len(named) > 30
+    assert [entry for entry in named if entry[2] not in {*tails, "key"}] == []
 
 
 def test_every_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [
-        *project["dependencies"],
-        *(one for extra in project["optional-dependencies"].values() for one in extra),
-    ]
-    names = {
-        one.split(">")[0].split("=")[0].split("<")[0].split("[")[0].strip().lower().replace("-", "_")
-        for one in declared
-    }
-    names |= {"sklearn", "hydra", "omegaconf"}  # imported under other names than they are installed
-    known = set(sys.stdlib_module_names) | set(ROOMS) | {"conf"} | names
-    undeclared = {package for path in FILES for package in imports(path)} - known
-    assert undeclared == set()
+    extras = (package for extra in project["optional-dependencies"].values() for package in extra)
+    declared = {re.split(r"[<>=\[]", package)[0].strip().lower() for package in (*project["dependencies"], *extras)}
+    known = {package.replace("-", "_") for package in declared} | {"sklearn", "hydra", "omegaconf", "zoospectra"}
+    imported = {asked.module.partition(".")[0] for path in FILES for asked in imports(path) if not asked.only_types}
+    assert imported - known - set(stdlib_module_names) == set()

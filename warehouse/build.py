@@ -20,7 +20,7 @@ from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import describe
 from zoospectra.warehouse.load import load, spectra_files
 from zoospectra.warehouse.parts import sweep
-from zoospectra.warehouse.publish import Draft, publishing
+from zoospectra.warehouse.publish import publishing
 
 RESULTS = ("runs", "study_results")
 """Kinds of parts that a study writes, and the tables made of them."""
@@ -42,16 +42,6 @@ class Built:
     """Time it took, waiting for another builder included."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    """What went into a draft."""
-
-    rows: dict[str, int]
-    """Rows of every table."""
-    broken: tuple[Path, ...]
-    """Damaged parts that were moved aside."""
-
-
 def build(directory: Path, keep: int = 3, memory_limit: str = "2GB") -> Built:
     """Build from all parts of DIR and publish; DIR is made when missing, and an empty one gives an empty warehouse.
 
@@ -59,10 +49,7 @@ def build(directory: Path, keep: int = 3, memory_limit: str = "2GB") -> Built:
     Raises ValueError on keep < 1 and warehouse.checks.CheckError when the new rows break a rule; the old generation
     then stays.
     """
-    began = time.monotonic()
-    with publishing(directory, keep) as draft:
-        filled = _fill(draft, memory_limit)
-    return Built(draft.path, draft.generation, filled.rows, filled.broken, time.monotonic() - began)
+    return _publish(directory, keep, memory_limit, everything=True)
 
 
 def publish_results(directory: Path, keep: int = 3) -> Built:
@@ -71,44 +58,50 @@ def publish_results(directory: Path, keep: int = 3) -> Built:
     Seconds where a build takes a minute. Scanned parts that the newest generation lacks wait for the next build;
     without any generation this is a build. Raises as `build` does.
     """
+    return _publish(directory, keep, "2GB", everything=False)
+
+
+def _publish(directory: Path, keep: int, memory_limit: str, everything: bool) -> Built:
     began = time.monotonic()
     with publishing(directory, keep) as draft:
-        filled = _fill(draft, "2GB") if draft.previous is None else _refresh(draft, draft.previous)
-    return Built(draft.path, draft.generation, filled.rows, filled.broken, time.monotonic() - began)
+        base = None if everything else draft.previous
+        if base is not None:
+            shutil.copyfile(base, draft.file)
+        settings = {"memory_limit": memory_limit, "temp_directory": f"{draft.file}.spill"}
+        with connect(draft.file, settings=settings) as connection:
+            broken = _fill(connection, draft.directory) if base is None else _refresh(connection, draft.directory)
+            _run(connection, "CHECKPOINT")
+            rows = _rows(connection)
+    return Built(draft.path, draft.generation, rows, broken, time.monotonic() - began)
 
 
-def _fill(draft: Draft, memory_limit: str) -> _Filled:
-    """Everything from all parts."""
-    sweep(draft.directory)
-    settings = {"memory_limit": memory_limit, "temp_directory": f"{draft.file}.spill"}
-    with connect(draft.file, settings=settings) as connection:
-        loaded = load(connection, draft.directory)
-        for definition in definitions():
-            _run(connection, definition.create(_without_blanks(connection, definition.sql, draft.directory)))
-        _run(connection, "BEGIN")  # hundreds of comments: one commit instead of as many
-        describe(connection, loaded.meanings)
-        _run(connection, "COMMIT")
-        _run(connection, "CHECKPOINT")
-        return _Filled(_rows(connection), loaded.broken)
+def _fill(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[Path, ...]:
+    """Make everything from all parts; returns the damaged ones."""
+    sweep(directory)
+    loaded = load(connection, directory)
+    for definition in definitions():
+        sql = definition.sql
+        if "{spectra_files}" in sql:
+            sql = sql.replace("{spectra_files}", spectra_files(directory))
+        _run(connection, definition.create(without_blanks(connection, sql)))
+    _run(connection, "BEGIN")  # hundreds of comments: one commit instead of as many
+    describe(connection, loaded.meanings)
+    _run(connection, "COMMIT")
+    return loaded.broken
 
 
-def _refresh(draft: Draft, previous: Path) -> _Filled:
-    """A copy of the previous generation with the tables of RESULTS made anew."""
-    shutil.copyfile(previous, draft.file)
-    with connect(draft.file) as connection:
-        loaded = load(connection, draft.directory, RESULTS)
-        for definition in of_kind("TABLE"):
-            if definition.name in RESULTS:
-                _run(connection, definition.create(replace=True))
-        describe(connection, loaded.meanings, RESULTS)
-        _run(connection, "CHECKPOINT")
-        return _Filled(_rows(connection), loaded.broken)
+def _refresh(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[Path, ...]:
+    """Make the tables of RESULTS anew; returns the damaged parts."""
+    loaded = load(connection, directory, RESULTS)
+    for definition in of_kind("TABLE"):
+        if definition.name in RESULTS:
+            _run(connection, definition.create(definition.sql, replace=True))
+    describe(connection, loaded.meanings, RESULTS)
+    return loaded.broken
 
 
-def _without_blanks(connection: duckdb.DuckDBPyConnection, sql: str, directory: Path) -> str:
+def without_blanks(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The SQL of a definition with its {blanks} filled from what stands before it in the order."""
-    if "{spectra_files}" in sql:
-        sql = sql.replace("{spectra_files}", spectra_files(directory))
     for table in ("layer_metrics_history", "slice_metrics_history"):
         if (blank := f"{{means of {table}}}") in sql:
             means = (f"avg(l.{name}) FILTER (WHERE l.counted) AS {name}" for name in _doubles(connection, table))

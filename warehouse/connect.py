@@ -20,15 +20,13 @@ GENERATION = re.compile(r"warehouse-(\d+)\.duckdb")
 def connect(
     path: str | Path = ":memory:", read_only: bool = False, settings: dict[str, str] | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """DuckDB with SETTINGS and more, times shown in UTC; the caller closes it."""
+    """DuckDB with SETTINGS and more, times shown in UTC; the caller closes it.
+
+    Raises duckdb.IOException when the file is missing (read_only), locked by a writer, or no database.
+    """
     connection = duckdb.connect(str(path), read_only=read_only, config=SETTINGS | (settings or {}))
     connection.execute("SET TimeZone = 'UTC'").fetchall()
     return connection
-
-
-def literal(path: Path) -> str:
-    """The path as a pattern that matches only itself: a folder may be called 'runs [2026]'."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def quoted(name: str) -> str:
@@ -40,8 +38,8 @@ def generations(directory: Path) -> list[tuple[int, Path]]:
     """Published generations (number, path), oldest first; empty without a folder."""
     if not directory.is_dir():
         return []
-    found = ((GENERATION.fullmatch(path.name), path) for path in directory.iterdir())
-    return sorted((int(match.group(1)), path) for match, path in found if match)
+    numbered = ((GENERATION.fullmatch(path.name), path) for path in directory.iterdir())
+    return sorted((int(match.group(1)), path) for match, path in numbered if match)
 
 
 def newest(directory: Path) -> Path:
@@ -53,7 +51,7 @@ def newest(directory: Path) -> Path:
     link = directory / "warehouse.duckdb"
     if link.is_symlink() and link.exists():
         return link.resolve()
-    if found := generations(directory):  # killed between the rename and the new link, on the first build
-        return found[-1][1].resolve()
+    if published := generations(directory):  # killed between the rename and the new link, on the first build
+        return published[-1][1].resolve()
     msg = f"no warehouse at {directory}: run 'zoospectra scan warehouse.dir={directory}' first"
     raise ValueError(msg)

@@ -37,11 +37,10 @@ class Definition:
     sql: str
     """The SELECT of a table or view; parameters and body of a macro. It may have {blanks}."""
 
-    def create(self, sql: str | None = None, replace: bool = False) -> str:
-        """The statement that makes it, from its SQL or from this one with the blanks filled."""
+    def create(self, sql: str, replace: bool = False) -> str:
+        """The statement that makes it, from its SQL with the blanks filled."""
         word = "CREATE OR REPLACE" if replace else "CREATE"
-        between = " AS\n" if self.kind in ("TABLE", "VIEW") else ""
-        return f'{word} {self.kind} "{self.name}"{between}{self.sql if sql is None else sql}'
+        return f'{word} {self.kind} "{self.name}"{" AS" if self.kind in ("TABLE", "VIEW") else ""}\n{sql}'
 
     @property
     def commented(self) -> str:

@@ -28,6 +28,7 @@ BUILT: dict[str, Meaning] = {
     "last_seen": Meaning("UTC", "End of the last run that saw it in a catalog"),
     "latest": Meaning("boolean", "Whether this is what the catalog last showed of the model"),
     "runs": Meaning("count", "Runs that saw it"),
+    "double_of": Meaning("text", "Model that stands for it in lines through models"),
     "num_slices": Meaning("count", "Slices of the spectrum"),
     "file": Meaning("path", "Part that holds the eigenvalues"),
     "num_layers": Meaning("count", "Layers behind the means"),

@@ -32,14 +32,14 @@ def is_intact(path: Path) -> bool:
 
 def set_aside(path: Path) -> Path:
     """Rename a damaged part to `<name>.broken`, out of every listing; returns the new path."""
-    aside = path.with_name(path.name + ".broken")
+    broken = path.with_name(path.name + ".broken")
     with suppress(FileNotFoundError):  # another process met the same damage first
-        path.replace(aside)
-    log.warning("damaged part moved aside: %s; the next scan recomputes what it held", aside)
-    return aside
+        path.replace(broken)
+    log.warning("damaged part moved aside: %s; the next scan recomputes what it held", broken)
+    return broken
 
 
-def reading(paths: list[Path], read: Callable[[list[Path]], Result]) -> tuple[Result, list[Path]]:
+def read_intact(paths: list[Path], read: Callable[[list[Path]], Result]) -> tuple[Result, list[Path]]:
     """read(paths); when DuckDB fails on damaged parts, they are moved aside and the rest is read again.
 
     Returns the result and the parts moved aside. A failure that no damaged part explains is raised.
@@ -51,5 +51,5 @@ def reading(paths: list[Path], read: Callable[[list[Path]], Result]) -> tuple[Re
         left = [path for path in paths if path.exists() and path not in damaged]
         if len(left) == len(paths):
             raise
-    aside = [set_aside(path) for path in damaged]
-    return read(left), aside
+    moved = [set_aside(path) for path in damaged]
+    return read(left), moved

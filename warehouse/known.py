@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from zoospectra.warehouse.connect import connect
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
-from zoospectra.warehouse.intact import reading
+from zoospectra.warehouse.intact import read_intact
 from zoospectra.warehouse.parts import contract_part, list_parts
 from zoospectra.warehouse.schema import PARTS
 
@@ -67,13 +67,14 @@ def known_results(directory: Path) -> Known:
         paths.setdefault(part.kind, []).append(part.path)
     broken: list[Path] = []
 
-    def rows(kind: str, columns: str, which: str = "") -> list[tuple[Any, ...]]:
+    def rows(kind: str, columns: str, condition: str = "") -> list[tuple[Any, ...]]:
         if not (files := paths.get(kind, [])):
             return []
-        first = contract_part(directory, kind)  # parts of older versions lack columns
-        sql = f"SELECT {columns} FROM read_parquet($1, filename = true, union_by_name = true) {which}"
-        result, aside = reading(files, lambda left: _fetch(sql, [first, *left]))
-        broken.extend(aside)
+        union = kind == "layer_metrics"  # parts of older versions lack the outcome; looking at every schema takes time
+        seed = [contract_part(directory, kind)] if union else []
+        sql = f"SELECT {columns} FROM read_parquet($1, filename = true, union_by_name = {union}) {condition}"
+        result, damaged = read_intact(files, lambda left: _fetch(sql, [*seed, *left]))
+        broken.extend(damaged)
         return result
 
     newest = "QUALIFY rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1"
@@ -99,6 +100,8 @@ def known_results(directory: Path) -> Known:
 
 
 def _fetch(sql: str, files: list[Path]) -> list[tuple[Any, ...]]:
+    if not files:
+        return []
     with connect() as connection:
         return list(connection.execute(sql, [[str(file) for file in files]]).fetchall())
 
@@ -125,5 +128,5 @@ def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfol
             texts = [str(file) for file in files]
             return connection.sql(sql, params={"files": texts, "unfold": unfold}).to_arrow_table()
 
-    table, _ = reading(paths, read)
+    table, _ = read_intact(paths, read)
     return table.cast(PARTS["spectra"])

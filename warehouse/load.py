@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import duckdb
 
-from zoospectra.warehouse.connect import literal
 from zoospectra.warehouse.dictionary import Meanings, meanings_of
-from zoospectra.warehouse.intact import reading
+from zoospectra.warehouse.intact import read_intact
 from zoospectra.warehouse.parts import contract_part, list_parts
 from zoospectra.warehouse.schema import PARTS, Meaning
 
@@ -45,8 +45,8 @@ def load(connection: duckdb.DuckDBPyConnection, directory: Path, kinds: Iterable
             connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_{kind} AS {sql}", [files]).fetchall()
             return meanings_of(connection, files)
 
-        meanings[kind], aside = reading([part.path for part in parts if part.kind == kind], read)
-        broken += aside
+        meanings[kind], damaged = read_intact([part.path for part in parts if part.kind == kind], read)
+        broken += damaged
     return Loaded(meanings, tuple(broken))
 
 
@@ -57,5 +57,5 @@ def spectra_files(directory: Path) -> str:
     """
     names = [str(contract_part(directory, "spectra"))]
     if list_parts(directory, ["spectra"]):
-        names.append(f"{literal(directory / 'parts')}/models/*/spectra-*.parquet")
+        names.append(f"{escape(str(directory / 'parts'))}/models/*/spectra-*.parquet")
     return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"

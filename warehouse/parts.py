@@ -76,7 +76,7 @@ def part_path(directory: Path, kind: str, key: str, model_id: str | None = None)
 def conform(kind: str, table: pa.Table) -> pa.Table:
     """The table with the contract's columns first, cast to their types, missing ones NULL, extra ones kept.
 
-    Raises ValueError on a NULL key, a NaN or infinity, a reserved or doubled name, an extra column without words.
+    Raises ValueError on a NULL key, a NaN or infinity, a reserved or doubled name, an extra column without its unit.
     """
     contract = PARTS[kind]
     _check_names(kind, table)
@@ -127,16 +127,16 @@ def write(directory: Path, kind: str, key: str, table: pa.Table, model_id: str |
     table = conform(kind, table)
     table = table.append_column(WRITTEN, pa.repeat(now, len(table)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             _write_parquet(kind, table, file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
-            beside.unlink()
+            temporary.unlink()
     sync_folder(path.parent)
     return path
 
@@ -160,9 +160,9 @@ def contract_part(directory: Path, kind: str) -> Path:
     """A part without rows that has the contract's columns, written anew; returns its path."""
     path = directory.resolve() / "parts" / "contract" / f"{kind}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{kind}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    pq.write_table(PARTS[kind].append(WRITTEN).empty_table(), beside)
-    beside.replace(path)
+    temporary = path.with_name(f".{kind}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    pq.write_table(PARTS[kind].append(WRITTEN).empty_table(), temporary)
+    temporary.replace(path)
     return path
 
 
@@ -179,15 +179,15 @@ def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[Par
     """Every finished part of these kinds, sorted by kind and path; empty when there is no such folder."""
     wanted = frozenset(kinds)
     root = directory.resolve() / "parts"
-    found = [PartFile("runs", path) for path in _parquet_files(root / "runs") if "runs" in wanted]
+    listed = [PartFile("runs", path) for path in _parquet_files(root / "runs") if "runs" in wanted]
     folders = [root / folder for folder in sorted({FOLDERS[kind] for kind in wanted & FOLDERS.keys()} - {"runs"})]
     folders += _folders(root / "models") if wanted & PER_MODEL else []  # thousands: only when they are asked for
     for folder in folders:
         for path in _parquet_files(folder):
             kind = path.name.split("-", 1)[0]
             if kind in wanted:
-                found.append(PartFile(kind, path))
-    return sorted(found)
+                listed.append(PartFile(kind, path))
+    return sorted(listed)
 
 
 def _parquet_files(folder: Path) -> Iterator[Path]:

@@ -49,8 +49,8 @@ def publishing(directory: Path, keep: int) -> Iterator[Draft]:
     check_keep(keep)
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    with _alone(directory):
-        _clear(directory)
+    with _locked(directory):
+        _remove_drafts(directory)
         present = generations(directory)
         number = present[-1][0] + 1 if present else 1
         path = directory / f"warehouse-{number:06d}.duckdb"
@@ -59,7 +59,7 @@ def publishing(directory: Path, keep: int) -> Iterator[Draft]:
             yield draft
             verify(draft.file)
         except BaseException:
-            _clear(directory)
+            _remove_drafts(directory)
             raise
         _put_in_place(draft)
         for _, old in generations(directory)[:-keep]:
@@ -67,7 +67,7 @@ def publishing(directory: Path, keep: int) -> Iterator[Draft]:
 
 
 @contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+def _locked(directory: Path) -> Iterator[None]:
     """Wait until no other builder, thread or process, works on DIR; the lock dies with its process."""
     handle = os.open(directory / "build.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -77,7 +77,7 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _clear(directory: Path) -> None:
+def _remove_drafts(directory: Path) -> None:
     """Remove what a killed builder left; only with the lock held."""
     for path in directory.glob("warehouse-*.duckdb.tmp*"):
         if path.is_dir():

@@ -6,33 +6,44 @@ Not covered: printing (the sql verb), other clients: `duckdb DIR/warehouse.duckd
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from zoospectra.warehouse.connect import connect, literal, newest
+from zoospectra.warehouse.connect import connect, newest
 
 EXPLAIN = re.compile(r"\s*explain(\s+analyze|\s*\([^)]*\))*\s+", re.IGNORECASE)
 READS = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # MULTI: PIVOT becomes several statements
 
 
-def query(directory: Path, sql: str) -> pa.Table:
+def query(directory: Path, sql: str, values: Mapping[str, object] | None = None) -> pa.Table:
     """Result of one reading statement (SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE, PIVOT, EXPLAIN).
 
+    `values` fill its $parameters: names from outside are text, never SQL.
     Raises ValueError, in one line, when there is no warehouse, when the statement is anything else (the warehouse is
     built from parts, nothing in it is ever changed), and when DuckDB refuses it.
     """
     with open_newest(directory) as connection:
-        try:
-            refuse_writes(connection, sql)
-            return connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise ValueError(one_line(error)) from error
+        return fetch(connection, sql, values)
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object] | None = None) -> pa.Table:
+    """Result of one reading statement on an open warehouse; raises ValueError as `query` does."""
+    try:
+        refuse_writes(connection, sql)
+        return connection.sql(sql, params=dict(values) if values else None).to_arrow_table()
+    except duckdb.Error as error:
+        raise ValueError(one_line(error)) from error
 
 
 def open_newest(directory: Path) -> duckdb.DuckDBPyConnection:
-    """Read-only connection to the newest generation that can read the parts and no other file; the caller closes it."""
+    """Read-only connection to the newest generation that can read the parts and no other file; the caller closes it.
+
+    Raises ValueError when there is no warehouse and duckdb.IOException when its file is no database.
+    """
     for _ in range(10):
         path = newest(directory)
         try:
@@ -45,7 +56,7 @@ def open_newest(directory: Path) -> duckdb.DuckDBPyConnection:
         msg = f"no generation of the warehouse at {directory} stays long enough to be opened; keep more of them"
         raise ValueError(msg)
     parts = directory.resolve() / "parts"
-    folders = {str(parts), literal(parts)}  # the view names its files by a pattern, and DuckDB compares text
+    folders = {str(parts), escape(str(parts))}  # the view names its files by a pattern, and DuckDB compares text
     allowed = ", ".join("'" + folder.replace("'", "''") + "/'" for folder in sorted(folders))
     for setting in (
         f"allowed_directories = [{allowed}]",

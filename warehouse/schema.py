@@ -185,7 +185,12 @@ PARTS: dict[str, pa.Schema] = {
             field("machine", TEXT, "JSON", "Where it ran: processors, memory, devices"),
             field("models", INT, "count", "Models in the plan"),
             field("layers", INT, "count", "Layers analysed"),
-            field("skipped", INT, "count", "Tensors and models skipped by rule"),
+            field(
+                "skipped",
+                INT,
+                "count",
+                "Tensors and models skipped by rule, a layer that filters left out once a profile",
+            ),
             field("failed", INT, "count", "Tensors and models that failed"),
             field("exit_status", INT, "code", "0 all done, 3 some failed, 2 wrong usage, 1 broke"),
         ]
@@ -201,6 +206,7 @@ PARTS: dict[str, pa.Schema] = {
             field("published", REAL, "as labelled", "The published number it should be, when there is one"),
             field("verdict", TEXT, "text", "What the study says about the number: reproduces, differs, reversal, ..."),
             field("reason", TEXT, "text", "Why the number is missing, or what explains a difference"),
+            field("basis", TEXT, "text", "Computed from: weights, layer rows, printed averages or typed numbers"),
             _RUN,
         ]
     ),

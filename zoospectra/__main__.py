@@ -2,7 +2,9 @@
 
 import sys
 
-from zoospectra.jobs.main import main
-
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the current folder, which `python -m` puts first: nothing may be imported from there
+    from zoospectra.jobs.main import main
+
     sys.exit(main())

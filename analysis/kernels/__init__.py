@@ -45,4 +45,4 @@ def kernel(M: int, *, is_complex: bool = False) -> Kernel:
     """
     if is_complex:
         return KERNELS["stacked"]
-    return next(one for one in KERNELS.values() if one.largest >= M)
+    return next(entry for entry in KERNELS.values() if entry.largest >= M)

@@ -31,7 +31,7 @@ def scaled(block: AnyArray, exponent: int, width: int | None = None) -> AnyArray
 
 
 def shrink(wide: AnyArray, exponent: int) -> None:
-    """Divide by 2^exponent in place, in two steps: 2^1074 is beyond float64."""
+    """Divide an array of any shape by 2^exponent in place, in two steps: 2^1074 is beyond float64."""
     if exponent:
         wide *= 2.0 ** (-exponent // 2)
         wide *= 2.0 ** (-exponent - -exponent // 2)

@@ -64,11 +64,11 @@ def evals(slices: AnyArray, exponent: int, where: torch.device, batch: int) -> F
     """
     import torch
 
-    found = np.empty((len(slices), slices.shape[2]))
+    eigenvalues = np.empty((len(slices), slices.shape[2]))
     for start in range(0, len(slices), batch):
         grams = torch.stack([_gram(W, exponent, where) for W in slices[start : start + batch]])
-        found[start : start + batch] = torch.linalg.eigvalsh(grams).cpu().numpy()
-    return found
+        eigenvalues[start : start + batch] = torch.linalg.eigvalsh(grams).cpu().numpy()
+    return eigenvalues
 
 
 def _gram(W: AnyArray, exponent: int, where: torch.device) -> torch.Tensor:
@@ -77,12 +77,12 @@ def _gram(W: AnyArray, exponent: int, where: torch.device) -> torch.Tensor:
 
     N, M = W.shape
     kind = torch.complex128 if np.iscomplexobj(W) else torch.float64
-    found = torch.zeros((M, M), dtype=kind, device=where)
+    G = torch.zeros((M, M), dtype=kind, device=where)
     rows = block_rows(M)
     for start in range(0, N, rows):
         block = torch.from_numpy(np.array(W[start : start + rows], order="C")).to(where).to(kind)
         if exponent:
             block *= 2.0 ** (-exponent // 2)
             block *= 2.0 ** (-exponent - -exponent // 2)
-        found.addmm_(block.mH, block)
-    return found
+        G.addmm_(block.mH, block)
+    return G

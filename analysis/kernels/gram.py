@@ -17,9 +17,9 @@ def gram(W: AnyArray, exponent: int, width: int | None = None) -> FloatArray:
 
     N, M = W.shape
     side = width or M
-    found = np.zeros((side, side), order="F")
+    G = np.zeros((side, side), order="F")
     rows = block_rows(side)
     for start in range(0, N, rows):
         block = scaled(W[start : start + rows], exponent, width)
-        found = dsyrk(1.0, block.T, beta=1.0, c=found, lower=1, overwrite_c=1)
-    return found
+        G = dsyrk(1.0, block.T, beta=1.0, c=G, lower=1, overwrite_c=1)
+    return G

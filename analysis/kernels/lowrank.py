@@ -21,7 +21,7 @@ def product_spectrum(up: AnyArray, down: AnyArray) -> Spectrum:
     if up.ndim != 2 or down.ndim != 2 or up.shape[1] != down.shape[0] or up.shape[1] > min(up.shape[0], down.shape[1]):
         msg = f"expected thin factors (a, r) and (r, b) with r <= min(a, b), got {up.shape} and {down.shape}"
         raise ValueError(msg)
-    left, right = (np.asarray(np.linalg.qr(one.astype(np.float64), mode="r")) for one in (up, down.T))
+    R1, R2 = (np.asarray(np.linalg.qr(factor.astype(np.float64), mode="r")) for factor in (up, down.T))
     N, M = max(up.shape[0], down.shape[1]), min(up.shape[0], down.shape[1])
-    evals = np.linalg.svd(left @ right.T, compute_uv=False)[None, ::-1] ** 2
+    evals = np.linalg.svd(R1 @ R2.T, compute_uv=False)[None, ::-1] ** 2
     return Spectrum(evals=evals, N=N, M=M, method="svd", device="cpu")

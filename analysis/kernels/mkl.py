@@ -23,9 +23,9 @@ def _evals(W: AnyArray, exponent: int) -> FloatArray:
     import torch  # takes a second to import, and most layers do without
 
     M = W.shape[1]
-    more = -M % ALIGNED
-    matrix = gram(W, exponent, M + more)
-    beyond = np.arange(M, M + more)
+    padding = -M % ALIGNED
+    matrix = gram(W, exponent, M + padding)
+    beyond = np.arange(M, M + padding)
     matrix[beyond, beyond] = -matrix.diagonal().max()
-    found: FloatArray = torch.linalg.eigvalsh(torch.from_numpy(matrix), UPLO="L").numpy()
-    return found[more:]
+    eigenvalues: FloatArray = torch.linalg.eigvalsh(torch.from_numpy(matrix), UPLO="L").numpy()
+    return eigenvalues[padding:]

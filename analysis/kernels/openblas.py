@@ -26,9 +26,9 @@ def _evals(matrix: FloatArray) -> FloatArray:
     work = int(lapack.dsytrd_lwork(len(matrix), lower=1)[0])
     _, diagonal, beside, _, failed = lapack.dsytrd(matrix, lower=1, lwork=work, overwrite_a=1)
     assert failed == 0, failed
-    found, failed = lapack.dsterf(diagonal, beside, overwrite_d=1, overwrite_e=1)
+    eigenvalues, failed = lapack.dsterf(diagonal, beside, overwrite_d=1, overwrite_e=1)
     if failed:  # never seen on finite matrices; the divide and conquer of numpy has other iterations
         msg = f"eigenvalues of a {matrix.shape} matrix did not converge ({failed} left)"
         raise np.linalg.LinAlgError(msg)
-    values: FloatArray = found
+    values: FloatArray = eigenvalues
     return values

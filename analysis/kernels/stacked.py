@@ -12,5 +12,5 @@ def evals(slices: AnyArray, exponent: int) -> FloatArray:
     """Eigenvalues (s, M) of slices (s, N, M), real or complex; equivalent to `np.linalg.eigvalsh` of the stack."""
     wide = scaled(slices, exponent)
     adjoint = wide.transpose(0, 2, 1)
-    found: FloatArray = np.linalg.eigvalsh(np.matmul(adjoint.conj() if np.iscomplexobj(wide) else adjoint, wide))
-    return found
+    eigenvalues: FloatArray = np.linalg.eigvalsh(np.matmul(adjoint.conj() if np.iscomplexobj(wide) else adjoint, wide))
+    return eigenvalues

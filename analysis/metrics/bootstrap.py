@@ -35,11 +35,11 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     fixed = known(esd.fitted[esd.fitted >= fit.xmin], fit.xmin, level)
     if fixed is not None:
         row["alpha_low_fixed"], row["alpha_high_fixed"] = fixed.low, fixed.high
-    found = searched(esd.fitted, int(chosen["replicates"]), esd.seed, level)
-    if found is not None:
-        row["alpha_low"], row["alpha_high"] = found.alpha.low, found.alpha.high
-        row["xmin_low"], row["xmin_high"] = found.xmin.low, found.xmin.high
-        row["bootstrap_replicates"] = found.replicates
+    intervals = searched(esd.fitted, int(chosen["replicates"]), esd.seed, level)
+    if intervals is not None:
+        row["alpha_low"], row["alpha_high"] = intervals.alpha.low, intervals.alpha.high
+        row["xmin_low"], row["xmin_high"] = intervals.xmin.low, intervals.xmin.high
+        row["bootstrap_replicates"] = intervals.replicates
     return row
 
 

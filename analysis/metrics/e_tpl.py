@@ -12,6 +12,7 @@ from typing import Any
 
 from zoospectra.analysis.metrics.peak import peak
 from zoospectra.analysis.records import Column, Esd, Fit, Method, Value
+from zoospectra.analysis.rounding import FLAT
 from zoospectra.analysis.tails import truncated
 
 COLUMNS = (
@@ -29,7 +30,7 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     edge = peak(x)
     if edge is None:
         return row
-    tail = x[x >= edge]
+    tail = x[x >= edge * (1.0 - FLAT)]  # the edge of the first bin is the first value, but for rounding
     law = truncated.fit(tail, float(tail[0])) if len(tail) else None
     if law is None:
         return row

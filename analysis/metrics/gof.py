@@ -32,15 +32,15 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     chosen = METHOD.options(options)
     if fit.xmin is None:
         return dict.fromkeys(column.name for column in COLUMNS)
-    found = goodness(esd.fitted, int(chosen["replicates"]), esd.seed, int(chosen["min_tail"]))
-    if found is None:
+    result = goodness(esd.fitted, int(chosen["replicates"]), esd.seed, int(chosen["min_tail"]))
+    if result is None:
         return dict.fromkeys(column.name for column in COLUMNS)
     return {
-        "gof_p": found.p,
-        "gof_p_error": found.error,
-        "gof_D": found.D,
-        "gof_xmin": found.xmin,
-        "gof_replicates": found.replicates,
+        "gof_p": result.p,
+        "gof_p_error": result.error,
+        "gof_D": result.D,
+        "gof_xmin": result.xmin,
+        "gof_replicates": result.replicates,
     }
 
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, IntArray, Method, Value
 from zoospectra.analysis.rounding import FLAT
 
 FRACTIONS = {"alpha_hill_half": 0.5, "alpha_hill_quarter": 0.25, "alpha_hill_5pct": 0.05}
@@ -38,7 +37,7 @@ def hill(evals: FloatArray, k: int) -> float | None:
     return _alpha(evals, k)
 
 
-def hill_plot(evals: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+def hill_plot(evals: FloatArray) -> tuple[IntArray, FloatArray]:
     """Data of the Hill plot of evals (K,), ascending: every k for which alpha is defined, and alpha(k).
 
     Two arrays of one length, at most K - 1; empty when no tail exists. All k at once by a cumulative sum.

@@ -78,7 +78,7 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
         "bulk_max": bulk.bulk_max,
         "spike_edge": bulk.spike_edge,
         "num_spikes": bulk.num_spikes,
-        "slice_num_spikes": sum(one.num_spikes for one in by_slice if one is not None),
+        "slice_num_spikes": sum(single.num_spikes for single in by_slice if single is not None),
         "mp_softrank": bulk.bulk_max / float(esd.evals[-1]),
         "mp_D": bulk.D,
     }

@@ -64,12 +64,16 @@ def rank(singular: FloatArray, N: int) -> int:
 
 
 def entropy(lam: FloatArray, N: int) -> float | None:
-    """Entropy of lam / sum lam over ln of the rank, near 1 for equal eigenvalues; None for rank 0 and 1."""
-    found = rank(np.sqrt(lam), N)
-    if found <= 1:
+    """Entropy of lam / sum lam over ln of the rank, 1 for equal eigenvalues; None for rank 0 and 1.
+
+    lam is (K,), ascending, of matrices with larger side N. Equivalent to `matrix_entropy(np.sqrt(lam), N)` of
+    weightwatcher.RMT_Util.
+    """
+    count = rank(np.sqrt(lam), N)
+    if count <= 1:
         return None
     p = lam / lam.sum() + EPSILON
-    return float(-np.sum(p * np.log(p)) / np.log(found + EPSILON))
+    return float(-np.sum(p * np.log(p)) / np.log(count + EPSILON))
 
 
 METHOD = Method(

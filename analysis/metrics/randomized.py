@@ -61,7 +61,7 @@ COLUMNS = (
 
 
 def jensen_shannon(p: FloatArray, q: FloatArray) -> float | None:
-    """Jensen-Shannon distance of two non-negative vectors, each divided by its sum; natural log, in [0, sqrt(ln 2)].
+    """Jensen-Shannon distance of non-negative vectors (K,), each divided by its sum; natural log, 0 to sqrt(ln 2).
 
     Equivalent to scipy.spatial.distance.jensenshannon. None when a sum is zero. Raises ValueError for unequal lengths.
     WeightWatcher averages the two before dividing by the sums, which is the same only because shuffling keeps the sum.
@@ -79,8 +79,8 @@ def jensen_shannon(p: FloatArray, q: FloatArray) -> float | None:
 
 
 def _relative_entropy(p: FloatArray, m: FloatArray) -> float:
-    there = p > 0.0
-    return float(np.sum(p[there] * np.log(p[there] / m[there])))
+    positive = p > 0.0
+    return float(np.sum(p[positive] * np.log(p[positive] / m[positive])))
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:

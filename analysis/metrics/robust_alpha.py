@@ -29,16 +29,16 @@ def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     Option: min_tail (8).
     """
     chosen = METHOD.options(options)
-    found = robust(esd.fitted, int(chosen["min_tail"]))
-    if found is None:
+    result = robust(esd.fitted, int(chosen["min_tail"]))
+    if result is None:
         return dict.fromkeys(column.name for column in COLUMNS)
     return {
-        "robust_alpha": found.alpha,
-        "robust_alpha_spread": found.spread,
-        "alpha_min_near": found.low,
-        "alpha_max_near": found.high,
-        "alpha_xmin_slope": found.slope,
-        "num_starts": found.candidates,
+        "robust_alpha": result.alpha,
+        "robust_alpha_spread": result.spread,
+        "alpha_min_near": result.low,
+        "alpha_max_near": result.high,
+        "alpha_xmin_slope": result.slope,
+        "num_starts": result.candidates,
     }
 
 

@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 def second_opinion(values: FloatArray) -> tuple[float, float, float, float] | None:
-    """alpha, D, sigma, xmin of `powerlaw.Fit(values)`; None without the package, or when it finds no fit."""
+    """alpha, D, sigma, xmin of `powerlaw.Fit(values)`, values (K,) positive; None without package or fit."""
     try:
         import powerlaw
     except ImportError:
@@ -35,19 +35,19 @@ def second_opinion(values: FloatArray) -> tuple[float, float, float, float] | No
         warnings.simplefilter("ignore")
         try:
             fit = powerlaw.Fit(values, verbose=False)
-            found = (float(fit.alpha), float(fit.D), float(fit.sigma), float(fit.xmin))
+            numbers = (float(fit.alpha), float(fit.D), float(fit.sigma), float(fit.xmin))
         except (ValueError, IndexError, ZeroDivisionError, AttributeError):  # its ways of saying: nothing to fit
             return None
-    return found if all(map(math.isfinite, found)) else None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`; None where the package is missing or finds no fit. No options."""
-    found = second_opinion(esd.fitted) if len(esd.fitted) > 1 else None
+    opinion = second_opinion(esd.fitted) if len(esd.fitted) > 1 else None
     row: dict[str, Value] = dict.fromkeys(column.name for column in COLUMNS)
-    if found:
-        row |= dict(zip(("powerlaw_alpha", "powerlaw_D", "powerlaw_sigma", "powerlaw_xmin"), found, strict=True))
-        row["powerlaw_difference"] = None if fit.alpha is None else found[0] - fit.alpha
+    if opinion:
+        row |= dict(zip(("powerlaw_alpha", "powerlaw_D", "powerlaw_sigma", "powerlaw_xmin"), opinion, strict=True))
+        row["powerlaw_difference"] = None if fit.alpha is None else opinion[0] - fit.alpha
     return row
 
 

@@ -14,7 +14,7 @@ from importlib import import_module
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.statistics.sample import degenerate, sample
+from zoospectra.analysis.statistics.sample import degenerate, is_constant, sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,19 @@ class Mixed:
     """Why numbers are missing."""
 
 
-def mixed(x: Sequence[float | None], y: Sequence[float | None], groups: Sequence[Hashable]) -> Mixed:
-    """Random-intercept model. Equivalent to `statsmodels.MixedLM(y, [1, x], groups).fit(reml=True)`."""
+def mixed(
+    x: Sequence[float | None],
+    y: Sequence[float | None],
+    groups: Sequence[Hashable],
+    covariates: Sequence[Sequence[float | None]] = (),
+) -> Mixed:
+    """Random-intercept model; points without x, y or a covariate are left out.
+
+    Equivalent to `statsmodels.MixedLM(y, [1, x, covariates], groups).fit(reml=True)`.
+    """
+    if covariates:
+        whole = [None not in row for row in zip(*covariates, strict=True)]
+        x = [value if there else None for value, there in zip(x, whole, strict=True)]
     found = sample(x, y, groups)
     count = len(found.names)
     if why := degenerate(found, 4):
@@ -52,7 +63,9 @@ def mixed(x: Sequence[float | None], y: Sequence[float | None], groups: Sequence
     except ImportError:
         return Mixed(found.n, count, reason="statsmodels is not installed: pip install 'zoospectra[studies]'")
     (z, unit_x), (target, unit_y) = _standard(found.x), _standard(found.y)
-    design = np.column_stack([np.ones(found.n), z])
+    others = [np.array([float(side[i] or 0.0) for i in found.kept]) for side in covariates]
+    sides = [_standard(side)[0] for side in others if not is_constant(side)]
+    design = np.column_stack([np.ones(found.n), z, *sides])
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:

@@ -1,4 +1,4 @@
-"""Many tests at once: p-values adjusted so that the share of false discoveries stays controlled."""
+"""Many tests at once: p-values adjusted for the share of false discoveries, or for any false one."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     adjusted[order] = np.minimum(np.minimum.accumulate(ratios[::-1])[::-1], 1.0)
     values = iter(adjusted)
     return [None if p is None else float(next(values)) for p in p_values]
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p-values (Holm 1979) in the input's order: below a level, any false one has at most that chance.
+
+    A None is no test and stays None. Equivalent to statsmodels' multipletests(method='holm').
+    """
+    places = sorted((i for i, p in enumerate(p_values) if p is not None), key=lambda i: p_values[i] or 0.0)
+    found: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(places):
+        largest = max(largest, min(1.0, (len(places) - rank) * (p_values[i] or 0.0)))
+        found[i] = largest
+    return found

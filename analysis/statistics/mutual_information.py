@@ -1,20 +1,28 @@
-"""The contest's own score: how much a measure's order of two models says about the order of their gaps.
+"""How much a measure's order of two models says about the order of their gaps: the contest's score, and a stricter one.
 
-Over all ordered pairs of models: the sign of the difference in generalisation gap against the sign of the difference in
-the measure; mutual information given the values of two hyperparameters in both models, divided by the conditional
-entropy of the gap's sign; the smallest over pairs of hyperparameters, times 100 (Jiang et al. 2020, PGDL).
+Both: over ordered pairs of models, mutual information of the order of the generalisation gap and the order of the
+measure, given the values of two hyperparameters in both models, divided by the conditional entropy of the gap's order;
+the smallest over pairs of hyperparameters, times 100 (Jiang et al. 2020, PGDL). They differ in what the text leaves
+open.
+
+`cmi_official` does what the organisers' scorer does (scoring_program/mutual_information.py of the contest's kit): two
+states, 'greater' or not, so that a tie is 'not greater'; pairs of a model with itself count; information and entropy
+are summed over cells (values of the hyperparameters in both models) with equal weights, however few pairs a cell holds.
+`cmi_weighted` follows the definition: three states (less, equal, greater), no model with itself, cells weighted by
+their pairs. The scorer fails at a cell without pairs; here such cells do not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-Signs = NDArray[np.intp]
+Codes = NDArray[np.intp]
+Table = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +36,54 @@ class ContestScore:
     given: tuple[str, ...] = ()
     """The hyperparameters that give it."""
     scores: Mapping[tuple[str, ...], float | None] | None = None
-    """Every pair's score; None where the gap's order is known from the hyperparameters alone."""
+    """Every pair's score, 0 to 1; None where the gap's order is known from the hyperparameters alone."""
     reason: str | None = None
     """Why there is no score."""
 
 
-def contest_score(
+def cmi_official(
     measure: Sequence[float | None], gap: Sequence[float | None], hyperparameters: Mapping[str, Sequence[Hashable]]
 ) -> ContestScore:
-    """Score of a measure; models without measure or gap are left out. One hyperparameter, or none, is given as it is.
+    """The contest's own score; models without measure or gap are left out. Raises as `cmi_weighted`."""
+
+    def states(values: NDArray[np.float64], first: Codes, second: Codes) -> Codes:
+        return np.asarray(values[first] > values[second], dtype=np.intp)
+
+    def total(table: Table) -> tuple[float, float]:
+        cells = [_information(one, float(one.sum())) for one in table]
+        return sum(mutual for mutual, _ in cells), sum(entropy for _, entropy in cells)
+
+    return _smallest(measure, gap, hyperparameters, states, total, with_itself=True)
+
+
+def cmi_weighted(
+    measure: Sequence[float | None], gap: Sequence[float | None], hyperparameters: Mapping[str, Sequence[Hashable]]
+) -> ContestScore:
+    """The score as it is defined; models without measure or gap are left out. One hyperparameter is given as it is.
 
     Raises ValueError when a hyperparameter has another number of values than there are models.
     """
+
+    def states(values: NDArray[np.float64], first: Codes, second: Codes) -> Codes:
+        return np.sign(values[first] - values[second]).astype(np.intp) + 1
+
+    def total(table: Table) -> tuple[float, float]:
+        everything = float(table.sum())
+        cells = [(float(one.sum()) / everything, *_information(one, float(one.sum()))) for one in table]
+        return sum(w * mutual for w, mutual, _ in cells), sum(w * entropy for w, _, entropy in cells)
+
+    return _smallest(measure, gap, hyperparameters, states, total, with_itself=False)
+
+
+def _smallest(
+    measure: Sequence[float | None],
+    gap: Sequence[float | None],
+    hyperparameters: Mapping[str, Sequence[Hashable]],
+    states: Callable[[NDArray[np.float64], Codes, Codes], Codes],
+    total: Callable[[Table], tuple[float, float]],
+    *,
+    with_itself: bool,
+) -> ContestScore:
     for name, values in hyperparameters.items():
         if not len(values) == len(measure) == len(gap):
             msg = f"hyperparameter {name!r} has {len(values)} values for {len(measure)} models and {len(gap)} gaps"
@@ -48,16 +92,20 @@ def contest_score(
     n = len(kept)
     if n < 2:
         return ContestScore(n, reason="fewer than two models")
-    first, second = (side.ravel() for side in np.nonzero(~np.eye(n, dtype=bool)))
-    signs = []
-    for values in (measure, gap):
-        data = np.array([values[i] for i in kept], dtype=np.float64)
-        signs.append(np.sign(data[first] - data[second]).astype(np.intp) + 1)
+    first, second = (
+        side.ravel() for side in np.nonzero(np.ones((n, n), dtype=bool) if with_itself else ~np.eye(n, dtype=bool))
+    )
+    order_of_measure, order_of_gap = (
+        states(np.array([values[i] for i in kept], dtype=np.float64), first, second) for values in (measure, gap)
+    )
     codes = {name: _codes([values[i] for i in kept]) for name, values in hyperparameters.items()}
-    scores = {
-        given: _normalised(signs[0], signs[1], _pairs(given, codes, first, second))
-        for given in combinations(codes, min(2, len(codes)))
-    }
+    scores: dict[tuple[str, ...], float | None] = {}
+    for given in combinations(codes, min(2, len(codes))):
+        _, cell = np.unique(_pairs(given, codes, first, second), return_inverse=True)
+        table = np.zeros((int(cell.max()) + 1, 3, 3))
+        np.add.at(table, (cell, order_of_measure, order_of_gap), 1.0)
+        mutual, entropy = total(table)
+        scores[given] = min(1.0, max(0.0, mutual / entropy)) if entropy > 1e-12 else None
     known = {given: score for given, score in scores.items() if score is not None}
     if not known:
         return ContestScore(n, scores=scores, reason="the hyperparameters alone tell the order of the gaps")
@@ -65,12 +113,12 @@ def contest_score(
     return ContestScore(n, 100.0 * known[least], least, scores)
 
 
-def _codes(values: Sequence[Hashable]) -> Signs:
+def _codes(values: Sequence[Hashable]) -> Codes:
     index = {value: i for i, value in enumerate(dict.fromkeys(values))}
     return np.array([index[value] for value in values], dtype=np.intp)
 
 
-def _pairs(given: tuple[str, ...], codes: Mapping[str, Signs], first: Signs, second: Signs) -> Signs:
+def _pairs(given: tuple[str, ...], codes: Mapping[str, Codes], first: Codes, second: Codes) -> Codes:
     """One number for the given hyperparameters' values in both models of every ordered pair."""
     key = np.zeros(len(first), dtype=np.intp)
     for name in given:
@@ -79,21 +127,16 @@ def _pairs(given: tuple[str, ...], codes: Mapping[str, Signs], first: Signs, sec
     return key
 
 
-def _normalised(measure: Signs, gap: Signs, key: Signs) -> float | None:
-    """I(measure; gap | key) / H(gap | key), natural logarithms; None when the entropy is 0."""
-    _, key = np.unique(key, return_inverse=True)
-    counts = np.zeros((int(key.max()) + 1, 3, 3))
-    np.add.at(counts, (key, measure, gap), 1.0)
-    total = counts.sum()
-    inner = _entropy(counts.sum(axis=(1, 2)), total)
-    h_gap = _entropy(counts.sum(axis=1), total) - inner
-    h_measure = _entropy(counts.sum(axis=2), total) - inner
-    joint = _entropy(counts, total) - inner
-    if h_gap <= 1e-12:
-        return None
-    return float(min(1.0, max(0.0, (h_measure + h_gap - joint) / h_gap)))
+def _information(counts: Table, total: float) -> tuple[float, float]:
+    """I(measure; gap) and H(gap) of one cell's counts (measure by gap), natural logarithms."""
+    h_measure, h_gap, joint = (
+        _entropy(counts.sum(axis=1), total),
+        _entropy(counts.sum(axis=0), total),
+        _entropy(counts, total),
+    )
+    return h_measure + h_gap - joint, h_gap
 
 
-def _entropy(counts: NDArray[np.float64], total: float) -> float:
+def _entropy(counts: Table, total: float) -> float:
     p = counts[counts > 0] / total
     return float(-(p * np.log(p)).sum())

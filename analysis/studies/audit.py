@@ -137,10 +137,15 @@ def summaries(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def sentences(cells: Sequence[Cell]) -> list[str]:
-    """How many printed numbers reproduce, and those that do not."""
+    """How many printed numbers reproduce and from what, and those that do not."""
     printed = [cell for cell in cells if cell.published is not None]
-    good = sum(cell.verdict == "reproduces" for cell in printed)
-    notes = [f"{good} of {len(printed)} printed numbers reproduce at their printed precision"]
+    good = Counter(cell.basis for cell in printed if cell.verdict == "reproduces")
+    everything = Counter(cell.basis for cell in printed)
+    parts = [f"{good[one]} of {count} from {one or 'nothing'}" for one, count in everything.most_common()]
+    notes = [
+        f"{good.total()} of {len(printed)} printed numbers reproduce at their printed precision",
+        f"what that is an audit of: {', '.join(parts)}",
+    ]
     for cell in printed:
         if cell.verdict != "reproduces":
             where = f"{cell.table_id} / {cell.row} / {cell.column}"

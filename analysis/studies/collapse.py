@@ -1,5 +1,5 @@
-"""Scale collapse: layers whose norm moved far between two versions of a model while the rest stayed, or that lie far
-below their kind within one model.
+"""Scale collapse: layers whose norm moved far between two versions of a model while the rest stayed, or whose entries
+are far smaller than those of their kind (layer type and receptive field) within one model.
 
 Robust z-score: distance from the median over 1.4826 times the median absolute deviation; beyond 3.5 counts (Iglewicz
 and Hoaglin 1993). 'claims' of the options (metric -> 'base larger' or 'base smaller') are checked against the means.
@@ -9,17 +9,60 @@ Not covered: which of the two versions is right.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import numpy as np
 
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.noise import entries, entry_scale, excess, kind, words
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number, positive
 
 METRICS = ("log_norm", "log_spectral_norm", "alpha")
 MAD_TO_SIGMA = 1.4826
 """Of a normal distribution."""
 FEW = 5
 """Layers of a kind below which a median says nothing."""
+CLAIMS = ("base larger", "base smaller")
+"""What a text may say of a metric's mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as far."""
+
+    robust_z: float = 3.5
+    """Robust z-score beyond which a layer moved far, or lies far below its kind (Iglewicz and Hoaglin 1993)."""
+    share: float = 0.5
+    """Within a model: root mean square entry over its kind's median, below which a layer that lies far collapsed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the study."""
+
+    model: str | None = None
+    """Glob of the model_id of the newer version; None means every model within itself."""
+    base: str | None = None
+    """Glob of the model_id of the version it is compared with."""
+    profile: str | None = None
+    """Profile; None means every one of the warehouse."""
+    claims: dict[str, str] = field(default_factory=dict)
+    """Metric -> 'base larger' or 'base smaller': what a text says of the means."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """What counts as far."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        among("claims", self.claims, METRICS)
+        for metric, claim in self.claims.items():
+            among(f"claims.{metric}", [claim], CLAIMS)
+        positive(self.thresholds)
+        if self.claims and self.base is None:
+            msg = f"claims={dict(self.claims)}: expected base=GLOB and model=GLOB beside it, the two versions"
+            raise ValueError(msg)
+        if self.base is not None and self.model is None:
+            msg = f"base={self.base}: expected model=GLOB beside it: name both versions"
+            raise ValueError(msg)
 
 
 def run(designs: Designs, options: Options) -> Findings:
@@ -27,16 +70,24 @@ def run(designs: Designs, options: Options) -> Findings:
 
     Raises ValueError when a glob matches no model, or several.
     """
-    rows = designs["layers"]
-    limit = float(options["thresholds"]["robust_z"])
-    design = [{"model_id": row["model_id"], "longname": row["longname"], "excluded_by": None} for row in rows]
-    if options.get("base") is None:
-        found, notes = _within(rows, limit)
-    elif options.get("model") is None:
-        msg = "study.base is given but study.model is not: name both versions"
+    globs = [glob for glob in (options.model, options.base) if glob is not None]
+    everything = designs["measured"]
+    if options.profile is not None:
+        among("profile", [options.profile], sorted({row["profile"] for row in everything}))
+    rows = [
+        row
+        for row in everything
+        if options.profile in (None, row["profile"])
+        and (not globs or any(fnmatchcase(row["model_id"], glob) for glob in globs))
+    ]
+    if globs and not rows:
+        msg = f"model={options.model}: matches no model with layers; expected a glob of a model_id"
         raise ValueError(msg)
+    design = [{"model_id": row["model_id"], "longname": row["longname"], "excluded_by": None} for row in rows]
+    if options.base is None:
+        found, notes = _within(rows, options.thresholds)
     else:
-        found, notes = _between(rows, options, limit)
+        found, notes = _between(rows, options, options.thresholds.robust_z)
     return Findings(tuple(found), tuple(design), tuple(notes))
 
 
@@ -53,13 +104,13 @@ def robust_z(values: Sequence[float]) -> list[float | None]:
 def _models(rows: Sequence[Row], glob: str, word: str) -> str:
     names = sorted({str(row["model_id"]) for row in rows if fnmatchcase(row["model_id"], glob)})
     if len(names) != 1:
-        msg = f"study.{word}={glob!r} matches {len(names)} models with layers, expected one: {', '.join(names[:5])}"
+        msg = f"{word}={glob}: matches {len(names)} models with layers, expected one: {', '.join(names[:5])}"
         raise ValueError(msg)
     return names[0]
 
 
 def _between(rows: Sequence[Row], options: Options, limit: float) -> tuple[list[Cell], list[str]]:
-    model, base = _models(rows, options["model"], "model"), _models(rows, options["base"], "base")
+    model, base = _models(rows, str(options.model), "model"), _models(rows, str(options.base), "base")
     found: list[Cell] = []
     notes: list[str] = []
     for profile in dict.fromkeys(row["profile"] for row in rows):
@@ -121,7 +172,7 @@ def _means(
     if not known:
         return []
     a, b = (sum(side) / len(known) for side in zip(*known, strict=True))
-    claim = (options.get("claims") or {}).get(metric)
+    claim = options.claims.get(metric)
     verdict = "base larger" if b > a else "base smaller"
     reason = None
     if claim is not None:
@@ -134,30 +185,51 @@ def _means(
     ]
 
 
-def _within(rows: Sequence[Row], limit: float) -> tuple[list[Cell], list[str]]:
-    """Layers far below the median of their kind and shape in their own model."""
-    kinds: dict[tuple[str, str, str], list[Row]] = {}
+def _within(rows: Sequence[Row], thresholds: Thresholds) -> tuple[list[Cell], list[str]]:
+    """Layers whose entries are far smaller than those of their kind in their own model."""
+    kinds: dict[tuple[str, tuple[str, str, int]], list[Row]] = {}
     for row in rows:
-        if number(row, "log_norm") is not None:
-            kinds.setdefault((row["profile"], row["model_id"], row["layer_type"] or "unknown"), []).append(row)
+        if entry_scale(row) is not None:
+            kinds.setdefault((row["model_id"], kind(row)), []).append(row)
     found: list[Cell] = []
     small = 0
-    for (profile, model, kind), members in kinds.items():
-        if len(members) < FEW:
-            small += 1
-            continue
-        # A larger matrix has a larger norm: per element they compare.
-        sizes = [float(row["log_norm"]) - float(np.log10(row["N"] * row["M"])) for row in members]
-        for row, size, z in zip(members, sizes, robust_z(sizes), strict=True):
-            if z is not None and z < -limit:
-                label = f"{profile} / {model} / {row['longname']}"
-                why = f"far below the median of {len(members)} layers of kind {kind}"
-                found.append(Cell("COLLAPSE_WITHIN", label, "log_norm per element", size, len(members), reason=why))
-                found.append(
-                    Cell("COLLAPSE_WITHIN", label, "robust z", z, len(members), verdict="collapsed", reason=why)
-                )
-    models = {key[1] for key in kinds}
-    hit = {cell.row.rpartition(" / ")[0] for cell in found}
-    notes = [f"{len(found) // 2} collapsed layers in {len(hit)} of {len(models)} models"]
+    for (model, of), members in kinds.items():
+        small += len(members) < FEW
+        for row, z, scale, ratio in _collapsed(members, thresholds) if len(members) >= FEW else ():
+            label = f"{of[0]} / {model} / {row['longname']}"
+            why = f"its entries are {ratio:.2g} of the median of {len(members)} layers of its kind ({words(of)})"
+            values: dict[str, float | None] = {"log10 rms entry": scale, "rms entry over kind's": ratio, "robust z": z}
+            values["log10 largest eigenvalue over shuffled copy's"] = excess(row)
+            found += [
+                Cell("COLLAPSE_WITHIN", label, name, value, len(members), verdict="collapsed", reason=why)
+                for name, value in values.items()
+            ]
+    notes = []
+    for profile in dict.fromkeys(of[0] for _, of in kinds):
+        hit = [cell.row for cell in found if cell.column == "robust z" and cell.row.startswith(f"{profile} / ")]
+        models = {model for model, of in kinds if of[0] == profile}
+        bad = {row.removeprefix(f"{profile} / ").rpartition(" / ")[0] for row in hit}
+        notes.append(f"{profile}: {len(hit)} collapsed layers in {len(bad)} of {len(models)} models")
     notes += [f"{small} kinds of layers are too few to compare (fewer than {FEW})"] if small else []
     return found, notes
+
+
+def _collapsed(members: Sequence[Row], thresholds: Thresholds) -> list[tuple[Row, float, float, float]]:
+    """Layers beyond both thresholds: (row, robust z, log10 rms entry, rms entry over the kind's median).
+
+    The spread is at least the sampling error of a root mean square, so that a kind of equal scales flags nothing by
+    rounding.
+    """
+    scales = [float(entry_scale(row) or 0.0) for row in members]
+    centre = float(np.median(scales))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(np.array(scales) - centre)))
+    found = []
+    for row, scale in zip(members, scales, strict=True):
+        error = 1 / (np.log(10) * np.sqrt(2 * entries(row)))
+        z, ratio = (scale - centre) / max(spread, float(error)), float(10 ** (scale - centre))
+        if z < -thresholds.robust_z and ratio < thresholds.share:
+            found.append((row, z, scale, ratio))
+    return found
+
+
+STUDY = Study(Options, run, ("measured",))

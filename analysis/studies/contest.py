@@ -1,18 +1,20 @@
 """Tables of "Post-mortem on a deep learning contest": metrics against test accuracy by sub-group, averaged, and pooled.
 
 C_T1 alpha against the log spectral norm, C_T2 training against test, C_T5 metrics against test, C_SCORE the contest's
-own conditional mutual information. The paper prints only averages of sub-groups; POOLED, which shows a Simpson's
-paradox where there is one, stands beside them. Direction: reported = a + b * metric. Not covered: its figures.
+own score (cmi_official) beside the definition's (cmi_weighted). The paper prints only averages of sub-groups; POOLED,
+which shows a Simpson's paradox where there is one, stands beside them. Direction: reported = a + b * metric. Not
+covered: its figures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from zoospectra.analysis.statistics.mutual_information import contest_score
-from zoospectra.analysis.studies.lines import Point, cells, line
-from zoospectra.analysis.studies.population import Population, columns, groupings, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options
+from zoospectra.analysis.statistics.mutual_information import cmi_official, cmi_weighted
+from zoospectra.analysis.studies.lines import NORMALITY, SMALLEST, Point, adjusted, cells
+from zoospectra.analysis.studies.population import Population, groupings, metrics, populations
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among, at_least
 
 LABELS = {
     "alpha": "Alpha",
@@ -23,29 +25,54 @@ LABELS = {
     "log_alpha_norm": "LogAlphaShattenNorm",
 }
 """Our metric -> the contest paper's word."""
-WORDS = ("R2", "RMSE", "tau", "slope")
+NOT_AVERAGED = ("slope low", "slope high", "slope p", "intercept", "covariance", NORMALITY)
+"""Statistics of a line of which a mean over sub-groups says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the study."""
+
+    profile: str | None = None
+    """Profile; None means every one of the warehouse."""
+    targets: list[str] = field(default_factory=list)
+    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
+    datasets: list[str] = field(default_factory=list)
+    """Data sets of the reported metrics; empty means all."""
+    source_date: str | None = None
+    """Reported numbers as of this date, ISO; None means the newest."""
+    grouping: str = "series"
+    """Column of the catalog that makes the sub-groups."""
+    hyperparameters: list[str] = field(default_factory=list)
+    """Columns of the catalog that the score is given; empty means every column that could be a grouping."""
+    metrics: list[str] = field(default_factory=list)
+    """Averages to regress on; empty means the paper's six."""
+    smallest: int = SMALLEST
+    """Models a line needs."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        at_least("smallest", self.smallest, 3)
 
 
 def run(designs: Designs, options: Options) -> Findings:
-    """All tables for every profile and data set; options: target, profile, groupings (the first is the sub-group)."""
-    target, found = populations(designs, options)
-    if target is None:
+    """All tables for every profile, data set and target."""
+    found = populations(designs, profile=options.profile, wanted=options.targets, datasets=options.datasets)
+    if not found:
         return Findings((), notes=("no model has a reported metric: nothing to compare with",))
-    cells: list[Cell] = []
-    notes = [f"direction: {target.metric} = a + b * metric"]
+    made: list[Cell] = []
+    notes: list[str] = []
     for population in found:
-        cells += _population(population, options, notes)
-    design = [
-        {"population": one.label, "model_id": row["model_id"], "y": y, "train": train, "excluded_by": None}
-        for one in found
-        for row, y, train in zip(one.rows, one.target, one.train, strict=True)
-    ]
-    return Findings(tuple(cells), tuple(design), tuple(notes))
+        among("grouping", [options.grouping], population.catalog)
+        among("hyperparameters", options.hyperparameters, population.catalog)
+        notes.append(f"{population.label}: direction: {population.target.metric} = a + b * metric")
+        made += _population(population, options, notes)
+    design = [row for one in found for row in one.design()]
+    return Findings(tuple(adjusted(made)), tuple(design), tuple(notes))
 
 
 def _population(population: Population, options: Options, notes: list[str]) -> list[Cell]:
-    name = (options.get("groupings") or ["series"])[0]
-    smallest = int(options["smallest"])
+    name, smallest = options.grouping, options.smallest
     groups: dict[str, list[int]] = {}
     for i, label in enumerate(population.labels(name)):
         groups.setdefault(f"{name} {label}" if name != "series" else str(label), []).append(i)
@@ -53,18 +80,18 @@ def _population(population: Population, options: Options, notes: list[str]) -> l
     for label, members in sorted(small.items()):
         notes.append(f"{population.label} / {label}: too few models: {len(members)}, at least {smallest} are needed")
     large = {label: members for label, members in sorted(groups.items()) if label not in small}
-    mine = columns(population, metrics(options))
+    mine = metrics(population, options.metrics)
     found: list[Cell] = []
     if {"alpha", "log_spectral_norm"} <= set(mine):
         pairs = [("Alpha vs LogSpectralNorm", mine["log_spectral_norm"], mine["alpha"])]
         found += _table("C_T1", population, large, pairs, smallest)
     if any(value is not None for value in population.train):
-        pairs = [("training vs test", list(population.train), list(population.target))]
+        pairs = [("training vs test", list(population.train), list(population.y))]
         found += _table("C_T2", population, large, pairs, smallest)
         found += _scores(population, mine, options, notes)
     else:
         notes.append(f"{population.label}: no training numbers reported: no C_T2 and no score of the contest")
-    pairs = [(LABELS.get(metric, metric), values, list(population.target)) for metric, values in mine.items()]
+    pairs = [(LABELS.get(metric, metric), values, list(population.y)) for metric, values in mine.items()]
     return found + _table("C_T5", population, large, pairs, smallest)
 
 
@@ -78,21 +105,21 @@ def _table(
     """Cells of every sub-group, their plain average, and all models together."""
     found: list[Cell] = []
     for label, x, y in pairs:
+        points = [Point(row["model_id"], {"x": x[i]}, y[i], row.get("basis")) for i, row in enumerate(population.rows)]
         by_group = []
         for group, members in groups.items():
-            points = [Point(str(i), {"x": x[i]}, y[i]) for i in members]
-            by_group += cells(table_id, f"{population.label} / {group}", label, line(points, "x", smallest), WORDS)
-        everything = [Point(str(i), {"x": x[i]}, y[i]) for i in range(len(x))]
-        pooled = cells(table_id, f"{population.label} / POOLED", label, line(everything, "x", smallest), WORDS)
+            row = f"{population.label} / {group}"
+            by_group += cells(table_id, row, label, [points[i] for i in members], "x", smallest)
+        pooled = cells(table_id, f"{population.label} / POOLED", label, points, "x", smallest)
         found += [*by_group, *average(by_group, f"{population.label} / AVG"), *pooled]
     return found
 
 
-def average(cells: Sequence[Cell], row: str) -> list[Cell]:
+def average(found: Sequence[Cell], row: str) -> list[Cell]:
     """The paper's AVG rows: the plain mean of the sub-groups' values, column by column; n counts sub-groups."""
     values: dict[tuple[str, str], list[float]] = {}
-    for cell in cells:
-        if cell.value is not None:
+    for cell in found:
+        if cell.value is not None and not cell.column.startswith(NOT_AVERAGED):
             values.setdefault((cell.table_id, cell.column), []).append(cell.value)
     return [Cell(table_id, row, column, sum(v) / len(v), len(v)) for (table_id, column), v in values.items()]
 
@@ -101,17 +128,20 @@ def _scores(
     population: Population, mine: Mapping[str, Sequence[float | None]], options: Options, notes: list[str]
 ) -> list[Cell]:
     """The contest's score of every metric: its order against the order of the generalisation gaps."""
-    gap = [
-        None if train is None or test is None else train - test
-        for train, test in zip(population.train, population.target, strict=True)
-    ]
-    given = groupings(population, options.get("hyperparameters") or ())
+    sign = 1.0 if population.target.higher_is_better else -1.0
+    both = zip(population.train, population.y, strict=True)
+    gap = [None if train is None else sign * (train - test) for train, test in both]
+    given = groupings(population, options.hyperparameters, options.smallest)
     given = {name: labels for name, labels in given.items() if name not in ("series", "family")}
     found = []
     for metric, values in mine.items():
-        score = contest_score(values, gap, given)
-        why = score.reason or f"given {' and '.join(score.given) or 'nothing'}"
-        label = LABELS.get(metric, metric)
-        found.append(Cell("C_SCORE", f"{population.label} / {label}", "score", score.score, score.n, reason=why))
+        for column, rule in (("cmi_official", cmi_official), ("cmi_weighted", cmi_weighted)):
+            score = rule(values, gap, given)
+            why = score.reason or f"given {' and '.join(score.given) or 'nothing'}"
+            row = f"{population.label} / {LABELS.get(metric, metric)}"
+            found.append(Cell("C_SCORE", row, column, score.score, score.n, reason=why))
     notes.append(f"{population.label}: score of the contest, hyperparameters: {', '.join(given) or 'none'}")
     return found
+
+
+STUDY = Study(Options, run, ("averages", "reported", "catalog"))

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, number
 
 METRICS = ("alpha", "alpha_weighted", "log_norm", "log_spectral_norm", "log_alpha_norm")
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the study."""
+
+    since: str | None = None
+    """Only what changed after this time counts, UTC, ISO 8601; None means ever."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time."""
+        _time(self.since)
+
+
 def run(designs: Designs, options: Options) -> Findings:
-    """Changes after 'since', or all there ever were; raises ValueError when 'since' is no time."""
-    since = _time(options.get("since"))
+    """Changes after 'since', or all there ever were."""
+    since = _time(options.since)
     models = designs["models"]
     newest = [row for row in models if row["latest"]]
     came = [row for row in newest if row["revisions"] == 1 and _after(row["first_seen"], since)]
@@ -55,7 +68,7 @@ def _time(text: str | None) -> datetime.datetime | None:
     try:
         found = datetime.datetime.fromisoformat(text)
     except ValueError as error:
-        msg = f"study.since={text!r}: expected a time such as 2026-11-21 or 2026-11-21T03:00:00 (UTC)"
+        msg = f"since={text}: expected a time such as 2026-11-21 or 2026-11-21T03:00:00 (UTC)"
         raise ValueError(msg) from error
     return found if found.tzinfo is None else found.astimezone(datetime.UTC).replace(tzinfo=None)
 
@@ -101,3 +114,6 @@ def _reported(rows: Sequence[Row], since: datetime.datetime | None) -> list[Cell
         label = f"{model} / {dataset} / {metric}"
         found.append(Cell("DRIFT_REPORTED", label, "change", change, verdict="better" if better else "worse"))
     return found
+
+
+STUDY = Study(Options, run)

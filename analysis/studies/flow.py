@@ -7,10 +7,12 @@ FLOW_SERIES relates steadiness to the reported number. Depth runs from 0 (first 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from zoospectra.analysis.studies.lines import Point, cells, line
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
-from zoospectra.analysis.studies.target import choose
+from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, number, positive
+from zoospectra.analysis.studies.target import Target, targets
 
 COLUMNS = ("slope", "dispersion", "median", "mad", "roughness", "outliers", "largest")
 """What the design table measures."""
@@ -18,9 +20,38 @@ FEW = 3
 """Layers below which a flow means nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as an outlier."""
+
+    largest: float = 6.0
+    """Alpha above which a layer is an outlier: WeightWatcher's 'under-trained'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the study."""
+
+    targets: list[str] = field(default_factory=list)
+    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
+    datasets: list[str] = field(default_factory=list)
+    """Data sets of the reported metrics; empty means all."""
+    source_date: str | None = None
+    """Reported numbers as of this date, ISO; None means the newest."""
+    smallest: int = SMALLEST
+    """Models a line needs."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """What counts as an outlier."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        at_least("smallest", self.smallest, 3)
+        positive(self.thresholds)
+
+
 def run(designs: Designs, options: Options) -> Findings:
-    """Flow of every model and profile, and of every series with enough models; thresholds: 'largest' alpha."""
-    largest = float(options["thresholds"]["largest"])
+    """Flow of every model and profile, and of every data set and series with enough models."""
+    largest = options.thresholds.largest
     found: list[Cell] = []
     for row in designs["flow"]:
         label = f"{row['profile']} / {row['model_id']}"
@@ -31,8 +62,18 @@ def run(designs: Designs, options: Options) -> Findings:
             value = None if few else _finite(number(row, name))
             missing = why or (None if value is not None else "not defined for these layers")
             found.append(Cell("FLOW", label, name, value, row["layers"], verdict=verdict, reason=missing))
-    notes = [f"{sum(row['outliers'] > 0 for row in designs['flow'])} models have layers with alpha above {largest:g}"]
-    found += _series(designs, options, notes)
+    notes = []
+    for profile in dict.fromkeys(row["profile"] for row in designs["flow"]):
+        mine = [row for row in designs["flow"] if row["profile"] == profile]
+        outliers = sum(row["outliers"] > 0 for row in mine)
+        notes.append(f"{profile}: {outliers} of {len(mine)} models have layers with alpha above {largest:g}")
+    chosen = targets(designs["reported"], options.targets, options.datasets)
+    if not chosen:
+        notes.append("no model has a reported metric: flow is not compared with quality")
+    groups = {key: points for target in chosen for key, points in _groups(designs["flow"], target).items()}
+    lines = grouped("FLOW_SERIES", groups, {name: name for name in COLUMNS}, smallest=options.smallest)
+    found += lines
+    notes += [f"{cell.row}: {cell.reason}" for cell in lines if cell.verdict == "too few models"]
     design = [{"model_id": row["model_id"], "profile": row["profile"], "excluded_by": None} for row in designs["flow"]]
     return Findings(tuple(found), tuple(design), tuple(notes))
 
@@ -47,27 +88,15 @@ def _verdict(row: Row) -> str:
     return "steady" if count == 0 else f"{count} of {row['layers']} layers under-trained"
 
 
-def _series(designs: Designs, options: Options, notes: list[str]) -> list[Cell]:
-    target = choose(designs["reported"], options.get("target"))
-    if target is None:
-        notes.append("no model has a reported metric: flow is not compared with quality")
-        return []
-    values = target.newest()
+def _groups(rows: Sequence[Row], target: Target) -> dict[str, list[Point]]:
+    """'<profile> / <data set> / <metric> / <series>' -> models with enough layers."""
     groups: dict[str, list[Point]] = {}
-    for row in designs["flow"]:
-        if row["layers"] >= FEW:
-            key = f"{row['profile']} / {row['dataset'] or 'no data set'} / {row['series'] or 'no series'}"
+    for row in rows:
+        if row["layers"] >= FEW and row["model_id"] in target.values:
+            key = f"{row['profile']} / {target.label} / {row['series'] or 'no series'}"
             x = {name: _finite(number(row, name)) for name in COLUMNS}
-            groups.setdefault(key, []).append(Point(row["model_id"], x, values.get(row["model_id"])))
-    found: list[Cell] = []
-    smallest = int(options["smallest"])
-    for key, points in sorted(groups.items()):
-        usable = sum(point.y is not None for point in points)
-        if usable < smallest:
-            why = f"too few models: {usable} with {target.metric}, at least {smallest} are needed"
-            found.append(Cell("FLOW_SERIES", key, "models", None, usable, verdict="too few models", reason=why))
-            notes.append(f"{key}: {why}")
-            continue
-        for name in COLUMNS:
-            found += cells("FLOW_SERIES", key, name, line(points, name, smallest), ("tau", "R2", "slope"))
-    return found
+            groups.setdefault(key, []).append(Point(row["model_id"], x, target.values[row["model_id"]], row["basis"]))
+    return {key: groups[key] for key in sorted(groups)}
+
+
+STUDY = Study(Options, run, ("reported",))

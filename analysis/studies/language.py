@@ -14,6 +14,8 @@ NAMES = {"gpt2 small": "GPT2-small", "gpt2 medium": "GPT2-medium", "gpt2 large":
 METRICS = ("log_norm", "log_spectral_norm", "alpha_weighted", "log_alpha_norm")
 TOKEN_EMBEDDING = 1
 """layer_id of the token embedding."""
+ROWS = "layer rows"
+"""Basis of every number but GPT's."""
 LARGEST = 3.5
 """The text's filter on log10 of the largest eigenvalue; it drops only the token embedding."""
 
@@ -27,7 +29,7 @@ def tables(slices: Sequence[Row], averages: Sequence[Row]) -> list[Cell]:
         if not rows:
             continue
         kept = [row for row in rows if label != "GPT2-small" or row["layer_id"] != TOKEN_EMBEDDING]
-        found.append(Cell("NC_T2", label, "# matrices", float(len(kept)), len(kept)))
+        found.append(Cell("NC_T2", label, "# matrices", float(len(kept)), len(kept), basis=ROWS))
         found += [_mean("NC_T2", label, metric, metric, kept) for metric in METRICS]
         blocks = [row for row in rows if row["layer_type"] != "embedding"]
         found += [_mean("NC_T2_NO_EMBEDDING", label, metric, metric, blocks) for metric in (*METRICS, "alpha")]
@@ -40,7 +42,9 @@ def _text(label: str, rows: Sequence[Row]) -> list[Cell]:
         alphas = [value for row in rows if (value := number(row, "alpha")) is not None]
         return [
             _mean("NC_TEXT_GPT2", label, "alpha (Fig. legend 3.8)", "alpha", rows),
-            Cell("NC_TEXT_GPT2", label, "max alpha (text: all <= 6)", max(alphas, default=None), len(alphas)),
+            Cell(
+                "NC_TEXT_GPT2", label, "max alpha (text: all <= 6)", max(alphas, default=None), len(alphas), basis=ROWS
+            ),
         ]
     small = [row for row in rows if (top := number(row, "log_spectral_norm")) is not None and top < LARGEST]
     return [
@@ -58,16 +62,17 @@ def _gpt(slices: Sequence[Row], averages: Sequence[Row]) -> list[Cell]:
     if row is None or token is None or count is None:
         return []
     n = int(count)
-    found = [Cell("NC_T2", "GPT", "# matrices", count - 1, n - 1)]
+    found = [Cell("NC_T2", "GPT", "# matrices", count - 1, n - 1, basis=row["basis"])]
     for metric in METRICS:
         mean, own = number(row, metric), number(token, metric)
         value = None if mean is None or own is None else (n * mean - own) / (n - 1)
-        found.append(Cell("NC_T2", "GPT", metric, value, n - 1, reason="from printed averages"))
-    return [*found, Cell("NC_TEXT_GPT2", "GPT", "alpha (Fig. legend 4.6)", number(row, "alpha"), n)]
+        found.append(Cell("NC_T2", "GPT", metric, value, n - 1, basis=row["basis"]))
+    alpha = number(row, "alpha")
+    return [*found, Cell("NC_TEXT_GPT2", "GPT", "alpha (Fig. legend 4.6)", alpha, n, basis=row["basis"])]
 
 
 def _mean(table_id: str, row: str, column: str, metric: str, rows: Sequence[Row]) -> Cell:
     values = [value for one in rows if (value := number(one, metric)) is not None]
     if not values:
         return Cell(table_id, row, column, None, 0, reason="no matrix has it")
-    return Cell(table_id, row, column, sum(values) / len(values), len(values))
+    return Cell(table_id, row, column, sum(values) / len(values), len(values), basis=ROWS)

@@ -1,19 +1,21 @@
 """The tables of "Predicting trends in the quality of state-of-the-art neural networks" (Nature Communications 2021).
 
 From published layer data: tables 1 to 3, the supplement, the numbers in the text, the drafts', and an audit of them. On
-any other zoo: the same regressions per series. Design tables: printed, averages, reported, language, classifiers.
+any other zoo: the same regressions by data set and series. Design tables: printed, averages, reported, dated, language,
+classifiers.
 Sources of the recipes: the paper's notebooks (ModelPlots, ww_kdd2020_results). Not covered: its figures.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from zoospectra.analysis.studies import audit, language, supplement
-from zoospectra.analysis.studies.lines import Point, cells, grouped, line
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options, Row, number
-from zoospectra.analysis.studies.target import choose
+from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells, grouped
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, number
+from zoospectra.analysis.studies.target import Target, targets
 from zoospectra.analysis.studies.verdict import judge, printed_cells
 
 PROFILE = "published/weightwatcher-0.2"
@@ -30,11 +32,28 @@ FIRST_SERIES = ("VGG", "ResNet", "ResNet-1K", "DenseNet")
 """Rows of table 1."""
 
 
-def run(designs: Designs, options: Options) -> Findings:
-    """All tables that there are data for; options: 'printed' (tables, explained, counts, ...), 'smallest', 'target'."""
-    printed = options["printed"]
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the general tables; the paper's own have none."""
+
+    targets: list[str] = field(default_factory=list)
+    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
+    datasets: list[str] = field(default_factory=list)
+    """Data sets of the reported metrics; empty means all."""
+    source_date: str | None = None
+    """Reported numbers as of this date, ISO; None means the newest. The paper's tables name their own."""
+    smallest: int = SMALLEST
+    """Models a line needs."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        at_least("smallest", self.smallest, 3)
+
+
+def run(designs: Designs, options: Options, printed: Mapping[str, Any]) -> Findings:
+    """All tables that there are data for; printed: values of conf/published/natcomm2021.yaml."""
     models = _models(designs)
-    errors = Errors(designs["reported"], printed["kept_in_figure"])
+    errors = Errors(designs["dated"], printed["kept_in_figure"])
     found: list[Cell] = []
     design: list[Row] = []
     notes: list[str] = []
@@ -52,7 +71,8 @@ def run(designs: Designs, options: Options) -> Findings:
         guards += [*audit.means(series), *audit.summaries(found)]
         notes += [*audit.sentences(found), *audit.findings(guards)]
         found += guards
-    general, rows, words = _general(models, designs["reported"], options)
+    chosen = targets(designs["reported"], options.targets, options.datasets)
+    general, rows, words = _general(models, chosen, options.smallest)
     return Findings((*found, *general), (*design, *rows), (*notes, *words))
 
 
@@ -92,18 +112,17 @@ def _table_1(rows: Sequence[Row], errors: Errors, dates: Mapping[str, str], actu
     first = [row for row in rows if row["series"] in FIRST_SERIES and not row["name"].startswith("osmr/")]
     by_name = {row["name"]: row for row in first}
     found: list[Cell] = []
-    words = ("RMSE", "R2", "tau", "slope")
     for series in FIRST_SERIES:
         members = [row for row in first if row["series"] == series]
         points = [_point(row, _accuracy(errors.by_date(row, dates["NC_T1"]))) for row in members]
         for metric, label in METRICS.items():
-            found += cells("NC_T1", series, label, line(points, metric), words)
+            found += cells("NC_T1", series, label, points, metric)
         for metric in DRAFT_METRICS:
-            found += cells("DRAFT_T1", series, metric, line(points, metric), ("RMSE",))
+            found += cells("DRAFT_T1", series, metric, points, metric)
         later = [_point(row, _accuracy(errors.of_figure(row, dates["figure"], dates["NC_T1"]))) for row in members]
         if series == "ResNet-1K":
             for metric, label in METRICS.items():
-                found += cells("NC_T1_CORRECTED", f"{series}, errors of Mar 2021", label, line(later, metric), words)
+                found += cells("NC_T1_CORRECTED", f"{series}, errors of Mar 2021", label, later, metric)
         if any(actual.get(row["name"], row["name"]) != row["name"] for row in members):
             right = [by_name.get(actual.get(row["name"], row["name"]), row) for row in members]
             points = [
@@ -112,42 +131,56 @@ def _table_1(rows: Sequence[Row], errors: Errors, dates: Mapping[str, str], actu
             ]
             for metric, label in METRICS.items():
                 row = f"{series}, files matched by shape"
-                found += cells("NC_T1_CORRECTED", row, label, line(points, metric), words)
-    return found
+                found += cells("NC_T1_CORRECTED", row, label, points, metric)
+    return adjusted(found)
 
 
 def _point(row: Row, y: float | None) -> Point:
     x = {name: number(row, name) for name in {*METRICS, *DRAFT_METRICS}}
-    return Point(row["name"], x, y)
+    return Point(row["name"], x, y, row["basis"])
 
 
-def _general(
-    models: Sequence[Row], reported: Sequence[Row], options: Options
-) -> tuple[list[Cell], list[Row], list[str]]:
+def _general(models: Sequence[Row], chosen: Sequence[Target], smallest: int) -> tuple[list[Cell], list[Row], list[str]]:
     """The recipe on every zoo: reported = a + b * metric by profile, data set and series, and what is too small."""
-    target = choose(reported, options.get("target"))
-    if target is None:
-        return [], [], ["no model has a reported metric: nothing to regress on; give a catalogue with reported numbers"]
-    values = target.newest()
+    if not chosen:
+        return [], [], ["no model has a reported metric: nothing to regress on; give a catalog with reported numbers"]
     groups: dict[str, list[Point]] = {}
     design: list[Row] = []
-    for row in models:
-        y = values.get(row["model_id"])
-        why = None if y is not None else f"no {target.metric} reported"
-        base = {"used_for": "SERIES", "model_id": row["model_id"], "profile": row["profile"], "series": row["series"]}
-        design.append({**base, "dataset": row["dataset"], "rule": row["rule"], "y": y, "excluded_by": why})
-        if y is not None:
+    for target in chosen:
+        for row in models:
+            y = target.values.get(row["model_id"])
+            if y is None:
+                continue
+            base = {"used_for": f"SERIES {target.label}", "model_id": row["model_id"], "profile": row["profile"]}
+            base |= {"series": row["series"], "dataset": target.dataset, "rule": row["rule"], "y": y}
+            design.append({**base, "excluded_by": None})
+            key = f"{row['profile']} / {target.label} / {row['series'] or 'no series'}"
             x = {name: number(row, name) for name in METRICS}
-            key = f"{row['profile']} / {row['dataset'] or 'no data set'} / {row['series'] or 'no series'}"
-            groups.setdefault(key, []).append(Point(row["model_id"], x, y))
-    smallest = int(options["smallest"])
+            groups.setdefault(key, []).append(Point(row["model_id"], x, y, row["basis"]))
+    silent, rows = _silent(models, chosen)
     ordered = {key: groups[key] for key in sorted(groups)}
     found = grouped("SERIES", ordered, METRICS, smallest=smallest)
     small = [cell for cell in found if cell.verdict == "too few models"]
-    notes = [f"direction: {target.metric} = a + b * metric, {len(ordered)} groups, {len(small)} of them too small"]
+    notes = [f"direction: reported = a + b * metric, {len(ordered)} groups, {len(small)} of them too small"]
     notes += [f"{cell.row}: {cell.reason}" for cell in small]
-    silent = Counter(row["series"] or "no series" for row in design if row["excluded_by"])
-    if silent:
-        names = ", ".join(f"{series} ({count})" for series, count in sorted(silent.items()))
-        notes.append(f"no regression for models without a reported {target.metric}: {names}")
-    return found, design, notes
+    return found, [*design, *rows], [*notes, *silent]
+
+
+def _silent(models: Sequence[Row], chosen: Sequence[Target]) -> tuple[list[str], list[Row]]:
+    """A sentence and the design rows of models without any of the reported metrics; each model counts once."""
+    rows: dict[str, Row] = {}
+    for row in models:
+        if not any(row["model_id"] in target.values for target in chosen):
+            why = f"no {' or '.join(dict.fromkeys(target.metric for target in chosen))} reported"
+            base = {"used_for": "SERIES", "model_id": row["model_id"], "profile": row["profile"]}
+            base |= {"series": row["series"], "dataset": row["dataset"], "rule": row["rule"], "y": None}
+            rows.setdefault(row["model_id"], {**base, "excluded_by": why})
+    by_series: dict[str, int] = {}
+    for row in rows.values():
+        by_series[row["series"] or "no series"] = by_series.get(row["series"] or "no series", 0) + 1
+    names = ", ".join(f"{series} ({count})" for series, count in sorted(by_series.items()))
+    words = [f"no regression for models without a reported number of a target: {names}"] if by_series else []
+    return words, list(rows.values())
+
+
+STUDY = Study(Options, run, ("averages", "reported"), printed="natcomm2021")

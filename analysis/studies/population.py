@@ -1,111 +1,174 @@
-"""Models with their averages, their reported numbers and their hyperparameters, ready for regressions and groupings."""
+"""Models with their averages, one reported number, and what the catalog says of them, ready for lines and groupings."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
-from zoospectra.analysis.studies.record import Designs, Options, Row, number
-from zoospectra.analysis.studies.target import Target, choose
+from zoospectra.analysis.studies.record import Designs, Row, among, number
+from zoospectra.analysis.studies.target import Target, targets, twin
 
 METRICS = ("alpha", "D", "log_spectral_norm", "log_norm", "alpha_weighted", "log_alpha_norm")
 """Averages that studies regress on, unless the options name others."""
 NOT_HYPERPARAMETERS = frozenset(
     ["model_id", "zoo", "name", "revision", "task", "params", "origin", "checksum", "num_params", "display_name",
-     "converted_from", "model_by_shape", "seed", "dataset"]
+     "converted_from", "model_by_shape", "seed", "dataset", "double_of"]
 )  # fmt: skip
-"""Columns of the catalogue that name a model rather than tell how it was made."""
-MOST_GROUPS = 12
-"""Values a column may have and still be a grouping."""
+"""Columns of the catalog that name a model rather than tell how it was made."""
+MOST_VALUES = 12
+"""Different values beyond which a column of numbers is a covariate and no grouping."""
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Models of one profile and one data set."""
+    """Models of one profile with one reported metric on one data set; each counts once."""
 
     label: str
-    """'<profile> / <data set>'."""
+    """'<profile> / <data set> / <metric>'."""
+    target: Target
+    """What was reported."""
     rows: tuple[Row, ...]
-    """One row a model: averages and catalogue columns together."""
-    target: tuple[float | None, ...]
+    """One row a model: averages and catalog columns together."""
+    y: tuple[float, ...]
     """Reported number of each."""
     train: tuple[float | None, ...]
     """The same number on the training set, when reported."""
-    catalogue: tuple[str, ...]
-    """Columns that the catalogue has."""
+    catalog: tuple[str, ...]
+    """Columns that the catalog has."""
+    excluded: tuple[Row, ...]
+    """Rows of the design table for models that a rule left out."""
 
     def column(self, name: str) -> list[float | None]:
         """A metric of every model."""
         return [number(row, name) for row in self.rows]
 
     def labels(self, name: str) -> list[Hashable]:
-        """Values of a catalogue column of every model."""
+        """Values of a catalog column of every model."""
         return [row.get(name) for row in self.rows]
 
+    def design(self) -> list[Row]:
+        """Rows of the design table."""
+        base = {"population": self.label}
+        used = [
+            base | {"model_id": row["model_id"], "y": y, "train": train, "excluded_by": None}
+            for row, y, train in zip(self.rows, self.y, self.train, strict=True)
+        ]
+        return [*used, *self.excluded]
 
-def populations(designs: Designs, options: Options) -> tuple[Target | None, list[Population]]:
-    """The target, and every profile and data set that has models with it; options: target, profile.
 
-    Raises ValueError when the target or the profile is not there, naming what is.
+def populations(
+    designs: Designs, *, profile: str | None = None, wanted: Sequence[str] = (), datasets: Sequence[str] = ()
+) -> list[Population]:
+    """Every profile, data set and target that has models; [] when nothing is reported.
+
+    Raises ValueError for a profile, target or data set that is not there, naming those that are.
     """
-    target = choose(designs["reported"], options.get("target"))
-    if target is None:
-        return None, []
-    profiles = dict.fromkeys(row["profile"] for row in designs["averages"])
-    wanted = options.get("profile")
-    if wanted is not None and wanted not in profiles:
-        msg = f"profile {wanted!r} is not in the warehouse; it has {', '.join(profiles) or 'none'}"
-        raise ValueError(msg)
-    values, train = target.newest(), _train(designs["reported"], target.metric)
-    catalogue = {row["model_id"]: row for row in designs["catalogue"]}
-    names = tuple(dict.fromkeys(name for row in designs["catalogue"] for name in row))
-    groups: dict[str, list[Row]] = {}
-    for row in designs["averages"]:
-        if row["model_id"] in values and wanted in (None, row["profile"]):
-            both = {**row, **catalogue.get(row["model_id"], {})}
-            groups.setdefault(f"{row['profile']} / {both.get('dataset') or 'no data set'}", []).append(both)
-    return target, [
-        Population(
-            label,
-            tuple(rows),
-            tuple(values.get(row["model_id"]) for row in rows),
-            tuple(train.get(row["model_id"]) for row in rows),
-            names,
-        )
-        for label, rows in sorted(groups.items())
-    ]
+    profiles = tuple(dict.fromkeys(row["profile"] for row in designs["averages"]))
+    among("profile", [] if profile is None else [profile], profiles)
+    chosen = targets(designs["reported"], wanted, datasets)
+    catalog = {row["model_id"]: row for row in designs["catalog"]}
+    names = tuple(dict.fromkeys(name for row in designs["catalog"] for name in row))
+    found = []
+    for one in sorted(profiles):
+        if profile in (None, one):
+            rows = [row for row in designs["averages"] if row["profile"] == one]
+            made = [_population(one, target, rows, designs["reported"], catalog, names) for target in chosen]
+            found += [population for population in made if population.rows]
+    return found
 
 
-def _train(reported: Sequence[Row], metric: str) -> dict[str, float]:
-    """The training twin of a test metric: 'train_accuracy' of 'test_accuracy'."""
-    name = f"train_{metric.removeprefix('test_')}"
-    return {row["model_id"]: float(row["value"]) for row in reported if row["metric"] == name}
+def _population(
+    profile: str,
+    target: Target,
+    averages: Sequence[Row],
+    reported: Sequence[Row],
+    catalog: Mapping[str, Row],
+    names: tuple[str, ...],
+) -> Population:
+    label = f"{profile} / {target.label}"
+    train = twin(reported, target)
+    there = {row["model_id"] for row in averages if row["model_id"] in target.values}
+    rows, excluded = [], []
+    for row in averages:
+        model = row["model_id"]
+        if model not in there:
+            continue
+        said = catalog.get(model, {})
+        if said.get("double_of") in there:
+            why = f"the same model as {said['double_of']}"
+            excluded.append({"population": label, "model_id": model, "y": target.values[model], "excluded_by": why})
+        else:
+            rows.append({**row, **said})
+    y = tuple(target.values[row["model_id"]] for row in rows)
+    return Population(
+        label, target, tuple(rows), y, tuple(train.get(row["model_id"]) for row in rows), names, tuple(excluded)
+    )
 
 
-def groupings(population: Population, wanted: Sequence[str] = ()) -> dict[str, list[Hashable]]:
-    """Catalogue columns that split a population into 2 to MOST_GROUPS groups, or those that are asked for.
+def groupings(population: Population, wanted: Sequence[str] = (), smallest: int = 4) -> dict[str, list[Hashable]]:
+    """Catalog columns with two groups of at least `smallest` models, or those that are asked for.
 
-    Raises ValueError for a column that the catalogue does not have.
+    Smaller groups stay in; whoever judges the grouping leaves them out. A column of numbers with more than MOST_VALUES
+    different values is a covariate. Raises ValueError for a column that the catalog does not have.
     """
-    for name in wanted:
-        if name not in population.catalogue:
-            msg = f"grouping {name!r} is no column of the catalogue; it has {', '.join(population.catalogue)}"
-            raise ValueError(msg)
+    among("groupings", wanted, population.catalog)
     found = {}
-    for name in wanted or population.catalogue:
+    for name in wanted or population.catalog:
         labels = population.labels(name)
-        count = len({label for label in labels if label is not None})
-        if wanted or (2 <= count <= MOST_GROUPS and name not in NOT_HYPERPARAMETERS):
+        sizes = Counter(label for label in labels if label is not None)
+        large = sum(size >= smallest for size in sizes.values())
+        own = name not in NOT_HYPERPARAMETERS and large > 1 and not _many_numbers(labels)
+        if wanted or own:
             found[name] = labels
     return found
 
 
-def metrics(options: Options) -> tuple[str, ...]:
-    """Metrics of the options, or the papers'."""
-    return tuple(options.get("metrics") or METRICS)
+def covariates(population: Population, wanted: Sequence[str] = ()) -> dict[str, list[float | None]]:
+    """Columns of numbers with more than MOST_VALUES different values that every model has, or those asked for.
+
+    The number of parameters counts as its log10. Raises ValueError for a column that is not there or holds no numbers.
+    """
+    among("covariates", wanted, population.catalog)
+    found: dict[str, list[float | None]] = {}
+    for name in wanted or population.catalog:
+        labels = population.labels(name)
+        numbers = all(label is None or _is_number(label) for label in labels)
+        if wanted and not numbers:
+            msg = f"covariates={name}: expected a column of numbers"
+            raise ValueError(msg)
+        own = (name == "params" or name not in NOT_HYPERPARAMETERS) and _many_numbers(labels) and None not in labels
+        if wanted or own:
+            values = [None if label is None else float(label) for label in labels]  # type: ignore[arg-type]
+            if name == "params":
+                found["log10 params"] = [None if not value else math.log10(value) for value in values]
+            else:
+                found[name] = values
+    return found
 
 
-def columns(population: Population, names: Sequence[str]) -> Mapping[str, list[float | None]]:
-    """Metrics by name that at least two models have."""
-    found = {name: population.column(name) for name in names}
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _many_numbers(labels: Sequence[Hashable]) -> bool:
+    known = [label for label in labels if label is not None]
+    return bool(known) and all(map(_is_number, known)) and len(set(known)) > MOST_VALUES
+
+
+def metrics(population: Population, wanted: Sequence[str] = ()) -> dict[str, list[float | None]]:
+    """Metrics by name that at least two models have: those asked for, or the papers'.
+
+    Raises ValueError for one that is no average of this population, naming those that are.
+    """
+    numbers = {
+        name
+        for row in population.rows
+        for name, value in row.items()
+        if _is_number(value) and name not in population.catalog and name not in ("num_layers", "num_embeddings")
+    }
+    among("metrics", wanted, sorted(numbers))
+    found = {name: population.column(name) for name in wanted or METRICS}
     return {name: values for name, values in found.items() if sum(value is not None for value in values) > 1}

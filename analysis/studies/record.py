@@ -1,16 +1,16 @@
-"""What a study gives back: cells of tables, the rows it used or left out, and sentences for people."""
+"""What a study is, and what it gives back: cells of tables, the rows it used or left out, and sentences for people."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Row = Mapping[str, Any]
 Designs = Mapping[str, Sequence[Row]]
 """Name of a SELECT -> its rows."""
-Options = Mapping[str, Any]
-"""Plain values of the study's configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Cell:
     """The study's judgement: 'reproduces', 'differs', 'reversal', 'over-trained', ..."""
     reason: str | None = None
     """Why there is no value, or what explains a difference."""
+    basis: str | None = None
+    """What the value was computed from: 'weights', 'layer rows', 'printed averages' or 'typed numbers'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,85 @@ class Findings:
     """Every row the study looked at: what it was used for, and `excluded_by`, the rule that left it out, or None."""
     notes: tuple[str, ...] = field(default=())
     """Plain sentences: what holds, what does not, what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A kind of study: its options, its statistics, and the SELECTs that feed them."""
+
+    options: type[Any]
+    """Frozen dataclass of its options, checked in __post_init__: the schema of conf/study/*.yaml besides `kind`."""
+    run: Callable[..., Findings]
+    """(designs, options), and printed when there is any -> findings. Pure; ValueError for options that do not fit."""
+    shared: tuple[str, ...] = ()
+    """SELECTs it uses with others: names in warehouse/sql/studies/any."""
+    printed: str | None = None
+    """Name of conf/published/<name>.yaml with the numbers that a paper printed."""
+    queries: Mapping[str, str] = field(default_factory=dict)
+    """Name -> SELECT of a study from outside; those of our own are in warehouse/sql/studies/<kind>."""
+
+    def configure(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of `options`
+        """Options from plain values; ValueError names a key that no option has, or a value that does not fit."""
+        return build(self.options, values)
+
+
+def build(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:  # noqa: ANN401 - an instance of schema
+    """An instance of a frozen dataclass from plain values; a field whose default is such a record takes a mapping.
+
+    Raises ValueError for a key that is no field, naming the fields, and what the record itself refuses.
+    """
+    known = {one.name: one for one in dataclasses.fields(schema)}
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f" (did you mean {prefix}{close[0]}?)" if close else ""
+            msg = f"{prefix}{key}={value}: expected a key among {', '.join(known)}{hint}"
+            raise ValueError(msg)
+        default: object = known[key].default_factory
+        if isinstance(default, type) and dataclasses.is_dataclass(default) and isinstance(value, Mapping):
+            given[key] = build(default, value, f"{prefix}{key}.")
+        else:
+            given[key] = value
+    return schema(**given)
+
+
+def parameters(options: Any) -> dict[str, str | int | float | None]:  # noqa: ANN401 - any record of options
+    """Options that a SELECT may name as $parameters: plain values, those of nested records by their own name."""
+    found: dict[str, str | int | float | None] = {}
+    for one in dataclasses.fields(options):
+        value = getattr(options, one.name)
+        if dataclasses.is_dataclass(value):
+            found |= parameters(value)
+        elif value is None or isinstance(value, str | int | float):
+            found[one.name] = value
+    return found
+
+
+def among(key: str, wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValueError '<key>=<value>: expected some of ...' for the first wanted name that is not known."""
+    names = list(dict.fromkeys(known))
+    for name in wanted:
+        if name not in names:
+            close = difflib.get_close_matches(str(name), [str(one) for one in names], n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            msg = f"{key}={name}: expected some of {', '.join(map(str, names)) or 'none: there are none'}{hint}"
+            raise ValueError(msg)
+
+
+def at_least(key: str, value: float, least: float) -> None:
+    """Raise ValueError '<key>=<value>: expected at least ...' below it."""
+    if not value >= least:
+        msg = f"{key}={value}: expected at least {least:g}"
+        raise ValueError(msg)
+
+
+def positive(record: Any) -> None:  # noqa: ANN401 - a record of thresholds
+    """Raise ValueError for the first field of a record of thresholds that is not above 0."""
+    for one in dataclasses.fields(record):
+        if not getattr(record, one.name) > 0:
+            msg = f"thresholds.{one.name}={getattr(record, one.name)}: expected a number above 0"
+            raise ValueError(msg)
 
 
 def number(row: Row, name: str) -> float | None:

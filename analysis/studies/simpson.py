@@ -2,156 +2,188 @@
 
 SIMPSON ranks all pairs of a population, SIMPSON_GROUPS shows the groups of the first ones, LINES the full statistics of
 every metric by series, SCALE_SHAPE how much of alpha_weighted and of the target comes from scale and from shape.
-Direction: reported = a + b * metric. Not covered: causes.
+Direction: reported = a + b * metric. Verdicts: analysis.simpson and docs/statistics.md. Not covered: causes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from zoospectra.analysis.simpson import Candidate, Verdict, scale_and_shape, search
+from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, search
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
-from zoospectra.analysis.statistics.multiple import benjamini_hochberg
-from zoospectra.analysis.statistics.normality import residual_normality
-from zoospectra.analysis.statistics.permutation import chance
+from zoospectra.analysis.statistics.robust import robust_slope
+from zoospectra.analysis.statistics.shares import scale_and_shape
 from zoospectra.analysis.statistics.theil_sen import theil_sen
-from zoospectra.analysis.studies.lines import STATISTICS, Point, line
-from zoospectra.analysis.studies.population import Population, columns, groupings, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Options
+from zoospectra.analysis.studies.lines import SMALLEST, STATISTICS, Point, adjusted, cells
+from zoospectra.analysis.studies.population import Population, covariates, groupings, metrics, populations
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
 
 SHOWN = 6
 """Pairs whose groups are shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the study."""
+
+    profile: str | None = None
+    """Profile; None means every one of the warehouse."""
+    targets: list[str] = field(default_factory=list)
+    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
+    datasets: list[str] = field(default_factory=list)
+    """Data sets of the reported metrics; empty means all."""
+    source_date: str | None = None
+    """Reported numbers as of this date, ISO; None means the newest."""
+    groupings: list[str] = field(default_factory=list)
+    """Columns of the catalog to group by; empty means every one with two groups that are large enough."""
+    covariates: list[str] = field(default_factory=list)
+    """Columns of numbers to hold constant in partial slopes; empty means every one with many different values."""
+    metrics: list[str] = field(default_factory=list)
+    """Averages to regress on; empty means the papers' six."""
+    smallest: int = SMALLEST
+    """Models a group needs to count."""
+    replicates: int = 1000
+    """Resamples of each bootstrap interval."""
+    seed: int = 0
+    """Of every random draw."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        at_least("smallest", self.smallest, 3)
+        at_least("replicates", self.replicates, 100)
+
+
 def run(designs: Designs, options: Options) -> Findings:
-    """Search and statistics of every population; options: metrics, groupings, target, profile, replicates, seed."""
-    target, found = populations(designs, options)
-    if target is None:
+    """Search and statistics of every population."""
+    found = populations(designs, profile=options.profile, wanted=options.targets, datasets=options.datasets)
+    if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
-    cells: list[Cell] = []
-    notes = [f"direction: {target.metric} = a + b * metric"]
+    made: list[Cell] = []
+    notes: list[str] = []
     for one in found:
-        cells += _searched(one, options, notes)
-        cells += _lines(one, options)
-        cells += _shares(one, options)
-    design = [
-        {"population": one.label, "model_id": row["model_id"], "y": y, "excluded_by": None if y is not None else "no y"}
-        for one in found
-        for row, y in zip(one.rows, one.target, strict=True)
-    ]
-    return Findings(tuple(cells), tuple(design), tuple(notes))
+        notes.append(f"{one.label}: direction: {one.target.metric} = a + b * metric")
+        made += _searched(one, options, notes)
+        made += _lines(one, options)
+        made += _shares(one, options)
+    return Findings(tuple(adjusted(made)), tuple(row for one in found for row in one.design()), tuple(notes))
 
 
 def _searched(one: Population, options: Options, notes: list[str]) -> list[Cell]:
-    chosen = groupings(one, options.get("groupings") or ())
-    seed, smallest = int(options["seed"]), int(options["smallest"])
-    ranked = search(
-        columns(one, metrics(options)),
-        one.target,
-        chosen,
-        count=int(options["replicates"]),
-        seed=seed,
-        smallest=smallest,
-    )
+    chosen = groupings(one, options.groupings, options.smallest)
+    held = covariates(one, options.covariates)
+    if held:
+        notes.append(f"{one.label}: covariates of the partial slopes: {', '.join(held)}")
+    columns = metrics(one, options.metrics)
+    ranked = search(columns, one.y, chosen, seed=options.seed, smallest=options.smallest)
     if not ranked:
-        notes.append(f"{one.label}: no grouping with at least two groups; {len(one.rows)} models")
+        notes.append(
+            f"{one.label}: no grouping with two groups of at least {options.smallest} models; {len(one.rows)} models"
+        )
         return []
-    cells: list[Cell] = []
+    made: list[Cell] = []
     for pair in ranked:
-        cells += _pair(one, pair, chosen[pair.grouping], seed)
+        made += _pair(one, pair, chosen[pair.grouping], held)
     for pair in ranked[:SHOWN]:
-        cells += _groups(one, pair)
-    told = Counter(pair.found.verdict for pair in ranked)
-    said = ", ".join(f"{told[verdict]} {verdict}" for verdict in Verdict if told[verdict])
-    notes.append(f"{one.label}: {len(ranked)} pairs of metric and grouping: {said}")
+        made += _groups(one, pair)
+    counted = Counter(pair.verdict() for pair in ranked)
+    words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items()))
+    notes.append(f"{one.label}: {len(ranked)} pairs of metric and grouping at level {LEVEL:g}: {words}")
     for pair in ranked:
-        if pair.found.verdict in (Verdict.REVERSAL, Verdict.PARTIAL):
-            notes.append(f"{one.label}: {pair.metric} by {pair.grouping}: {pair.found.verdict} ({pair.found.reason})")
-    return cells
+        if pair.found.verdict in (Verdict.REVERSAL, Verdict.PARTIAL, Verdict.OPPOSED):
+            notes.append(f"{one.label}: {pair.metric} by {pair.grouping}: {pair.verdict()} ({pair.found.reason})")
+    return made
 
 
-def _pair(one: Population, pair: Candidate, labels: Sequence[Hashable], seed: int) -> list[Cell]:
-    row = f"{one.label} / {pair.metric} by {pair.grouping}"
-    found, pooled, within = pair.found, pair.found.pooled, pair.found.within
-    x, known = one.column(pair.metric), [label is not None for label in labels]
-    y = [value if there else None for value, there in zip(one.target, known, strict=True)]
-    between = mixed(x, y, labels)
-    null = chance(x, y, labels, shuffles=999, seed=seed)
-    values = {
-        "pooled slope": (pooled.slope, pooled.reason),
-        "pooled tau": (pooled.kendall_tau, pooled.reason),
-        "within slope": (within.slope, within.reason),
-        "within p": (within.p, within.reason),
-        "mixed slope": (between.slope, between.reason),
-        "chance p": (null.p, null.reason),
-        "opposite share": (found.opposite, None if found.opposite is not None else found.reason),
-        "adjusted p": (pair.adjusted, None if pair.adjusted is not None else "the trends do not oppose each other"),
+def _pair(
+    one: Population, pair: Candidate, labels: Sequence[Hashable], held: Mapping[str, Sequence[float | None]]
+) -> list[Cell]:
+    row, found, evidence = f"{one.label} / {pair.metric} by {pair.grouping}", pair.found, pair.found.evidence
+    x = one.column(pair.metric)
+    large = {trend.name for trend in found.groups}
+    y = [value if label in large else None for value, label in zip(one.y, labels, strict=True)]
+    values: dict[str, float | None] = {
+        "pooled slope": found.pooled.slope,
+        "pooled tau": found.pooled.kendall_tau,
+        "within slope": found.within.slope,
+        "smallest slope told": found.detectable,
+        "more models": None if found.more is None else float(found.more),
+        "p": found.p,
+        "adjusted p": pair.adjusted,
     }
+    if evidence is not None:
+        values |= {
+            "pooled p": evidence.pooled.p,
+            "between slope": evidence.between.slope,
+            "between p": evidence.between.p,
+            "within p": evidence.within.p,
+            "chance p": evidence.shuffled_p,
+            "slope without one group, low": evidence.lowest,
+            "slope without one group, high": evidence.highest,
+            "interaction p": None if found.interaction is None else found.interaction.p,
+        }
+    random = mixed(x, y, labels)
+    values["mixed slope"] = random.slope
+    if held:
+        partial, adjusted_mixed = robust_slope(x, y, labels, [*held.values()]), mixed(x, y, labels, [*held.values()])
+        values |= {"partial slope": partial.slope, "partial p": partial.p, "partial mixed slope": adjusted_mixed.slope}
+    verdict = pair.verdict()
     return [
-        Cell("SIMPSON", row, column, value, pooled.n, verdict=str(found.verdict), reason=why or found.reason)
-        for column, (value, why) in values.items()
+        Cell("SIMPSON", row, column, value, found.pooled.n, verdict=verdict, reason=found.reason)
+        for column, value in values.items()
     ]
 
 
 def _groups(one: Population, pair: Candidate) -> list[Cell]:
-    cells = []
+    made = []
     words = {1: "rises", -1: "falls", 0: "not told"}
     for trend in pair.found.groups:
         row = f"{one.label} / {pair.metric} by {pair.grouping} / {trend.name}"
-        for word in ("slope", "tau", "R2"):
-            value = getattr(trend.line, STATISTICS[word])
-            cells.append(
-                Cell(
-                    "SIMPSON_GROUPS",
-                    row,
-                    word,
-                    value,
-                    trend.line.n,
-                    verdict=words[trend.sign],
-                    reason=trend.line.reason,
-                )
+        verdict = words[trend.told.sign]
+        for word, name in STATISTICS.items():
+            value = getattr(trend.line, name)
+            made.append(
+                Cell("SIMPSON_GROUPS", row, word, value, trend.line.n, verdict=verdict, reason=trend.line.reason)
             )
-    return cells
+        why = trend.line.reason
+        made.append(Cell("SIMPSON_GROUPS", row, "p, Holm", trend.told.p, trend.line.n, verdict=verdict, reason=why))
+    return made
 
 
-def _lines(one: Population, options: Options) -> list[Cell]:
-    """Full statistics of every metric, by series and pooled; p-values adjusted over all of them."""
+def _by_series(one: Population) -> dict[str, list[int]]:
+    """Positions of all models, and of those of each series."""
     groups: dict[str, list[int]] = {"POOLED": list(range(len(one.rows)))}
     for i, label in enumerate(one.labels("series")):
         groups.setdefault(str(label), []).append(i)
-    cells: list[Cell] = []
-    tested: list[int] = []
-    smallest = int(options["smallest"])
-    for group, members in groups.items():
-        for metric, column in columns(one, metrics(options)).items():
-            x, y = [column[i] for i in members], [one.target[i] for i in members]
+    return groups
+
+
+def _lines(one: Population, options: Options) -> list[Cell]:
+    """Full statistics of every metric, by series and pooled."""
+    made: list[Cell] = []
+    for group, members in _by_series(one).items():
+        for metric, column in metrics(one, options.metrics).items():
+            points = [Point("", {"x": column[i]}, one.y[i], one.rows[i].get("basis")) for i in members]
             row = f"{one.label} / {group} / {metric}"
-            found = line([Point("", {"x": a}, b) for a, b in zip(x, y, strict=True)], "x", smallest)
-            if found.n < smallest:
-                cells.append(Cell("LINES", row, "slope", None, found.n, verdict="too few models", reason=found.reason))
+            usable = sum(point.x["x"] is not None for point in points)
+            if usable < options.smallest:
+                why = f"{usable} models, at least {options.smallest} are needed"
+                made.append(Cell("LINES", row, "slope", None, usable, verdict="too few models", reason=why))
                 continue
-            tested.append(len(cells) + list(STATISTICS).index("slope p"))
-            cells += [
-                Cell("LINES", row, word, getattr(found, name), found.n, reason=found.reason)
-                for word, name in STATISTICS.items()
-            ]
-            cells += _robust(row, x, y, options)
-    adjusted = benjamini_hochberg([cells[i].value for i in tested])
-    cells += [replace(cells[i], column="slope p, adjusted", value=p) for i, p in zip(tested, adjusted, strict=True)]
-    return cells
+            made += cells("LINES", row, "", points, "x", options.smallest)
+            made += _robust(row, [column[i] for i in members], [one.y[i] for i in members], options)
+    return made
 
 
 def _robust(row: str, x: Sequence[float | None], y: Sequence[float | None], options: Options) -> list[Cell]:
-    twin, normal, each = theil_sen(x, y), residual_normality(x, y), influence(x, y)
-    drawn = slope_interval(x, y, count=int(options["replicates"]), seed=int(options["seed"]))
+    other, each = theil_sen(x, y), influence(x, y)
+    drawn = slope_interval(x, y, count=options.replicates, seed=options.seed)
     verdict = "hangs on one model" if each.turns else None
     return [
-        Cell("LINES", row, "Theil-Sen slope", twin.slope, twin.n, reason=twin.reason),
-        Cell("LINES", row, "Shapiro-Wilk p", normal.p, normal.n, reason=normal.reason),
+        Cell("LINES", row, "Theil-Sen slope", other.slope, other.n, reason=other.reason),
         Cell("LINES", row, "slope without one, low", each.low, each.n, verdict=verdict, reason=each.reason),
         Cell("LINES", row, "slope without one, high", each.high, each.n, verdict=verdict, reason=each.reason),
         Cell("LINES", row, "bootstrap low", drawn.low, drawn.n, reason=drawn.reason),
@@ -161,18 +193,16 @@ def _robust(row: str, x: Sequence[float | None], y: Sequence[float | None], opti
 
 def _shares(one: Population, options: Options) -> list[Cell]:
     """Scale (mean log_spectral_norm) against shape (mean alpha), pooled and by series."""
-    groups: dict[str, list[int]] = {"POOLED": list(range(len(one.rows)))}
-    for i, label in enumerate(one.labels("series")):
-        groups.setdefault(str(label), []).append(i)
     scale, shape = one.column("log_spectral_norm"), one.column("alpha")
-    cells = []
-    for target, values in (("alpha_weighted", one.column("alpha_weighted")), ("reported", list(one.target))):
-        for group, members in groups.items():
-            found = scale_and_shape(
-                [values[i] for i in members], [scale[i] for i in members], [shape[i] for i in members],
-                int(options["smallest"]),
-            )  # fmt: skip
+    made = []
+    for target, values in (("alpha_weighted", one.column("alpha_weighted")), ("reported", list(one.y))):
+        for group, members in _by_series(one).items():
+            a, b, c = ([side[i] for i in members] for side in (values, scale, shape))
+            found = scale_and_shape(a, b, c, options.smallest)
             row = f"{one.label} / {group} / {target}"
             for word in ("r2", "scale", "shape", "scale_alone", "shape_alone"):
-                cells.append(Cell("SCALE_SHAPE", row, word, getattr(found, word), found.n, reason=found.reason))
-    return cells
+                made.append(Cell("SCALE_SHAPE", row, word, getattr(found, word), found.n, reason=found.reason))
+    return made
+
+
+STUDY = Study(Options, run, ("averages", "reported", "catalog"))

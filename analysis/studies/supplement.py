@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from zoospectra.analysis.regression import Regression
-from zoospectra.analysis.studies.lines import Point, line
+from zoospectra.analysis.studies.lines import Point, adjusted, basis, line
+from zoospectra.analysis.studies.lines import cells as line_cells
 from zoospectra.analysis.studies.record import Cell, Row, number
 
 PREFIX = "osmr/"
@@ -91,7 +92,7 @@ def _groups(rows: Sequence[Row], error: Callable[[Row], float | None]) -> dict[t
             x = {name: number(row, name) for name in METRICS} | {"log_spectral_norm": number(row, "log_spectral_norm")}
             x["ln_spectral_norm"] = math.log(top) if top and top > 0 else None
             key = (row["dataset"], architecture(row["series"]))
-            groups.setdefault(key, []).append(Point(row["name"].removeprefix(PREFIX), x, y))
+            groups.setdefault(key, []).append(Point(row["name"].removeprefix(PREFIX), x, y, row["basis"]))
     return groups
 
 
@@ -108,7 +109,10 @@ def lines(groups: Mapping[tuple[str, str], Sequence[Point]]) -> Lines:
 
 
 def tables(found: Series) -> list[Cell]:
-    """NC_S_*, NC_T3 as printed and as intended, NC_S_ARCH, DRAFT_T3, DRAFT_T5, DRAFT_T6, SENSITIVITY."""
+    """NC_S_*, NC_T3 as printed and as intended, NC_S_ARCH, DRAFT_T3, DRAFT_T5, DRAFT_T6, SENSITIVITY.
+
+    NC_S_LINES has every line with its interval, p and normality of residuals.
+    """
     final, draft = lines(found.final), lines(found.draft)
     cells: list[Cell] = []
     for table_id, word in (("NC_S_RMSE", "RMSE"), ("NC_S_R2", "R2"), ("NC_S_KTAU", "tau")):
@@ -118,7 +122,14 @@ def tables(found: Series) -> list[Cell]:
                 row = f"{dataset} / {name}"
                 cells.append(Cell(table_id, row, label, getattr(one, FIELDS[word]), one.n, reason=one.reason))
     cells += _table_3(final) + _counts(found.final) + _draft(draft) + _sensitivity(found)
-    return cells
+    origin = basis([point for points in found.final.values() for point in points])
+    everything = [
+        cell
+        for (dataset, name), points in found.final.items()
+        for metric, label in METRICS.items()
+        for cell in line_cells("NC_S_LINES", f"{dataset} / {name}", label, points, metric)
+    ]
+    return [*(replace(cell, basis=origin) for cell in cells), *adjusted(everything)]
 
 
 def _values(found: Lines, metric: str, name: str) -> list[float]:

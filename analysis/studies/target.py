@@ -1,47 +1,67 @@
-"""Which reported number a study regresses on: the one asked for, or the one that most models share."""
+"""Which reported numbers a study regresses on: those asked for, or on each data set the one that most models share."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoospectra.analysis.studies.record import Row
+from zoospectra.analysis.studies.record import Row, among
+
+NO_DATASET = "no data set"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One reported metric and its values."""
+    """One reported metric on one data set; numbers of two data sets never meet."""
 
+    dataset: str
+    """Data set that it was measured on; 'no data set' where none is named."""
     metric: str
     """Name, such as 'top1_error'."""
     higher_is_better: bool
     """Direction."""
-    rows: tuple[Row, ...]
-    """Its rows: model_id, dataset, value, source_date, ..."""
+    values: Mapping[str, float]
+    """model_id -> value, in the unit of the source."""
 
-    def newest(self) -> dict[str, float]:
-        """model_id -> value of the newest source; without dates the last one in order."""
-        ordered = sorted(self.rows, key=lambda row: str(row.get("source_date") or ""))
-        return {row["model_id"]: float(row["value"]) for row in ordered}
+    @property
+    def label(self) -> str:
+        """'<data set> / <metric>'."""
+        return f"{self.dataset} / {self.metric}"
 
 
-def choose(reported: Sequence[Row], wanted: str | None = None) -> Target | None:
-    """The metric `wanted`, or the one that most models have (a test score before a training score); None when none is.
+def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Sequence[str] = ()) -> list[Target]:
+    """Targets on every data set, or on `datasets`; () when nothing is reported.
 
-    Raises ValueError when `wanted` is not reported of any model, naming those that are.
+    reported: one row a model, data set and metric (warehouse macro reported_newest). `wanted` metrics count wherever
+    they are reported; without them each data set has the metric of most models, a test score before a training score.
+    Raises ValueError for a metric or a data set of which nothing is reported, naming those that are.
     """
-    models: dict[str, set[str]] = {}
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in reported:
-        models.setdefault(row["metric"], set()).add(row["model_id"])
-    if wanted is not None and wanted not in models:
-        msg = f"target {wanted!r} is reported of no model; reported: {', '.join(sorted(models)) or 'nothing'}"
-        raise ValueError(msg)
-    if not models:
-        return None
-    name = wanted or min(
-        models, key=lambda one: (one.startswith("train"), -len(models[one]), not one.startswith("test"), one)
-    )
-    rows = tuple(row for row in reported if row["metric"] == name)
+        groups.setdefault((str(row["dataset"] or NO_DATASET), row["metric"]), []).append(row)
+    among("targets", wanted, sorted({metric for _, metric in groups}))
+    among("datasets", datasets, sorted({dataset for dataset, _ in groups}))
+    found = []
+    for dataset in sorted({dataset for dataset, _ in groups}):
+        if datasets and dataset not in datasets:
+            continue
+        here = {metric: rows for (name, metric), rows in groups.items() if name == dataset}
+        shared = min(here, key=lambda one: (one.startswith("train"), -len(here[one]), not one.startswith("test"), one))
+        for metric in wanted or [shared]:
+            if metric in here:
+                found.append(_target(dataset, metric, here[metric]))
+    return found
+
+
+def twin(reported: Sequence[Row], target: Target) -> dict[str, float]:
+    """Values of the training twin of a test metric on its data set: 'train_accuracy' of 'test_accuracy'."""
+    name = f"train_{target.metric.removeprefix('test_')}"
+    rows = [row for row in reported if row["metric"] == name and (row["dataset"] or NO_DATASET) == target.dataset]
+    return {row["model_id"]: float(row["value"]) for row in rows}
+
+
+def _target(dataset: str, metric: str, rows: Sequence[Row]) -> Target:
     directions = Counter(bool(row["higher_is_better"]) for row in rows)
-    return Target(name, directions.most_common(1)[0][0], rows)
+    values = {row["model_id"]: float(row["value"]) for row in rows}
+    return Target(dataset, metric, directions.most_common(1)[0][0], values)

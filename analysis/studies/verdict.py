@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoospectra.analysis.studies.record import Cell
 
@@ -18,29 +18,38 @@ def tolerance(printed: str) -> float:
     return 0.5 * float(10.0 ** -len(digits))
 
 
-def printed_cells(tables: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
-    """(table, row, column) -> printed text, from tables of plain values; ValueError for a row of another length."""
-    found: dict[tuple[str, str, str], str] = {}
+class Place(NamedTuple):
+    """Where a cell stands."""
+
+    table_id: str
+    """Table."""
+    row: str
+    """Row label."""
+    column: str
+    """Column label."""
+
+
+def printed_cells(tables: Mapping[str, Any]) -> dict[Place, str]:
+    """Place -> printed text, from tables of plain values; ValueError for a row of another length."""
+    cells: dict[Place, str] = {}
     for table_id, table in tables.items():
         for row, texts in table["rows"].items():
             if len(texts) != len(table["columns"]):
                 msg = f"{table_id} / {row}: expected {len(table['columns'])} numbers, got {len(texts)}"
                 raise ValueError(msg)
-            found |= {
-                (table_id, str(row), str(column)): str(text)
+            cells |= {
+                Place(table_id, str(row), str(column)): str(text)
                 for column, text in zip(table["columns"], texts, strict=True)
                 if text is not None
             }
-    return found
+    return cells
 
 
-def judge(
-    cells: Sequence[Cell], printed: Mapping[tuple[str, str, str], str], explained: Mapping[str, str]
-) -> list[Cell]:
+def judge(cells: Sequence[Cell], printed: Mapping[Place, str], explained: Mapping[str, str]) -> list[Cell]:
     """Cells with published number and verdict; a printed number that no cell recomputes has one at the end."""
     judged, seen = [], set()
     for cell in cells:
-        key = (cell.table_id, cell.row, cell.column)
+        key = Place(cell.table_id, cell.row, cell.column)
         text = printed.get(key)
         if text is None:
             judged.append(cell)

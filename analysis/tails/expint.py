@@ -53,7 +53,10 @@ class Moments:
 
 
 def log_expint(alpha: FloatArray | float, lam: FloatArray | float) -> FloatArray:
-    """Log of E_alpha(lam), broadcast; ValueError unless lam > 0. Equivalent to mpmath.log(mpmath.expint(...))."""
+    """Natural log of E_alpha(lam), alpha and lam of any shapes that broadcast; ValueError unless lam > 0.
+
+    Equivalent to mpmath.log(mpmath.expint(alpha, lam)).
+    """
     a, lam = np.broadcast_arrays(np.asarray(alpha, dtype=np.float64), np.asarray(lam, dtype=np.float64))
     if not bool(np.all(lam > 0)):
         raise ValueError(POSITIVE)

@@ -13,6 +13,7 @@ LAW = "exponential"
 def fit(x: FloatArray, xmin: float) -> TailFit | None:
     """Lambda = 1 / (mean x - xmin), in closed form; None where `log_excess` is.
 
+    x is the tail (n,), ascending, >= xmin; ValueError where it is not.
     Equivalent to powerlaw.Fit(x, xmin=xmin).exponential, which searches for the same number.
     """
     if log_excess(x, xmin) is None:

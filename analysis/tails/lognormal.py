@@ -26,6 +26,7 @@ FREE = 40.0
 def fit(x: FloatArray, xmin: float) -> TailFit | None:
     """Maximum over every mu and sigma > 0; None where `log_excess` is.
 
+    x is the tail (n,), ascending, >= xmin; ValueError where it is not.
     Parameters 'mu' and 'sigma' (natural logs of x), none at the power-law limit. Equivalent to
     powerlaw.Fit(x, xmin=xmin).lognormal, whose simplex search may stop below this maximum.
     """

@@ -16,6 +16,7 @@ LAW = "power_law"
 def fit(x: FloatArray, xmin: float) -> TailFit | None:
     """Closed form alpha = 1 + n / sum ln(x / xmin); None where `log_excess` is.
 
+    x is the tail (n,), ascending, >= xmin; ValueError where it is not.
     Equivalent to powerlaw.Fit(x, xmin=xmin).power_law.
     """
     u = log_excess(x, xmin)

@@ -24,6 +24,7 @@ STEEP = 500.0
 def fit(x: FloatArray, xmin: float) -> TailFit | None:
     """Maximum over Lambda > 0, beta > 0; None where `log_excess` is.
 
+    x is the tail (n,), ascending, >= xmin; ValueError where it is not.
     Parameters 'Lambda' and 'beta'; beta = 0 without Lambda at the power-law limit. Equivalent to
     powerlaw.Fit(x, xmin=xmin).stretched_exponential, whose simplex search may stop below this maximum.
     """

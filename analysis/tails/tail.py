@@ -66,7 +66,7 @@ def log_excess(x: FloatArray, xmin: float) -> FloatArray | None:
 
 
 def degenerate(u: FloatArray) -> bool:
-    """True where the tail is so heavy in ln x that a family's likelihood grows all the way to its power-law limit.
+    """True where the tail u = ln(x / xmin), (n,), makes a family's likelihood grow all the way to its power-law limit.
 
     The lognormal, the stretched exponential and the truncated law all contain the power law as a limit. For the first
     two the likelihood rises towards that limit when mean(u^2) >= 2 mean(u)^2, the value of an exactly exponential u;
@@ -77,7 +77,9 @@ def degenerate(u: FloatArray) -> bool:
 
 
 def at_limit(law: str, u: FloatArray, xmin: float, parameters: Mapping[str, float]) -> TailFit:
-    """The fit of a family whose best member is the power law itself: same likelihood, and the exponent kept."""
+    """The fit of a family whose best member is the power law itself: its likelihood on u = ln(x / xmin), (n,), and the
+    exponent kept.
+    """
     alpha = 1.0 + 1.0 / float(u.mean())
     value = float(power_density(u, alpha, xmin).sum())
     return TailFit(law, xmin, len(u), parameters, value, alpha)

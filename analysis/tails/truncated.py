@@ -39,6 +39,7 @@ class _State:
 def fit(x: FloatArray, xmin: float, alpha_min: float = ALPHA_MIN) -> TailFit | None:
     """Maximum over alpha >= alpha_min, Lambda >= 0; None where `log_excess` is.
 
+    x is the tail (n,), ascending, >= xmin; ValueError where it is not.
     Parameters 'alpha' and 'Lambda' (unit 1/x; 0 at the power-law limit). alpha_min = -inf lifts the bound.
     Equivalent to powerlaw.Fit(x, xmin=xmin).truncated_power_law, whose simplex search may stop below this maximum.
     Raises ValueError for alpha_min > 1, where the power-law limit might be out of bounds.

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.tails.tail import log_excess
 from zoospectra.analysis.uncertainty.batch import search
 
 STREAM = 1
@@ -51,12 +50,13 @@ def goodness(x: FloatArray, replicates: int, seed: int, min_tail: int = 2) -> Go
     on any number of workers. Raises ValueError for replicates < 1. Equivalent to
     bootstrap_p of R's poweRlaw and to plpva of Clauset's code.
     """
-    _check(replicates)
+    if replicates < 1:
+        raise ValueError(f"replicates: expected at least 1, got {replicates}; an error of e in p needs 1 / (4 e^2)")
     logs = log_values(x)
     if logs is None:
         return None
     fit = search(logs[None, :], min_tail)
-    if not fit.found[0]:
+    if not fit.has_tail[0]:
         return None
     index, alpha, observed = int(fit.index[0]), float(fit.alpha[0]), float(fit.D[0])
     rng = np.random.default_rng((STREAM, seed))
@@ -67,29 +67,6 @@ def goodness(x: FloatArray, replicates: int, seed: int, min_tail: int = 2) -> Go
         reached += int(np.count_nonzero(observed - 1e-12 <= fits.D))
     p = reached / replicates
     return Goodness(p, math.sqrt(p * (1.0 - p) / replicates), observed, float(x[index]), alpha, replicates)
-
-
-def goodness_from(x: FloatArray, xmin: float, replicates: int, seed: int) -> Goodness | None:
-    """As `goodness` where xmin is known beforehand, for the tail x (n,), ascending, >= xmin; None without a tail.
-
-    D does not depend on the true alpha then, so p is exactly uniform under the law. Not for an xmin that was searched
-    on the same data: p would be too large.
-    """
-    _check(replicates)
-    u = log_excess(x, xmin)
-    if u is None:
-        return None
-    rng = np.random.default_rng((STREAM, seed))
-    n, reached = len(u), 0
-    observed = float(_distance(u[None, :])[0])
-    step = max(1, BLOCK // n)
-    for done in range(0, replicates, step):
-        sample = rng.standard_exponential((min(step, replicates - done), n))
-        sample.sort(axis=1)
-        reached += int(np.count_nonzero(_distance(sample) >= observed - 1e-12))
-    p = reached / replicates
-    alpha = 1.0 + 1.0 / float(u.mean())
-    return Goodness(p, math.sqrt(p * (1.0 - p) / replicates), observed, xmin, alpha, replicates)
 
 
 def log_values(x: FloatArray) -> FloatArray | None:
@@ -103,19 +80,6 @@ def log_values(x: FloatArray) -> FloatArray | None:
             f"x: expected finite ascending positive values, got {x[0]}..{x[-1]}; sort and threshold it first"
         )
     return np.asarray(np.log(x))
-
-
-def _check(replicates: int) -> None:
-    if replicates < 1:
-        raise ValueError(f"replicates: expected at least 1, got {replicates}; an error of e in p needs 1 / (4 e^2)")
-
-
-def _distance(u: FloatArray) -> FloatArray:
-    """Distance D of every row of u = ln(x / xmin), (R, n) ascending, from its own best power law."""
-    n = u.shape[1]
-    gap: FloatArray = np.exp(-u / u.mean(axis=1, keepdims=True)) + (np.arange(n) / n - 1.0)
-    distance: FloatArray = np.max(np.abs(gap), axis=1)
-    return distance
 
 
 def _replicas(logs: FloatArray, index: int, alpha: float, count: int, rng: np.random.Generator) -> FloatArray:

@@ -77,8 +77,8 @@ def searched(x: FloatArray, replicates: int, seed: int, level: float = LEVEL) ->
         chosen = rng.integers(0, len(logs), (min(step, replicates - done), len(logs)))
         chosen.sort(axis=1)
         fits = search(logs[chosen])
-        alpha.append(fits.alpha[fits.found])
-        start.append(np.take_along_axis(chosen, fits.index[:, None], axis=1)[fits.found, 0])
+        alpha.append(fits.alpha[fits.has_tail])
+        start.append(np.take_along_axis(chosen, fits.index[:, None], axis=1)[fits.has_tail, 0])
     alphas, starts = np.concatenate(alpha), np.concatenate(start)
     if len(alphas) == 0:
         return None

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.records import FloatArray, IntArray
 from zoospectra.analysis.rounding import FLAT
-from zoospectra.analysis.uncertainty.batch import IntArray, distances, lower_bounds, search, slopes
+from zoospectra.analysis.uncertainty.batch import distances, lower_bounds, search, slopes
 from zoospectra.analysis.uncertainty.goodness import log_values
 
 NOISE = math.sqrt(math.pi**2 / 12.0 - math.pi / 2.0 * math.log(2.0) ** 2)
@@ -60,7 +60,7 @@ def robust(x: FloatArray, min_tail: int = MIN_TAIL) -> Robust | None:
         return None
     slope = slopes(logs[None, :], min_tail)
     fit = search(logs[None, :], min_tail)
-    if not fit.found[0]:
+    if not fit.has_tail[0]:
         return None
     tau = NOISE / math.sqrt(len(logs) - int(fit.index[0]))
     first = np.flatnonzero(slope[0] > 0.0)

@@ -28,11 +28,11 @@ SHUFFLED = "+shuffled"
 
 def unfold_rule(name: str) -> Unfold:
     """Look up an unfold rule by name, with its options in parentheses; ValueError lists the known ones."""
-    found = OPTIONS.fullmatch(name)
-    if found and found[1] in MAKERS:
+    options = OPTIONS.fullmatch(name)
+    if options and options[1] in MAKERS:
         try:
-            pairs = [pair.partition("=") for pair in found[2].split(",")]
-            return MAKERS[found[1]](**{key.strip(): ast.literal_eval(value.strip()) for key, _, value in pairs})
+            pairs = [pair.partition("=") for pair in options[2].split(",")]
+            return MAKERS[options[1]](**{key.strip(): ast.literal_eval(value.strip()) for key, _, value in pairs})
         except (SyntaxError, TypeError, ValueError) as error:
             msg = f"cannot read the options of unfold rule {name!r}: {error}; write them as fft(n=16)"
             raise ValueError(msg) from error
@@ -52,8 +52,8 @@ def unfold(array: AnyArray, layer_type: str, rule: str = "slices") -> AnyArray:
 def matrices(array: AnyArray, layer_type: str, name: str, seed: int) -> AnyArray:
     """Matrices (S, N, M) that a spectrum's name stands for: a rule's, or a shuffled copy's, seeded by the layer."""
     rule, _, replica = name.partition(SHUFFLED)
-    found = unfold(array, layer_type, rule)
-    return shuffle(found, seed, int(replica)) if replica else found
+    layer_matrices = unfold(array, layer_type, rule)
+    return shuffle(layer_matrices, seed, int(replica)) if replica else layer_matrices
 
 
 __all__ = ["RULES", "SHUFFLED", "MatrixShape", "Unfold", "matrices", "unfold", "unfold_rule"]

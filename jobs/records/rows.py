@@ -35,6 +35,23 @@ class SpectrumOf(NamedTuple):
     """Eigenvalues of every slice."""
 
 
+class ListedLayer(NamedTuple):
+    """One layer of a kept index: what planning needs of it."""
+
+    content_hash: str
+    """Identity of its bytes, dtype and shape."""
+    tensor: str
+    """Key in the checkpoint."""
+    layer_type: str
+    """'dense', 'conv2d', ..."""
+    shape: tuple[int, ...]
+    """Shape of the values."""
+
+
+LISTED = ListedLayer._fields
+"""Columns of the part `layers` that a kept index is read from."""
+
+
 class MetricsOf(NamedTuple):
     """The metrics of a tensor under one profile."""
 
@@ -132,11 +149,10 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["layers"])
 
 
-def listed_layers(table: pa.Table) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
-    """content_hash, tensor, layer_type and shape of the layers of a kept index."""
-    names = ("content_hash", "tensor", "layer_type", "shape")
-    for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in names), strict=True):
-        yield content_hash, tensor, layer_type, tuple(shape)
+def listed_layers(table: pa.Table) -> Iterator[ListedLayer]:
+    """The layers of a kept index; the table has the columns of `LISTED`, and maybe more."""
+    for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in LISTED), strict=True):
+        yield ListedLayer(content_hash, tensor, layer_type, tuple(shape))
 
 
 def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:

@@ -1,74 +1,175 @@
-"""Tables for people: numbers to the right and rounded, long names shortened in the middle where space is short."""
+"""Tables for people: numbers whole and to the right, texts shared out over what is left, nothing hidden silently.
+
+A table that is too wide leaves out whole columns, from the right, and says how many and how to see them; the first
+column, which names the row, and those that the caller protects always stay. Widths are decided here; rich draws.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from zoospectra.jobs.show.plain import plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WIDE = 240
-"""Columns of a table that goes to a file or a pipe."""
+"""Columns of a table that goes to a file or a pipe, where COLUMNS says nothing."""
 
-SHORTEST = 16
-"""A text is never shortened below this."""
+SHORTEST, SHORTEST_NAME = 14, 24
+"""A text, and one of the first column, is never given less room than this, or than it needs."""
 
 GAP = 3
-"""Columns between two columns of a table."""
+"""Characters between two columns of a table."""
+
+EDGES = 2
+"""Characters before the first column and behind the last."""
+
+LIST_SHOWN, LIST_ENDS = 8, 4
+"""Longest list that is written out, and how many values of a longer one are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column, ready to be drawn."""
+
+    name: str
+    """As the table calls it."""
+    head: tuple[str, ...]
+    """Lines of its head: the name of a column of numbers breaks at its underscores."""
+    cells: tuple[str, ...]
+    """One a row."""
+    number: bool
+    """Whether it holds numbers and nothing else: it then stands to the right and keeps its width."""
+    shortest: int = 0
+    """Characters that a text is given at least, where it needs as many."""
+
+    @property
+    def need(self) -> int:
+        """Characters of its widest line."""
+        return max(map(cell_len, (*self.head, *self.cells)))
+
+    @property
+    def least(self) -> int:
+        """Characters below which it is not drawn."""
+        return self.need if self.number else min(self.need, max(self.shortest, *map(len, self.head)))
 
 
 def cell(value: Any, digits: int = 6) -> str:  # noqa: ANN401 - any SQL value
-    """A value as a person reads it: numbers to `digits` significant digits, NULL as nothing."""
+    """A value as a person reads it: numbers to `digits` significant digits, NULL as nothing, text without controls."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.{digits}g}"
-    if isinstance(value, list) and len(value) > 8:
-        return f"[{', '.join(cell(one, digits) for one in value[:4])}, ... {len(value)} values]"
-    return str(value)
+    if isinstance(value, list) and len(value) > LIST_SHOWN:
+        return f"[{', '.join(cell(item, digits) for item in value[:LIST_ENDS])}, ... {len(value)} values]"
+    return plain(str(value))
 
 
 def shortened(text: str, width: int) -> str:
-    """The text, or its two ends around an ellipsis."""
-    if len(text) <= width:
+    """The text, or its two ends around an ellipsis; `width` in characters of a terminal."""
+    if cell_len(text) <= width:
         return text
     left = (width - 1) // 2
-    return f"{text[:left]}…{text[left + 1 - width :]}"
+    return f"{set_cell_size(text, left)}…{set_cell_size(text[::-1], width - 1 - left)[::-1]}"
 
 
-def print_table(table: pa.Table, title: str | None = None, *, digits: int = 6, whole: bool = True) -> None:
-    """Print every row and column; whole=False shortens texts instead of folding them when they do not fit."""
-    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    rows = [[cell(value, digits) for value in row.values()] for row in table.to_pylist()]
-    numbers = [pa.types.is_integer(field.type) or pa.types.is_floating(field.type) for field in table.schema]
-    names = [
-        name.replace("_", "_\n") if number else name for name, number in zip(table.column_names, numbers, strict=True)
-    ]
-    widths = [
-        max(map(len, (*name.split("\n"), *(row[at] for row in rows)))) if number else None
-        for at, (name, number) in enumerate(zip(names, numbers, strict=True))
-    ]
-    if not whole:
-        rows = _fitted(rows, names, widths, console.width)
-    grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for name, width in zip(names, widths, strict=True):
-        fixed = bool(width) or not whole
-        grid.add_column(name, justify="right" if width else "left", overflow="fold", no_wrap=fixed, min_width=width)
-    for row in rows:
-        grid.add_row(*row)
-    console.print(grid)
+def distinct(texts: Sequence[str], width: int) -> list[str]:
+    """Every text shortened to `width`; where two that differ would look the same, all but one end in a number."""
+    owners: dict[str, dict[str, int]] = {}
+    short = []
+    for text in texts:
+        brief = shortened(text, width)
+        number = owners.setdefault(brief, {}).setdefault(text, len(owners[brief]) + 1)
+        short.append(brief if number == 1 else shortened(text, width - len(f"~{number}")) + f"~{number}")
+    return short
 
 
-def _fitted(rows: list[list[str]], names: list[str], widths: list[int | None], room: int) -> list[list[str]]:
-    """Rows whose text columns share what the columns of numbers (those with a width) leave of the terminal."""
-    room -= sum(width + GAP for width in widths if width)
-    needs = {at: max(map(len, (names[at], *(row[at] for row in rows)))) for at, width in enumerate(widths) if not width}
-    for count, at in enumerate(sorted(needs, key=needs.__getitem__)):  # what a narrow one leaves the wide ones get
-        share = min(needs[at], max(SHORTEST, room // (len(needs) - count) - GAP))
-        room -= share + GAP
-        for row in rows:
-            row[at] = shortened(row[at], share)
-    return rows
+def print_table(
+    table: pa.Table, title: str | None = None, *, digits: int = 6, whole: bool = True, keep: Collection[str] = ()
+) -> None:
+    """Print an Arrow table; see `print_rows`."""
+    rows = [tuple(row.values()) for row in table.to_pylist()]
+    print_rows(table.column_names, rows, title, digits=digits, whole=whole, keep=keep)
+
+
+def print_rows(
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    title: str | None = None,
+    *,
+    digits: int = 6,
+    whole: bool = True,
+    keep: Collection[str] = (),
+) -> None:
+    """Print rows under the names of their columns.
+
+    whole: texts that are too long are folded; otherwise they are shortened in the middle, one line a row. keep: columns
+    that are never left out, besides the first.
+    """
+    width = room() - EDGES
+    columns = [_column(at, name, [row[at] for row in rows], digits) for at, name in enumerate(names)]
+    shown, left_out = fitting(columns, width, keep)
+    widths = shares(shown, width)
+    grid = Table(title=title and Text(plain(title)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    cells = []
+    for at, (column, share) in enumerate(zip(shown, widths, strict=True)):
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        grid.add_column(Text("\n".join(column.head)), justify=justify, width=share, no_wrap=not whole, overflow="fold")
+        brief = at == 0 or not whole
+        cells.append(distinct(column.cells, share) if brief and not column.number else list(column.cells))
+    for row in zip(*cells, strict=True):
+        grid.add_row(*map(Text, row))
+    drawn = sum(widths) + GAP * (len(widths) - 1)
+    Console(width=max(width, drawn) + EDGES, highlight=False, soft_wrap=False).print(grid)
+    if left_out:
+        listed = ", ".join(column.name for column in left_out[:6]) + (", ..." if len(left_out) > 6 else "")
+        print(f"{len(left_out)} columns left out for width ({listed}): a wider terminal shows them (COLUMNS={WIDE})")
+
+
+def room() -> int:
+    """Columns of the terminal; of COLUMNS, or WIDE, where the output goes to a file or a pipe."""
+    if sys.stdout.isatty():
+        return Console().width
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() and int(columns) > 0 else WIDE
+
+
+def fitting(columns: Sequence[Column], width: int, keep: Collection[str]) -> tuple[list[Column], list[Column]]:
+    """Columns that can be drawn on `width` characters, and those left out, the last first; the protected ones stay."""
+    shown, left_out = list(columns), list[Column]()
+    while sum(column.least + GAP for column in shown) - GAP > width:
+        loose = [column for column in shown[1:] if column.name not in keep]
+        if not loose:
+            break
+        shown.remove(loose[-1])
+        left_out.insert(0, loose[-1])
+    return shown, left_out
+
+
+def shares(columns: Sequence[Column], width: int) -> list[int]:
+    """Characters for every column: numbers what they need, texts what is left, the narrow ones served first."""
+    texts = sorted((column for column in columns if not column.number), key=lambda column: column.need)
+    left = width - sum(column.need for column in columns if column.number) - GAP * (len(columns) - 1)
+    given: dict[str, int] = {}
+    for count, column in enumerate(texts):
+        given[column.name] = min(column.need, max(column.least, left // (len(texts) - count)))
+        left -= given[column.name]
+    return [column.need if column.number else given[column.name] for column in columns]
+
+
+def _column(at: int, name: str, values: Sequence[Any], digits: int) -> Column:
+    number = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
+    head = plain(name).replace("_", "_\n").split("\n") if number else [plain(name)]
+    cells = tuple(cell(value, digits) for value in values)
+    return Column(name, tuple(head), cells, number, SHORTEST if at else SHORTEST_NAME)

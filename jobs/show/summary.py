@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 
 from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.regression import regression
 from zoospectra.jobs.show.display import print_table
 from zoospectra.jobs.work.engine import Run
 from zoospectra.warehouse.query import query
@@ -27,14 +26,11 @@ SHOWN_MODELS = 60
 SHOWN_FAILURES = 20
 """Failures listed one by one."""
 
-SMALLEST_GROUP = 4
-"""Models that a regression needs at least, as in the papers."""
-
 ADVICE = {str(reason): reason.advice for reason in Reason}
 """Code of a reason -> what it means."""
 
-POOLED = "(all series)"
-"""Name of the group of all models of a data set."""
+POOLED = "(all)"
+"""Group of all models of a data set, as the macro `regress` calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile]
         target = _target(models)
         _print_averages(averages, profile.name, target)
         if target:
-            _print_regressions(averages, target)
+            _print_regressions(warehouse, profile.name, target.metric)
     fits = _scoped(warehouse, "SELECT model_id, outcome FROM layer_metrics", scope)
     fitted, counts = sum(row["outcome"] == "fit" for row in fits), run.counts
     print(
@@ -114,34 +110,30 @@ def _print_averages(rows: Sequence[dict[str, Any]], profile: str, target: Target
             shown[target.metric] = target.values.get(row["model_id"], (None, None))[1]
         table.append(shown)
     if table:
-        print_table(pa.Table.from_pylist(table), f"averages over layers, profile {profile}", digits=4, whole=False)
+        title = f"averages over layers, profile {profile}"
+        print_table(pa.Table.from_pylist(table), title, digits=4, whole=False, keep=[target.metric] if target else ())
     if len(rows) > SHOWN_MODELS:
         print(f"... and {len(rows) - SHOWN_MODELS} more: SELECT * FROM model_metrics")
 
 
-def _print_regressions(rows: Sequence[dict[str, Any]], target: Target) -> None:
-    """Ordinary least squares of the reported metric on each average, by series and pooled over a data set."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["model_id"] in target.values:
-            dataset = target.values[row["model_id"]][0]
-            groups.setdefault((dataset, row["series"] or "(no series)"), []).append(row)
-            groups.setdefault((dataset, POOLED), []).append(row)
-    table, small = [], []
-    for (dataset, series), members in sorted(groups.items()):
-        alone = sum(name == dataset for name, _ in groups) == 2
-        if series == POOLED and alone:
-            continue
-        if len(members) < SMALLEST_GROUP:
-            small.append(f"{series} on {dataset} ({len(members)})")
-            continue
-        for metric in METRICS:
-            line = regression([row[metric] for row in members], [target.values[row["model_id"]][1] for row in members])
-            table.append(
-                {"dataset": dataset, "series": series, "metric": metric, "models": line.n, "slope": line.slope}
-                | {"R2": line.r2, "RMSE": line.rmse, "Kendall tau": line.kendall_tau}
-            )
+def _print_regressions(warehouse: Path, profile: str, target: str) -> None:
+    """The warehouse's own regressions: the reported metric on each average, by data set and series, and pooled."""
+    lines = " UNION ALL ".join(
+        f"SELECT '{metric}' AS metric, * FROM regress('{metric}', $target, profile_name := $profile)"
+        for metric in METRICS
+    )
+    rows = query(warehouse, lines, {"target": target, "profile": profile}).to_pylist()
+    groups = Counter(row["dataset"] for row in rows if row["metric"] == METRICS[0])
+    rows = [row for row in rows if row["group"] != POOLED or groups[row["dataset"]] > 2]
+    table = [
+        {"dataset": row["dataset"], "series": row["group"], "metric": row["metric"], "models": row["n"]}
+        | {"slope": row["slope"], "R2": row["r2"], "RMSE": row["rmse"], "Kendall tau": row["kendall_tau"]}
+        for row in sorted(rows, key=lambda row: (row["dataset"], row["group"], METRICS.index(row["metric"])))
+        if row["reason"] is None
+    ]
     if table:
-        print_table(pa.Table.from_pylist(table), f"{target.metric} = intercept + slope * metric", digits=4, whole=False)
-    if small:
-        print(f"no regression for fewer than {SMALLEST_GROUP} models: {', '.join(small)}")
+        print_table(pa.Table.from_pylist(table), f"{target} = intercept + slope * metric", digits=4, whole=False)
+    missing = [row for row in rows if row["reason"] is not None]
+    if missing:
+        reasons = dict.fromkeys(f"{row['group']} on {row['dataset']}: {row['reason']}" for row in missing)
+        print(f"no regression for {'; '.join(reasons)}")

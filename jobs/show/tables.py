@@ -25,6 +25,7 @@ CELLS = pa.schema(
         ("published", pa.float64()),
         ("verdict", pa.string()),
         ("reason", pa.string()),
+        ("basis", pa.string()),
     ]
 )
 ESCAPED = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}

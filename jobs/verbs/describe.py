@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoospectra.jobs.words.verb import Positional, Verb
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
 
@@ -35,9 +33,9 @@ class DescribeSettings:
 class Description:
     """What a scan would do with one checkpoint."""
 
-    layers: pa.Table
+    layers: tuple[dict[str, Any], ...]
     """One row a layer: shape, matrices, eigenvalues, predicted seconds on one core and MiB beyond an idle worker."""
-    skipped: pa.Table
+    skipped: tuple[dict[str, str | None], ...]
     """One row a tensor that is left out, with its reason."""
 
 
@@ -59,8 +57,6 @@ def check(settings: DescribeSettings, configuration: Configuration) -> Descripti
 
 def describe(path: str | Path, profiles: Sequence[Profile]) -> Description:
     """Layers and skips of one checkpoint, one row a tensor; CheckpointError (a ValueError) when it is unreadable."""
-    import pyarrow as pa
-
     from zoospectra.analysis.unfold import unfold_rule
     from zoospectra.jobs.work.plan import needed, spectra_cost
     from zoospectra.zoo.checkpoint.dtype import itemsize
@@ -81,20 +77,23 @@ def describe(path: str | Path, profiles: Sequence[Profile]) -> Description:
         {"tensor": skip.tensor, "reason": str(skip.reason), "meaning": skip.reason.advice, "detail": skip.detail}
         for skip in (*checkpoint.skips, *skips)
     ]
-    schema = pa.schema([(name, pa.string()) for name in ("tensor", "reason", "meaning", "detail")])
-    return Description(pa.Table.from_pylist(kept), pa.Table.from_pylist(left_out, schema=schema))
+    return Description(tuple(kept), tuple(left_out))
 
 
 def show(description: Description) -> None:
     """Both tables, and the predicted cost."""
-    from zoospectra.jobs.show.display import print_table
+    from zoospectra.jobs.show.display import print_rows
 
-    if layers := len(description.layers):
-        print_table(description.layers, title=f"{layers} layers")
-        seconds, peak = sum(description.layers["seconds"].to_pylist()), max(description.layers["peak_MiB"].to_pylist())
+    if layers := description.layers:
+        print_rows(list(layers[0]), [tuple(row.values()) for row in layers], title=f"{len(layers)} layers")
+        seconds, peak = sum(row["seconds"] for row in layers), max(row["peak_MiB"] for row in layers)
         print(f"predicted: {seconds:.2f} s on one core, {peak:.0f} MiB at most beyond an idle worker")
-    if skipped := len(description.skipped):
-        print_table(description.skipped, title=f"{skipped} tensors skipped")
+    if skipped := description.skipped:
+        grouped: dict[tuple[str | None, str | None], list[str]] = {}
+        for row in skipped:
+            grouped.setdefault((row["reason"], row["meaning"]), []).append(str(row["tensor"]))
+        rows = [(reason, len(names), ", ".join(names[:3]), meaning) for (reason, meaning), names in grouped.items()]
+        print_rows(("reason", "tensors", "such as", "meaning"), rows, title=f"{len(skipped)} tensors skipped")
 
 
 VERB = Verb(

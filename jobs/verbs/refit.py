@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoospectra.jobs.words.profiles import FitSettings
+from zoospectra.jobs.words.fit import FitSettings
 from zoospectra.jobs.words.verb import Verb
 from zoospectra.jobs.work.executors import Cluster
 from zoospectra.warehouse.settings import WarehouseSettings

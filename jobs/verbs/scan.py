@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoospectra.jobs.words.profiles import FitSettings
+from zoospectra.jobs.words.fit import FitSettings
 from zoospectra.jobs.words.verb import Verb
 from zoospectra.jobs.work.crawl import ZooSettings
 from zoospectra.jobs.work.executors import Cluster

@@ -70,6 +70,5 @@ def _prompt(settings: SqlSettings) -> None:
                 print(f"zoospectra sql: {error}", file=sys.stderr)
 
 
-VERB = Verb(
-    HELP, SqlSettings, check, lambda result: result, show, positional=(Positional("query", "QUERY", optional=True),)
-)
+QUERY = (Positional("query", '"SELECT ..."', optional=True),)
+VERB = Verb(HELP, SqlSettings, check, lambda result: result, show, positional=QUERY)

@@ -80,24 +80,17 @@ class Done:
 
 def check(settings: StudySettings, configuration: Configuration) -> Request:
     """Design tables and statistics; ValueError for a missing warehouse and options that name what is not there."""
-    from zoospectra.analysis.studies.record import OptionError, parameters
-    from zoospectra.warehouse.studies import designs
+    from zoospectra.analysis.studies.record import parameters
+    from zoospectra.warehouse.studies import designs, selects
 
     started = datetime.datetime.now(datetime.UTC)
     chosen = settings.study
     kind = study_of(chosen.kind)
-    tables = designs(
-        Path(settings.warehouse.dir), chosen.kind, kind.shared, parameters(chosen.options), dict(kind.queries)
-    )
+    queries = selects(chosen.kind, kind.shared, kind.queries)
+    tables = designs(Path(settings.warehouse.dir), queries, parameters(chosen.options))
     rows = {name: table.to_pylist() for name, table in tables.items()}
-    printed = {"printed": configuration.group("published", kind.printed)} if kind.printed else {}
-    try:
-        findings = kind.run(rows, chosen.options, **printed)
-    except OptionError:
-        raise
-    except ValueError as error:  # ours, not the user's
-        msg = f"study {chosen.name}: {error}"
-        raise RuntimeError(msg) from error
+    printed = (configuration.group("published", kind.printed),) if kind.printed else ()
+    findings = kind.run(rows, chosen.options, *printed)
     return Request(settings, findings, json.dumps(dataclasses.asdict(chosen)), started)
 
 

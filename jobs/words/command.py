@@ -10,7 +10,6 @@ whatever the group chose (a zoo's source, a study's kind), whose keys stand besi
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import typing
 import warnings
@@ -29,7 +28,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional, did_you_mean
 
 Settings = TypeVar("Settings")
 
@@ -65,7 +64,10 @@ def misuse() -> Iterator[None]:
 
 
 def sort_words(words: Sequence[str], positional: Sequence[Positional]) -> Line:
-    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there."""
+    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there.
+
+    MisuseError for an option that does not exist, and for a word without a key where the verb takes none.
+    """
     overrides: list[str] = []
     plain: list[str] = []
     folders: list[str] = []
@@ -113,9 +115,15 @@ class Configuration:
         positional: Sequence[Positional] = (),
         words: Sequence[str] = (),
     ) -> Settings:
-        """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`."""
+        """Compose conf/<verb>.yaml with overrides and positional words into a checked instance of `schema`.
+
+        MisuseError for whatever is unknown or not as its field expects.
+        """
         composed, choices = self._compose(verb, schema, overrides, positional)
-        values = OmegaConf.to_container(composed, resolve=True)
+        try:
+            values = OmegaConf.to_container(composed, resolve=True)
+        except OmegaConfBaseException as error:
+            raise MisuseError(_one_line(error)) from error
         assert isinstance(values, dict)
         for field in _fields(schema):
             if isinstance(values.get(field.name), dict) and field.name in choices:
@@ -141,8 +149,11 @@ class Configuration:
             chosen = [word for word in overrides if word.partition("=")[0] in groups]
             for group, _, option in (word.partition("=") for word in chosen):
                 self._check_option(group, option)
-            leaves = {key: type_ for key, type_ in _leaves(schema, compose(name, overrides=chosen)) if key not in own}
-            read = [_override(word, leaves, groups) for word in overrides if word not in chosen]
+            read: list[str] = []
+            if others := [word for word in overrides if word not in chosen]:
+                leaves = dict(_leaves(schema, compose(name, overrides=chosen)))
+                keys = {key: type_ for key, type_ in leaves.items() if key not in own}
+                read = [_override(word, keys, groups) for word in others]
             composed = compose(name, overrides=[*chosen, *read], return_hydra_config=True)
             choices = {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
             with open_dict(composed):
@@ -174,7 +185,9 @@ class Configuration:
     def _check_option(self, group: str, name: str) -> None:
         known = self._names(group)
         if name not in known:
-            raise MisuseError(f"unknown {group} {name!r}{_suggest(name, known)}: expected one of {', '.join(known)}")
+            raise MisuseError(
+                f"unknown {group} {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}"
+            )
 
 
 def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
@@ -267,14 +280,18 @@ def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> st
     type_ = leaves.get(key)
     mapping = typing.get_origin(leaves.get(key.rpartition(".")[0])) is dict
     if type_ is None and not mapping:
-        known = [*sorted(groups), *leaves]
-        raise MisuseError(f"unknown key {key!r}{_suggest(key, known)}: expected one of {', '.join(known)}")
-    absent = "++" if mapping else ""
+        group, dot, _ = key.partition(".")
+        known = [leaf for leaf in leaves if leaf.startswith(f"{group}.")] if dot else []
+        known = known or [*sorted(groups), *leaves]
+        hint = did_you_mean(key, known, cutoff=0.8 if dot else 0.6)
+        if dot and group in groups and not hint:
+            hint = f" with the chosen {group} (another {group}=NAME may have it)"
+        raise MisuseError(f"unknown key {key!r}{hint}: expected one of {', '.join(known)}")
     if type_ in (str, str | None) and value not in ("null", ""):
-        return f"{key}={_quote(value)}"
+        return f"++{key}={_quote(value)}"
     if type_ == list[str] and not value.startswith("["):
-        return f"{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
-    return f"{absent}{word}"
+        return f"++{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
+    return f"++{word}"  # a verb may have no file in conf: its record has the defaults
 
 
 def _quote(value: str) -> str:
@@ -284,11 +301,6 @@ def _quote(value: str) -> str:
     escaped = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", value)
     trailing = len(escaped) - len(escaped.rstrip("\\"))
     return f"'{escaped}{chr(92) * trailing}'"
-
-
-def _suggest(wanted: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(wanted, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _one_line(error: Exception) -> str:

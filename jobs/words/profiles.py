@@ -7,23 +7,7 @@ from collections.abc import Sequence
 
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.words.command import Configuration
-
-ENGINES = ("own", "powerlaw")
-"""Who fits: our search, or our search with the `powerlaw` package's fit beside it."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FitSettings:
-    """How tails are fitted."""
-
-    engine: str = "own"
-    """One of ENGINES."""
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown engine."""
-        if self.engine not in ENGINES:
-            msg = f"engine={self.engine}: expected one of {', '.join(ENGINES)}"
-            raise ValueError(msg)
+from zoospectra.jobs.words.fit import FitSettings
 
 
 def load_profiles(

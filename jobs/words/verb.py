@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,3 +52,9 @@ class Verb:
     """Result -> models and layers that failed."""
     positional: tuple[Positional, ...] = ()
     """Words without a key, in their order."""
+
+
+def did_you_mean(wanted: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """' (did you mean 'this'?)' for a name close to a known one, or nothing; `cutoff` as difflib.get_close_matches."""
+    close = difflib.get_close_matches(wanted, list(known), n=1, cutoff=cutoff)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -35,8 +35,8 @@ def layers_part(root: Path, model: ModelId) -> Path:
 
 def kept_layers(root: Path, model: ModelId) -> list[KnownLayer]:
     """Layers of a model as an earlier index listed them."""
-    table = pq.read_table(layers_part(root, model), columns=["content_hash", "tensor", "layer_type", "shape"])
-    return [KnownLayer(*row, layer=None) for row in rows.listed_layers(table)]
+    table = pq.read_table(layers_part(root, model), columns=list(rows.LISTED))
+    return [KnownLayer(*layer, layer=None) for layer in rows.listed_layers(table)]
 
 
 def keep_layers(root: Path, model: ModelId, indexed: Indexed) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
@@ -42,6 +43,17 @@ class Step(Enum):
     INDEX = "open its checkpoint: it is new, an earlier failure may pass, or weights are needed again"
     FIT = "fit from stored spectra"
     NOTHING = "every layer has its metrics"
+
+
+class Refits(NamedTuple):
+    """Fits of stored spectra."""
+
+    items: dict[str, list[Item]]
+    """Those to do, by the model in whose folder their spectra lie."""
+    known: int
+    """Tensors that have their metrics already."""
+    lacking: int
+    """Tensors without a stored spectrum that a profile needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +99,8 @@ class Todo:
         cost = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
         return Item(layer.content_hash, layer.layer_type, layer.layer, cost, stored)
 
-    def refits(self) -> tuple[dict[str, list[Item]], int, int]:
-        """Fits that stored spectra allow in the whole warehouse, by the model in whose folder their spectra lie.
-
-        Also how many tensors have their metrics already, and how many lack a spectrum that a profile needs.
-        """
+    def refits(self) -> Refits:
+        """What the spectra of the whole warehouse allow."""
         items: dict[str, list[Item]] = {}
         done = lacking = 0
         for content_hash, kind in sorted(self.known.kinds.items()):
@@ -104,7 +113,7 @@ class Todo:
                 items.setdefault(kind.model_id, []).append(item)
         for group in items.values():
             group.sort(key=lambda item: item.stored[0][1])  # a part is read by as few shards as possible
-        return items, done, lacking
+        return Refits(items, done, lacking)
 
 
 def filtered(results: Iterable[ResultId], profiles: Sequence[Profile]) -> Iterator[str]:

@@ -81,7 +81,10 @@ def test_the_key_is_the_same_in_another_process_and_after_a_journey(any_profile)
         ({"name": "x", "methods": "norms"}, "expected tuple"),
         ({"name": "x", "pool": 1}, "expected bool"),
         ({"name": "x", "min_evals": True}, "expected int"),
-        ({"name": "x", "min_evals": 0}, "at least 1"),
+        ({"name": ""}, "expected a name"),
+        ({"name": "x", "min_evals": 0}, "^min_evals=0: expected at least 1"),
+        ({"name": "x", "replicas": -1}, "^replicas=-1: expected at least 0"),
+        ({"name": "x", "threshold": float("nan")}, "^threshold=nan: expected at least 0"),
         ({"name": "x", "threshold": "a"}, "expected float"),
         ({"name": "x", "options": {"fit": 3}}, "expected Mapping"),
         *(

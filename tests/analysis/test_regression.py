@@ -64,6 +64,8 @@ def test_agrees_with_statsmodels() -> None:
     assert (found.intercept, found.slope) == pytest.approx(tuple(model.params))
     assert (found.r2, found.slope_p) == pytest.approx((model.rsquared, model.pvalues[1]))
     assert found.rmse == pytest.approx(math.sqrt(model.ssr / 30))
+    covariance = model.cov_params()
+    assert (found.intercept_se, found.covariance) == pytest.approx((covariance[0, 0] ** 0.5, covariance[0, 1]))
 
 
 def test_missing_values_leave_their_pair_out() -> None:

@@ -36,7 +36,7 @@ def test_a_low_rank_fine_tune_is_seen_for_what_it_is(tmp_path: Path, capsys: pyt
         "embed": "only in the base",
         "features.0": "identical",
         "fc1": "compared",
-        "fc2": "shapes differ: 9x128 here",
+        "fc2": "shapes differ: 9x128 in the other",
         "extra": "not in the base",
     }
     before, moved = state["fc1.weight"].double().numpy(), (tuned["fc1.weight"] - state["fc1.weight"]).double().numpy()
@@ -49,7 +49,7 @@ def test_a_low_rank_fine_tune_is_seen_for_what_it_is(tmp_path: Path, capsys: pyt
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [([], "two checkpoints"), (["a.pt", "b.pt"], "no such file"), (["profiles=a,b", "x", "y"], "no such file")],
+    [([], "expected BASE PATH"), (["a.pt", "b.pt"], "no such file"), (["profiles=a,b", "x", "y"], "expected one name")],
 )
 def test_misuse(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *words]) == 2

@@ -126,3 +126,11 @@ def test_more_than_the_machine_has_is_clamped_not_awaited_forever(ray_executor: 
 def test_unknown_executor_names_the_known() -> None:
     with pytest.raises(ValueError, match=", ".join(EXECUTORS)):
         open_executor(Cluster("slurm"))
+
+
+def test_the_callers_threads_are_its_own_again_after_an_inline_job() -> None:
+    before = threads(None)
+    opened = open_executor(Cluster("inline"))
+    collect([Task("one", square, 2, cpus=before[0] + 1)], opened)
+    opened.close()
+    assert threads(None) == before

@@ -19,9 +19,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
-def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def said(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 2) -> str:
     capsys.readouterr()
-    assert main(words) == 2
+    assert main(words) == status
     captured = capsys.readouterr()
     assert captured.err.startswith(f"zoospectra {words[0]}: ")
     assert captured.err.count("\n") == 1, captured.err
@@ -34,17 +34,28 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     [
         (["scn"], "expected one of scan"),
         (["scan", "zoo=digit"], "did you mean 'digits'"),
-        (["scan", "zoo.pth=/x"], "did you mean 'zoo.path'"),
+        (["scan", "zoo=local", "zoo.pth=/x"], "did you mean 'zoo.path'"),
+        (["scan", "zoo.path=/x"], "another zoo=NAME may have it"),
+        (["describe", "m.pt", "profles=weightwatcher"], "did you mean 'profiles'"),
+        (["sql", "SELECT 1 a", "fromat=csv"], "did you mean 'format'"),
+        (["compare", "a", "b", "format=tabel"], "expected one of table"),
+        (["dictionary", "warehouse.kep=2"], "did you mean 'warehouse.keep'"),
+        (["describe", "m.pt", "profiles="], "no such file"),
+        (["scan", "warehouse.keep=0"], "warehouse.keep=0: expected at least 1"),
+        (["scan", "attempts=0"], "attempts=0: expected at least 1"),
+        (["scan", "shard_seconds=-1"], "shard_seconds=-1: expected more than 0"),
+        (["refit", "cluster.executor=nope"], "cluster.executor=nope: expected one of inline, ray"),
+        (["catalog", "fetch.cache_gb=0"], "fetch.cache_gb=0"),
         (["scan", "profiles=weightwacher"], "did you mean 'weightwatcher'"),
         (["scan", "profiles=[]"], "at least one name"),
         (["scan", "zoo=local"], "zoo.path=DIR"),
         (["scan", "zoo=local", "zoo.path=/no/such/folder"], "/no/such/folder"),
         (["scan", "limit=abc"], "Integer"),
         (["catalog", "zoo=lokal"], "did you mean 'local'"),
-        (["describe"], "expected one PATH"),
+        (["describe"], "expected PATH, got nothing"),
         (["describe", "/no/such/file"], "no such file"),
         (["sql", "SELECT 1", "format=xml"], "expected one of table, csv, json, parquet"),
-        (["sql", "SELECT", "1"], "one query in quotes"),
+        (["sql", "SELECT", "1"], 'expected ["SELECT ..."], got 2 words'),
         (["sql", "SELECT 1", "warehouse.dir=/no/such/folder"], "run 'zoospectra scan"),
     ],
 )
@@ -108,4 +119,22 @@ def test_a_gpu_that_is_not_there(tmp_path: Path, cluster: str, capsys: pytest.Ca
         "cluster.device=cuda",
         f"warehouse.dir={tmp_path}/data",
     ]
-    assert "cuda" in said(["scan", *words], capsys)
+    assert "cluster.device=cuda" in said(["scan", *words], capsys, status=1)
+
+
+def test_a_bug_of_ours_is_no_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a value of ours")
+
+    monkeypatch.setattr("zoospectra.warehouse.build.build", broken)
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    with pytest.raises(ValueError, match="a value of ours"):  # Python's own status of an exception is 1
+        main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={tmp_path / 'data'}", "cluster=inline"])
+
+
+def test_no_work_is_done_before_the_words_are_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    for word in ("attempts=0", "shard_seconds=-1", "warehouse.keep=0", "cluster.executor=nope", "fit.engine=nope"):
+        words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={tmp_path / 'data'}", word]
+        assert said(words, capsys).startswith(f"zoospectra scan: {word.partition('=')[0]}=")
+    assert not (tmp_path / "data").exists()

@@ -31,6 +31,15 @@ def test_the_papers_layer_data(shared: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_its_catalog_is_kept_like_any_other(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "reference" / "raw" / "ww-trends-2020" / "data"
+    words = ["catalog", "zoo=published", f"zoo.path={folder}", "models=*vgg1*", f"warehouse.dir={tmp_path}"]
+    assert main([*words, "limit=3"]) == 0
+    names = query(tmp_path, "SELECT name FROM models ORDER BY name")["name"].to_pylist()
+    assert names == ["vgg11", "vgg11_bn", "vgg13"]
+    assert query(tmp_path, "SELECT count(*) AS n FROM layers").to_pylist() == [{"n": 0}]
+
+
 @pytest.mark.oracle
 def test_a_real_details_table_beside_our_own_numbers(tmp_path: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()):

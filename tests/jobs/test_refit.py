@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.jobs.zoos import make_zoo
+from zoospectra.analysis import layer
+from zoospectra.analysis.records import Fit
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
 
@@ -72,6 +75,37 @@ def test_a_second_opinion_beside_ours(scanned: tuple[Path, Path]) -> None:
     for row in fitted:  # powerlaw leaves its last candidates out and measures D both ways: close, not equal
         assert row["powerlaw_alpha"] == pytest.approx(row["alpha"], rel=0.5)
         assert row["powerlaw_difference"] == row["powerlaw_alpha"] - row["alpha"]
+
+
+def test_one_tensor_whose_fit_raises_costs_that_tensor_only(
+    scanned: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, data = scanned
+    fit = layer.fit_powerlaw
+
+    def broken(x: np.ndarray, *rule: str, **options: float) -> Fit:
+        if len(x) == length:
+            raise RuntimeError("a bug that only these eigenvalues meet")
+        return fit(x, *rule, **options)
+
+    lengths = {row["num_evals"] for row in metrics(data, "weightwatcher") if row["longname"] == "features.0"}
+    (length,) = lengths
+    monkeypatch.setattr(layer, "fit_powerlaw", broken)
+    words = ["refit", "profiles=corrected", f"warehouse.dir={data}", "cluster=inline"]
+    assert main(words) == 3
+    assert "9 tensors fitted under corrected" in capsys.readouterr().out
+    assert len(metrics(data, "corrected")) == 9
+    failed = "SELECT model_id, tensor, reason, detail FROM skipped WHERE failed ORDER BY ALL"
+    rows = query(data, failed).to_pylist()
+    assert [row["tensor"] for row in rows] == ["features.0.weight"] * 3
+    assert all(row["reason"] == "error" and "a bug that only these" in row["detail"] for row in rows)
+    others = query(data, "SELECT count(*) AS n FROM skipped WHERE reason IN ('vector', 'buffer')").to_pylist()
+    assert others == [{"n": 12}], "the rows of the index stay"
+    (run,) = query(data, "SELECT failed, exit_status FROM runs WHERE verb = 'refit'").to_pylist()
+    assert run == {"failed": 3, "exit_status": 3}
+    monkeypatch.setattr(layer, "fit_powerlaw", fit)
+    assert main(words) == 0
+    assert len(metrics(data, "corrected")) == 12
 
 
 def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

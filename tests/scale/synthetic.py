@@ -20,7 +20,7 @@ NOW = pa.scalar(datetime.datetime(2026, 11, 1), WRITTEN.type)
 SERIES = 250
 
 
-def keep(directory: Path, kind: str, key: str, table: pa.Table, model: str | None = None) -> None:
+def write_part(directory: Path, kind: str, key: str, table: pa.Table, model: str | None = None) -> None:
     path = part_path(directory, kind, key, model)
     path.parent.mkdir(parents=True, exist_ok=True)
     table = conform(kind, table)
@@ -30,20 +30,20 @@ def keep(directory: Path, kind: str, key: str, table: pa.Table, model: str | Non
 def populate(directory: Path, models: int, layers: int) -> None:
     """`models` models of `layers` layers each, in SERIES series, with a reported accuracy."""
     rng = np.random.default_rng(0)
-    catalogue, reported = [], []
+    catalog, reported = [], []
     for i in range(models):
         name, depth = f"synthetic/net{i:05d}", i % 10
         base = {"snapshot": "s", "model_id": name, "revision": "r"}
-        catalogue.append(base | {"zoo": "synthetic", "name": name, "series": f"series-{i % SERIES}", "depth": depth})
+        catalog.append(base | {"zoo": "synthetic", "name": name, "series": f"series-{i % SERIES}", "depth": depth})
         accuracy = 60 + 2 * depth + float(rng.normal())
         row = base | {"dataset": "d", "metric": "test_accuracy", "value": accuracy}
         reported.append(row | {"higher_is_better": True, "source": "synthetic"})
-        catalogue[-1]["dataset"] = "d"
+        catalog[-1]["dataset"] = "d"
         alphas = rng.normal(3 + 0.1 * depth, 0.5, layers)
-        keep(directory, "layers", "k", _layers(name, layers), name)
-        keep(directory, "layer_metrics", "k", _metrics(name, alphas, rng.normal(size=layers)), name)
-    keep(directory, "models", "s", pa.Table.from_pylist(catalogue, pa.schema([*PARTS["models"], DEPTH])))
-    keep(directory, "reported_metrics", "s", pa.Table.from_pylist(reported, PARTS["reported_metrics"]))
+        write_part(directory, "layers", "k", _layers(name, layers), name)
+        write_part(directory, "layer_metrics", "k", _metrics(name, alphas, rng.normal(size=layers)), name)
+    write_part(directory, "models", "s", pa.Table.from_pylist(catalog, pa.schema([*PARTS["models"], DEPTH])))
+    write_part(directory, "reported_metrics", "s", pa.Table.from_pylist(reported, PARTS["reported_metrics"]))
 
 
 def _layers(name: str, count: int) -> pa.Table:

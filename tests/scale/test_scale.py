@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.jobs.studies.ask import study
 from tests.scale.synthetic import SERIES, populate
-from zoospectra.jobs.verbs.study import study
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.query import query
-from zoospectra.warehouse.studies import designs
+from zoospectra.warehouse.studies import designs, selects
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 MODELS, LAYERS = 10_000, 100
@@ -55,7 +55,7 @@ def test_regressions(large: Path) -> None:
 
 def test_the_study(large: Path) -> None:
     began = time.monotonic()
-    tables = designs(large, "natcomm2021", ("averages", "reported"))
+    tables = designs(large, selects("natcomm2021", ("averages", "reported")), {"source_date": None})
     print(f"design tables: {time.monotonic() - began:.2f} s")
     assert tables["averages"].num_rows == MODELS
     began = time.monotonic()

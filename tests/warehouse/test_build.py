@@ -122,7 +122,7 @@ def test_going_back_to_an_older_revision_makes_it_the_latest_again(filled) -> No
     assert rows(filled.directory, sql) == [("r1", 1, 3)]
 
 
-def test_a_catalogue_whose_run_was_killed_still_counts_as_newest(filled) -> None:
+def test_a_catalog_whose_run_was_killed_still_counts_as_newest(filled) -> None:
     filled.catalog("s2", [("local/a", "r2")])
     build(filled.directory)
     assert rows(filled.directory, "SELECT revision FROM models WHERE latest AND model_id = 'local/a'") == [("r2",)]

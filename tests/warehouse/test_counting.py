@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from zoospectra.jobs.main import main
-from zoospectra.warehouse.parts import write
+from zoospectra.warehouse.identity import ResultId
+from zoospectra.warehouse.known import known_results
+from zoospectra.warehouse.parts import list_parts, write
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.studies import designs
 
@@ -103,3 +107,30 @@ def test_an_outcome_that_contradicts_its_alpha_is_not_published(filled, make_met
     filled.metrics("local/b", "m2", [make_metric("h3", None, outcome="fit")])
     with pytest.raises(RuntimeError, match="a_fit_is_an_alpha"):
         filled.build()
+
+
+def test_parts_of_an_older_version_lack_the_columns_and_are_read(filled) -> None:
+    filled.metrics(
+        "local/b",
+        "m2",
+        [
+            {"content_hash": "h3", "unfold": "slices", "profile": "p", "profile_key": "k2"}
+            | {"code_version": "1", "outcome": "filtered", "filtered_by": "min_M", "N": 8, "M": 4, "num_evals": 4}
+        ],
+    )
+    for part in list_parts(filled.directory, ["layer_metrics"]):
+        if part.path.name != "layer_metrics-m2.parquet":
+            table = pq.read_table(part.path)
+            pq.write_table(table.drop_columns(["outcome", "filtered_by"]), part.path)
+    known = known_results(filled.directory)
+    assert known.filtered == {ResultId("h3", "slices", "k2", "1")} < known.metrics
+    assert len(known.metrics) == 4
+    filled.build()
+    rows = query(filled.directory, "SELECT outcome, count(*) AS n FROM layer_metrics GROUP BY 1 ORDER BY 1").to_pylist()
+    assert {row["outcome"]: row["n"] for row in rows} == {"failed": 1, "filtered": 1, "fit": 3}
+
+
+def test_no_statement_reads_prose() -> None:
+    for file in (Path(__file__).resolve().parents[2] / "warehouse" / "sql").rglob("*.sql"):
+        code = re.sub(r"--.*", "", file.read_text())
+        assert not re.search(r"\b(status|warning|detail)\b\s*(=|<>|!=|~|LIKE|ILIKE|GLOB|IN\b)", code), file

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pytest
 
 from zoospectra.warehouse.build import build, publish_results
 from zoospectra.warehouse.connect import generations
 from zoospectra.warehouse.dictionary import dictionary
 from zoospectra.warehouse.parts import write
+from zoospectra.warehouse.publish import publishing
 from zoospectra.warehouse.query import open_newest, query
 from zoospectra.warehouse.schema import PARTS
 
@@ -135,3 +137,20 @@ def test_results_of_a_study_are_published_without_a_build(filled) -> None:
 
 def test_results_without_any_generation_are_a_build(filled) -> None:
     assert publish_results(filled.directory).generation == 1
+
+
+def test_a_block_that_fails_publishes_nothing_and_frees_the_lock(filled) -> None:
+    build(filled.directory)
+    before = sorted(path.name for path in filled.directory.iterdir())
+
+    def interrupted() -> None:
+        with publishing(filled.directory, keep=1) as draft:
+            assert (draft.generation, draft.previous) == (2, filled.directory / "warehouse-000001.duckdb")
+            draft.file.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sorted(path.name for path in filled.directory.iterdir()) == before
+    assert build(filled.directory, keep=1).generation == 2
+    assert [number for number, _ in generations(filled.directory)] == [2]

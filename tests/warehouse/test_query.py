@@ -101,7 +101,7 @@ def test_the_link_lost_after_a_kill_is_no_loss(built: Path) -> None:
     assert query(built, "FROM models").num_rows == 2
 
 
-def test_the_catalogue_is_quoted_as_it_came(lake) -> None:
+def test_the_catalog_is_quoted_as_it_came(lake) -> None:
     lake.catalog("s1", [('local/o\'neil "x" ü/../y', "r")])
     build(lake.directory)
     assert query(lake.directory, "SELECT model_id FROM models").to_pylist() == [

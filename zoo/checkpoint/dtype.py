@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,14 +71,26 @@ BLOCKS: dict[str, tuple[int, int]] = {
 FLOATING = frozenset({*BLOCKS, *(name for name in CARRIERS if name.startswith(("float", "bfloat", "complex")))})
 """Types whose values are real or complex numbers; only these are analysed."""
 
-FLOAT8_FIELDS: dict[str, tuple[int, int, int]] = {
-    "float8_e4m3fn": (4, 3, 7),
-    "float8_e4m3fnuz": (4, 3, 8),
-    "float8_e5m2": (5, 2, 15),
-    "float8_e5m2fnuz": (5, 2, 16),
-    "float8_e8m0fnu": (8, 0, 127),
+
+class Float8(NamedTuple):
+    """How an 8-bit float is laid out."""
+
+    exponent_bits: int
+    """Bits of the exponent."""
+    mantissa_bits: int
+    """Bits of the mantissa."""
+    bias: int
+    """What is subtracted from the exponent."""
+
+
+FLOAT8_FIELDS: dict[str, Float8] = {
+    "float8_e4m3fn": Float8(4, 3, 7),
+    "float8_e4m3fnuz": Float8(4, 3, 8),
+    "float8_e5m2": Float8(5, 2, 15),
+    "float8_e5m2fnuz": Float8(5, 2, 16),
+    "float8_e8m0fnu": Float8(8, 0, 127),
 }
-"""8-bit float -> (exponent bits, mantissa bits, exponent bias). OCP 8-bit floating point specification 1.0;
+"""8-bit float -> its layout. OCP 8-bit floating point specification 1.0;
 the 'fnuz' variants after Noune et al., arXiv:2206.02915; e8m0 after the OCP microscaling specification 1.0."""
 
 

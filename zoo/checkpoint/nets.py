@@ -274,11 +274,17 @@ def _why_shelf(level: Branch, others: dict[str, Leaf | Branch], training: bool) 
     leaves = {key: child for key, child in others.items() if isinstance(child, Leaf) and child.matrix}
     if level.module or not branches or any("." in key for key in leaves):
         return ""
-    flat = next((key for key, child in branches.items() if child.state_dict), None)
-    if flat is not None:
-        return f"{flat!r} is a state dict"
     sign = "training state beside it" if training else "other things than tensors beside it" if level.mixed else ""
-    named = [key for key in branches if key in CONTAINERS or ADVERSARIES.match(key) or (sign and PARTS.search(key))]
+    flat = next((key for key, child in branches.items() if child.state_dict), None)
+    named = [key for key in branches if key in CONTAINERS or ADVERSARIES.match(key)]
+    words = [key for key in branches if key in named or PARTS.search(key)]
+    if flat is not None:
+        # Megatron's {embedding: {...}, encoder: state dict} is one net: not every key is one of nets, and none known.
+        listed = all(key.isdigit() for key in branches)
+        shelf = sign or named or listed or len(branches) in (1, len(words))
+        return f"{flat!r} is a state dict" if shelf else ""
+    if sign:
+        named = words
     if not named or (leaves and not sign) or (len(branches) > len(named) and not sign):
         return sign if sign and len(branches) == 1 and not leaves else ""
     return f"{named[0]!r} is a key of nets"

@@ -25,7 +25,7 @@ from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.fetch.download import download
 from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
 from zoospectra.zoo.fetch.locator import Locator, is_remote, locate, sibling, text_of
-from zoospectra.zoo.fetch.ranges import Span, coalesce, read_range, stream_range
+from zoospectra.zoo.fetch.ranges import ByteRange, coalesce, read_range, stream_range
 from zoospectra.zoo.fetch.session import Session, session
 
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
@@ -33,6 +33,15 @@ PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
 
 MAX_HEADER = 25_000_000
 """Largest safetensors header in bytes, as huggingface_hub.constants.SAFETENSORS_MAX_HEADER_LENGTH."""
+
+COALESCE_GAP = 1 << 16
+"""Unwanted bytes between two wanted tensors that one request may read over, to save the second request."""
+COALESCE_SPAN = 64 << 20
+"""Bytes that one coalesced request may hold in memory."""
+HEADER_GUESS = 100_000
+"""Bytes of a safetensors file that are asked for at first; most headers fit."""
+
+__all__ = ["is_remote", "local", "open_remote", "prefetched"]
 
 
 def open_remote(text: str, open_local: Callable[[str], Checkpoint]) -> Checkpoint:
@@ -76,7 +85,7 @@ def local(ref: TensorRef, within: Session | None = None) -> TensorRef:
 def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iterator[TensorRef]:
     """The same refs in the same order, with the bytes of neighbours fetched in one request when the first comes up.
 
-    Never far ahead: a group has at most coalesce_span bytes, so that a checkpoint larger than the cache passes
+    Never far ahead: a group has at most COALESCE_SPAN bytes, so that a checkpoint larger than the cache passes
     through it. Trouble is left for `local` to raise, where it concerns one tensor.
     """
     remote = [ref for ref in refs if is_remote(ref.path) and ref.member is None and ref.nbytes]
@@ -86,7 +95,7 @@ def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iter
     current = within or session()
     # Every tensor of a group points to the group; the first that is asked for fetches for all of them.
     groups: dict[TensorRef, list[TensorRef]] = {}
-    for group in _groups(remote, current):
+    for group in _groups(remote):
         groups.update(dict.fromkeys(group, group))
     for ref in refs:
         group = groups.get(ref, [])
@@ -98,14 +107,14 @@ def prefetched(refs: Sequence[TensorRef], within: Session | None = None) -> Iter
         yield ref
 
 
-def _groups(refs: Sequence[TensorRef], current: Session) -> Iterator[list[TensorRef]]:
+def _groups(refs: Sequence[TensorRef]) -> Iterator[list[TensorRef]]:
     """Neighbours in one file that share a request."""
-    files: dict[str, dict[Span, TensorRef]] = {}
+    files: dict[str, dict[ByteRange, TensorRef]] = {}
     for ref in refs:
-        files.setdefault(ref.path, {})[Span(ref.offset, ref.offset + ref.nbytes)] = ref
+        files.setdefault(ref.path, {})[ByteRange(ref.offset, ref.offset + ref.nbytes)] = ref
     for text, by_span in files.items():
         if locate(text).ranged:
-            for group in coalesce(list(by_span), current.settings.coalesce_gap, current.settings.coalesce_span):
+            for group in coalesce(list(by_span), COALESCE_GAP, COALESCE_SPAN):
                 yield [by_span[span] for span in group]
 
 
@@ -207,7 +216,7 @@ def _header(locator: Locator, current: Session) -> Path:
     kept = bytearray()
     with current.cache.lock(locator.key):
         try:
-            total = stream_range(locator.url, 0, current.settings.header_guess, kept.extend, within=current, clip=True)
+            total = stream_range(locator.url, 0, HEADER_GUESS, kept.extend, within=current, clip=True)
             end = _header_end(bytes(kept[:8]), total, locator)
             if end > len(kept):
                 stream_range(locator.url, len(kept), end, kept.extend, within=current)

@@ -37,7 +37,8 @@ class TensorRef:
     """Archive member that must be inflated first; None when the bytes lie in the file as they are."""
     codec: str | None = None
     """What gives the bytes when neither mapping nor inflating does: 'hdf5' for a chunked data set, whose path is then
-    `member` (behind the archive member's name and '::' in a .keras file); offset counts from its first byte."""
+    `member` (behind the archive member's name and '::' in a .keras file); offset counts from its first byte. 'memory'
+    for an array of this very process, whose number is `member` (zoo.checkpoint.windows)."""
     parts: tuple[TensorRef, ...] = ()
     """Where a tensor was cut into parts, as ranks of a tensor-parallel model hold them: the parts, in their order."""
     axis: int = 0

@@ -22,14 +22,14 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that another try may overcome."""
 
 
-def asked(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
+def requested_wait(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds that a server asks to wait, from an answer's headers (any case of names); None when it says nothing."""
-    found = {name.lower(): value for name, value in headers.items()}
-    limit = RATE_LIMIT.search(found.get("ratelimit", ""))
+    lower = {name.lower(): value for name, value in headers.items()}
+    limit = RATE_LIMIT.search(lower.get("ratelimit", ""))
     if limit is not None and int(limit[1]) == 0:
         # Part of every answer of the hub; a spent window is worth waiting for before the server has to say 429.
         return float(limit[2])
-    after = found.get("retry-after", "").strip()
+    after = lower.get("retry-after", "").strip()
     if status not in LIMITING or not after:
         return None
     if after.isascii() and after.isdigit():

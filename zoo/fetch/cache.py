@@ -37,8 +37,8 @@ PART_SECONDS = 3600.0
 class Cache:
     """The cache below one folder, shared by all processes of the node."""
 
-    def __init__(self, folder: str, bound: int) -> None:
-        self._root = Path(folder).absolute()
+    def __init__(self, folder: Path, bound: int) -> None:
+        self._root = folder.absolute()
         self._bound = bound
         self._held: OrderedDict[Path, int] = OrderedDict()
         self._placed: int | None = None
@@ -127,13 +127,6 @@ class Cache:
                     total -= taken
             return total
 
-    def drop(self, path: Path) -> None:
-        """Delete one file, whoever uses it."""
-        handle = self._held.pop(path, None)
-        if handle is not None:
-            os.close(handle)
-        path.unlink(missing_ok=True)
-
     def release(self) -> None:
         """Hold nothing any more."""
         while self._held:
@@ -188,5 +181,5 @@ def _disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = ": lower fetch.cache_bytes or free the disk" if error.errno == errno.ENOSPC else ""
+        hint = ": lower fetch.cache_gb or free the disk" if error.errno == errno.ENOSPC else ""
         raise FetchError(Reason.ERROR, f"the cache cannot be written: {error}{hint}") from error

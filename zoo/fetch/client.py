@@ -18,16 +18,22 @@ from urllib.parse import urlsplit
 import httpx2
 
 from zoospectra.zoo.checkpoint.trouble import Reason
-from zoospectra.zoo.fetch.backoff import PASSING, asked, jittered
+from zoospectra.zoo.fetch.backoff import PASSING, jittered, requested_wait
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.limiter import Limiter
 from zoospectra.zoo.fetch.locator import origin
-from zoospectra.zoo.fetch.settings import Settings, hub_token
+from zoospectra.zoo.fetch.settings import FetchSettings, hub_token, hub_url
 
 T = TypeVar("T")
 MAX_TRIES = 200
 """Requests for one thing, whatever progress each of them makes: an end for servers that send a byte at a time."""
 MAX_REDIRECTS = 5
+BASE_DELAY = 1.0
+"""Seconds before the second attempt; doubles with each further one, with full jitter."""
+MIN_RATE = 1000.0
+"""Bytes a second below which a transfer, after PATIENCE, is broken off and tried again."""
+PATIENCE = 30.0
+"""Seconds before a slow transfer is judged."""
 LOCATION_SECONDS = 300.0
 """Seconds for which a redirect's target is used again for further ranges; signed addresses live for an hour."""
 
@@ -73,23 +79,23 @@ def refusal(status: int, headers: Mapping[str, str], url: str, *, token: bool) -
     if status < 400:
         return None
     code = headers.get("x-error-code", "")
-    said = headers.get("x-error-message", "")[:300]
-    where = f"{url.partition('?')[0]}: {status}" + (f" {code}" if code else "") + (f" ({said})" if said else "")
+    message = headers.get("x-error-message", "")[:300]
+    place = f"{url.partition('?')[0]}: {status}" + (f" {code}" if code else "") + (f" ({message})" if message else "")
     if code == "GatedRepo":
-        return FetchError(Reason.GATED, where + ("" if token else "; HF_TOKEN is not set"))
+        return FetchError(Reason.GATED, place + ("" if token else "; HF_TOKEN is not set"))
     if code in ("RepoNotFound", "EntryNotFound", "RevisionNotFound") or status in (404, 410):
-        return FetchError(Reason.NOT_FOUND, where + ("; or it is private" if code == "RepoNotFound" else ""))
+        return FetchError(Reason.NOT_FOUND, place + ("; or it is private" if code == "RepoNotFound" else ""))
     if status == 416:
-        return FetchError(Reason.UNREADABLE, where + "; the file is shorter than it was said to be")
-    return FetchError(Reason.FORBIDDEN if status in (401, 403, 451) else Reason.UNREACHABLE, where)
+        return FetchError(Reason.UNREADABLE, place + "; the file is shorter than it was said to be")
+    return FetchError(Reason.FORBIDDEN if status in (401, 403, 451) else Reason.UNREACHABLE, place)
 
 
 class Client:
     """Requests of one process under one set of settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: FetchSettings, limiter: Limiter) -> None:
         self.settings = settings
-        self.limiter = Limiter(settings)
+        self.limiter = limiter
         self._locations: dict[str, tuple[str, float]] = {}
         self._http = httpx2.Client(
             follow_redirects=True,
@@ -132,17 +138,13 @@ class Client:
                     raise FetchError(reason, f"{url}: given up after {failures} tries: {why}") from error
                 if error.wait is None:
                     chance = random.random()  # spreads tries, decides nothing else
-                    time.sleep(jittered(failures, self.settings.base_delay, self.settings.max_wait, chance))
+                    time.sleep(jittered(failures, BASE_DELAY, self.settings.max_wait, chance))
         raise FetchError(Reason.UNREACHABLE, f"{url}: given up after {MAX_TRIES} requests: {why}")
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
 
     def _once(self, url: str, headers: Mapping[str, str], take: Take[T], *, steady: bool) -> T:
         """One request under the limiter; TryAgainError when it failed for now."""
         target = self._location(url) if steady else url
-        token = hub_token() if origin(target) == origin(self.settings.hub) else None
+        token = hub_token() if origin(target) == origin(hub_url()) else None
         sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
         host = urlsplit(url).netloc
         with self.limiter.slot(host):
@@ -161,7 +163,7 @@ class Client:
     def _judge(self, response: httpx2.Response, url: str, target: str, host: str, *, token: bool) -> None:
         """Raise for an answer that is no success, after telling the limiter what the server asks for."""
         status, headers = response.status_code, dict(response.headers)
-        wait = asked(status, headers, datetime.now(UTC))
+        wait = requested_wait(status, headers, datetime.now(UTC))
         if status == 429 or wait is not None:
             self.limiter.pause(host, wait or 0.0, limited=status == 429)
         if status != 429:
@@ -180,8 +182,8 @@ class Client:
             raise FetchError(Reason.UNSAFE, detail)
 
     def _location(self, url: str) -> str:
-        found = self._locations.get(url)
-        return found[0] if found is not None and found[1] > time.monotonic() else url
+        known = self._locations.get(url)
+        return known[0] if known is not None and known[1] > time.monotonic() else url
 
     def _blocks(self, response: httpx2.Response) -> Iterator[bytes]:
         """The body, booked in the day's budget beforehand where its size is announced; too slow is a failed try."""
@@ -198,8 +200,10 @@ class Client:
                     booked = came
                 yield block
                 taken = time.monotonic() - started
-                if taken > self.settings.patience and came < self.settings.min_rate * taken:
-                    raise TryAgainError(f"{came} bytes in {taken:.0f} s: slower than fetch.min_rate", slow=True)
+                if taken > PATIENCE and came < MIN_RATE * taken:
+                    raise TryAgainError(
+                        f"{came} bytes in {taken:.0f} s: slower than {MIN_RATE:.0f} bytes a second", slow=True
+                    )
         finally:
             self.limiter.refund(booked - came)
 

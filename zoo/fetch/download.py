@@ -56,22 +56,21 @@ def download(
     (bytes) may stand in the locator instead. FetchError: a reason of zoo.fetch.errors, 'unsafe', or 'too_large'.
     The file is held in the cache until this process was given HELD others. Equivalent to `pooch.retrieve`.
     """
-    here = within or session()
+    node = within or session()
     locator = _with(locate(url), checksum, expected_size)
-    path = here.cache.path("files", locator.key, locator.suffix)
-    found = here.cache.get(path)
-    if found is not None:
-        return found
-    with here.cache.lock(locator.key):
-        found = here.cache.get(path)
-        return found or _fetch(locator, path, here)
+    path = node.cache.path("files", locator.key, locator.suffix)
+    known = node.cache.get(path)
+    if known is not None:
+        return known
+    with node.cache.lock(locator.key):
+        return node.cache.get(path) or _fetch(locator, path, node)
 
 
 def _with(locator: Locator, checksum: str | None, size: int | None) -> Locator:
     """The locator with what the call knows besides."""
     kind, _, digits = (checksum or "").partition(":")
     if checksum and kind not in ("sha256", "sha1"):
-        msg = f"checksum={checksum[:80]!r}: expected sha256:<hex> or sha1:<hex>"
+        msg = f"checksum {checksum[:80]!r}: expected sha256:<hex> or sha1:<hex>"
         raise ValueError(msg)
     return Locator(
         locator.url,
@@ -82,7 +81,7 @@ def _with(locator: Locator, checksum: str | None, size: int | None) -> Locator:
     )
 
 
-def _fetch(locator: Locator, path: Path, here: Session) -> Path:
+def _fetch(locator: Locator, path: Path, node: Session) -> Path:
     part = path.with_name(path.name + PART)
     notes = path.with_name(path.name + ".json" + PART)
     try:
@@ -91,12 +90,12 @@ def _fetch(locator: Locator, path: Path, here: Session) -> Path:
             fcntl.flock(file, fcntl.LOCK_SH)
             state = _resumable(file, notes, locator)
             resumed = state.have > 0
-            wrong = _attempt(locator, file, state, notes, here)
+            wrong = _attempt(locator, file, state, notes, node)
             if wrong and (resumed or state.broken):
                 # What was kept may be of another version: one try from the start, then the checksum decides.
                 file.truncate(0)
                 state = _Part()
-                wrong = _attempt(locator, file, state, notes, here)
+                wrong = _attempt(locator, file, state, notes, node)
         if wrong and state.broken:
             raise FetchError(Reason.UNREADABLE, wrong)
         notes.unlink(missing_ok=True)
@@ -104,17 +103,17 @@ def _fetch(locator: Locator, path: Path, here: Session) -> Path:
             part.unlink(missing_ok=True)
             raise FetchError(Reason.CHECKSUM_MISMATCH, f"{locator.url}: {wrong}; the file was deleted")
         if locator.unzip:
-            _unpack(part, locator, here.cache.bound)
+            _unpack(part, locator, node.cache.bound)
     except OSError as error:
         raise FetchError(Reason.ERROR, f"{locator.url}: the cache cannot be written: {error}") from error
-    return here.cache.place(part, path)
+    return node.cache.place(part, path)
 
 
-def _attempt(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, here: Session) -> str | None:
+def _attempt(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, node: Session) -> str | None:
     """Receive what is missing and verify; what is wrong with the bytes, None when nothing is."""
     try:
         if state.size is None or state.have != state.size:
-            _receive(locator, file, state, notes, here)
+            _receive(locator, file, state, notes, node)
     except FetchError as error:
         if error.reason != Reason.UNREADABLE:
             raise
@@ -135,7 +134,7 @@ def _resumable(file: BufferedRandom, notes: Path, locator: Locator) -> _Part:
     return state if certain and (state.size is None or have <= state.size) else _Part()
 
 
-def _receive(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, here: Session) -> None:
+def _receive(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, node: Session) -> None:
     """Get what is missing, over as many tries as it takes."""
 
     def headers() -> Mapping[str, str]:
@@ -145,7 +144,7 @@ def _receive(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, 
 
     def take(response: httpx2.Response, blocks: Iterator[bytes]) -> None:
         total = _start(response, state, file, locator)
-        check_size(total, here.cache.bound, locator.url)
+        check_size(total, node.cache.bound, locator.url)
         state.size = total
         noted = {"etag": state.etag, "linked": state.linked, "size": total}
         notes.write_text(json.dumps(noted), encoding="utf-8")
@@ -153,9 +152,9 @@ def _receive(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, 
             file.write(block)
             file.flush()
             state.have += len(block)
-            check_size(state.have, here.cache.bound, locator.url)
+            check_size(state.have, node.cache.bound, locator.url)
 
-    here.client.get(locator.url, take, headers)
+    node.client.get(locator.url, take, headers)
 
 
 def _start(response: httpx2.Response, state: _Part, file: BufferedRandom, locator: Locator) -> int | None:
@@ -193,9 +192,9 @@ def mismatch(file: BufferedReader | BufferedRandom, locator: Locator, linked: st
     for kind, wanted in (("sha256", locator.sha256), ("sha256", linked), ("sha1", locator.sha1)):
         if wanted:
             file.seek(0)
-            found = hashlib.file_digest(file, _hashes()[kind]).hexdigest()
-            if not found.startswith(wanted):
-                return f"expected {kind} {wanted}, got {found}"
+            digest = hashlib.file_digest(file, _hashes()[kind]).hexdigest()
+            if not digest.startswith(wanted):
+                return f"expected {kind} {wanted}, got {digest}"
     return None
 
 

@@ -19,14 +19,17 @@ from filelock import FileLock, Timeout
 
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
-from zoospectra.zoo.fetch.settings import Settings
+from zoospectra.zoo.fetch.settings import GB, FetchSettings
 
 POLL = 0.02
 """Seconds between looks for a free connection."""
 
+STOP_AFTER = 5
+"""Answers 429 in a row after which a server is left alone for max_wait seconds."""
+
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ServerState:
     """What the node knows about one server; times in seconds since 1970."""
 
     next: float = 0.0
@@ -39,25 +42,25 @@ class State:
     """Until when no request is made at all."""
 
 
-def reserve(state: State, now: float, rate: float) -> tuple[State, float]:
+def reserve(state: ServerState, now: float, rate: float) -> tuple[ServerState, float]:
     """Take the next free moment: the state after it, and the seconds to wait for it."""
     start = max(now, min(state.next, now + 3600.0), state.paused)
     return replace(state, next=start + 1.0 / rate), start - now
 
 
-def pause(state: State, now: float, seconds: float, *, limited: bool, settings: Settings) -> State:
-    """After an answer that asks to wait; `limited` for 429, of which too many in a row stop all requests."""
+def pause(state: ServerState, now: float, seconds: float, *, limited: bool, max_wait: float) -> ServerState:
+    """After an answer that asks to wait; `limited` for 429, of which too many in a row stop all for max_wait s."""
     count = state.limited + 1 if limited else state.limited
-    stopped = now + settings.max_wait if limited and count >= settings.stop_after else state.stopped
+    stopped = now + max_wait if limited and count >= STOP_AFTER else state.stopped
     return replace(state, paused=max(state.paused, now + seconds), limited=count, stopped=stopped)
 
 
 class Limiter:
-    """The limiter of one cache folder."""
+    """The limiter of one folder, shared by all processes that use it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: FetchSettings, folder: Path) -> None:
         self._settings = settings
-        self._folder = Path(settings.cache) / "limiter"
+        self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -82,7 +85,7 @@ class Limiter:
     def pause(self, host: str, seconds: float, *, limited: bool) -> None:
         """Keep all processes of the node away from a server for so many seconds."""
         with self._state(hashlib.sha256(host.encode()).hexdigest()[:16]) as box:
-            box[0] = pause(box[0], time.time(), seconds, limited=limited, settings=self._settings)
+            box[0] = pause(box[0], time.time(), seconds, limited=limited, max_wait=self._settings.max_wait)
 
     def fine(self, host: str) -> None:
         """An answer other than 429 came: forget earlier ones."""
@@ -93,9 +96,9 @@ class Limiter:
     def spend(self, count: int) -> None:
         """Book bytes of content before they are read; FetchError 'over_budget' when the day has not so many left."""
         with self._ledger() as box:
-            bound = self._settings.day_bytes
-            if bound is not None and box[0] + count > bound:
-                detail = f"{box[0]} of {bound} bytes of the day are spent and {count} more were wanted"
+            bound = self._settings.day_gb
+            if bound is not None and box[0] + count > round(bound * GB):
+                detail = f"{box[0]} of {round(bound * GB)} bytes of the day are spent and {count} more were wanted"
                 raise FetchError(Reason.OVER_BUDGET, detail)
             box[0] += count
 
@@ -104,11 +107,6 @@ class Limiter:
         if count > 0:
             with self._ledger() as box:
                 box[0] = max(0, box[0] - count)
-
-    def spent(self) -> int:
-        """Bytes of content received today (UTC)."""
-        with self._ledger() as box:
-            return box[0]
 
     def _connection(self, key: str) -> FileLock:
         """One of the server's connections, held; waits until one is free."""
@@ -123,7 +121,7 @@ class Limiter:
             time.sleep(POLL)
 
     @contextmanager
-    def _state(self, key: str) -> Iterator[list[State]]:
+    def _state(self, key: str) -> Iterator[list[ServerState]]:
         with self._record(f"{key}.json") as box:
             state = [_state(box[0])]
             yield state
@@ -133,8 +131,8 @@ class Limiter:
     def _ledger(self) -> Iterator[list[int]]:
         today = datetime.now(UTC).date().isoformat()
         with self._record("ledger.json") as box:
-            found = box[0].get("bytes")
-            count = [found if box[0].get("day") == today and isinstance(found, int) else 0]
+            spent = box[0].get("bytes")
+            count = [spent if box[0].get("day") == today and isinstance(spent, int) else 0]
             yield count
             box[0] = {"day": today, "bytes": count[0]}
 
@@ -153,15 +151,15 @@ class Limiter:
 def _load(path: Path) -> dict[str, object]:
     """A record; empty when there is none yet, or when a kill left half of one."""
     try:
-        found = json.loads(path.read_text(encoding="ascii"))
+        record = json.loads(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
-def _state(record: dict[str, object]) -> State:
+def _state(record: dict[str, object]) -> ServerState:
     """State from its record; a record of another version starts anew."""
     try:
-        return State(**record)  # type: ignore[arg-type]
+        return ServerState(**record)  # type: ignore[arg-type]
     except TypeError:
-        return State()
+        return ServerState()

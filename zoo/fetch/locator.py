@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -50,8 +51,8 @@ class Locator:
         name = urlsplit(self.url).path.rpartition("/")[2]
         if self.unzip:
             name = name.removesuffix(".zip")
-        found = SUFFIX.fullmatch("." + name.rpartition(".")[2]) if "." in name else None
-        return found[0].lower() if found else ""
+        match = SUFFIX.fullmatch("." + name.rpartition(".")[2]) if "." in name else None
+        return match[0].lower() if match else ""
 
     @property
     def name(self) -> str:
@@ -124,7 +125,18 @@ def sibling(url: str, name: str) -> str:
     return url.rpartition("/")[0] + "/" + quote(name)
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """(scheme, host, port) of an address, with the default port filled in."""
+class Origin(NamedTuple):
+    """Server of an address (RFC 6454)."""
+
+    scheme: str
+    """'https', ..."""
+    host: str
+    """Name, or '' where there is none."""
+    port: int | None
+    """Port; the scheme's where the address has none."""
+
+
+def origin(url: str) -> Origin:
+    """Server of an address, with the default port filled in."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return Origin(parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme))

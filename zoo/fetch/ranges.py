@@ -21,7 +21,7 @@ CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ByteRange:
     """Bytes of a remote file."""
 
     start: int
@@ -62,7 +62,7 @@ def stream_range(
 
     `clip`: a file that ends before `stop` is no error. RangeIgnoredError when the server sends the whole file instead
     (nothing of it is read); FetchError 'unreadable' for a file that is too short or changes, 'unreachable' when the
-    server goes on sending another range than asked for.
+    server goes on sending another range than asked for, ValueError for an empty range.
     """
     if not 0 <= start < stop:
         msg = f"range {start} to {stop} of {url}: expected 0 <= start < stop"
@@ -91,14 +91,14 @@ def _check(response: httpx2.Response, reading: _Reading, url: str, *, clip: bool
     """The answer is the asked range of the file that earlier answers spoke of, or an error."""
     if response.status_code != 206:
         raise RangeIgnoredError(Reason.UNREADABLE, f"{url}: asked for a range, got status {response.status_code}")
-    said = response.headers.get("content-range", "")
-    span = CONTENT_RANGE.fullmatch(said)
-    if span is None:
-        raise TryAgainError(f"status 206 with Content-Range {said[:80]!r}")
-    first, last, total = int(span[1]), int(span[2]), int(span[3])
+    text = response.headers.get("content-range", "")
+    match = CONTENT_RANGE.fullmatch(text)
+    if match is None:
+        raise TryAgainError(f"status 206 with Content-Range {text[:80]!r}")
+    first, last, total = int(match[1]), int(match[2]), int(match[3])
     wanted = min(reading.stop, total) if clip else reading.stop
     length = announced(response)
-    detail = f"asked for bytes {reading.at} to {wanted}, got {said[:80]!r} with {length} bytes"
+    detail = f"asked for bytes {reading.at} to {wanted}, got {text[:80]!r} with {length} bytes"
     if last + 1 == total < wanted:
         raise FetchError(Reason.UNREADABLE, f"{url}: {detail}: the file is shorter than it was said to be")
     if first != reading.at or last + 1 != wanted or (length is not None and length != wanted - first):
@@ -108,15 +108,15 @@ def _check(response: httpx2.Response, reading: _Reading, url: str, *, clip: bool
     reading.stop, reading.total = wanted, total
 
 
-def coalesce(spans: Sequence[Span], gap: int, longest: int) -> list[list[Span]]:
-    """Groups of spans for one request each: neighbours at most `gap` bytes apart, together at most `longest` bytes.
+def coalesce(ranges: Sequence[ByteRange], gap: int, longest: int) -> list[list[ByteRange]]:
+    """Groups of ranges for one request each: neighbours at most `gap` bytes apart, together at most `longest` bytes.
 
-    A span longer than `longest` is a group of its own. Order is by first byte; overlapping spans share a group.
+    A range longer than `longest` is a group of its own. Order is by first byte; overlapping ranges share a group.
     """
-    groups: list[list[Span]] = []
-    for span in sorted(spans, key=lambda one: (one.start, one.stop)):
+    groups: list[list[ByteRange]] = []
+    for span in sorted(ranges, key=lambda span: (span.start, span.stop)):
         last = groups[-1] if groups else None
-        end = max(one.stop for one in last) if last else 0
+        end = max(known.stop for known in last) if last else 0
         if last and span.start - end <= gap and max(end, span.stop) - last[0].start <= longest:
             last.append(span)
         else:

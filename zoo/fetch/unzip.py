@@ -37,10 +37,10 @@ def only_file(archive: Path, target: Path, bound: int) -> None:
 
 def _member(opened: zipfile.ZipFile, size: int, bound: int) -> zipfile.ZipInfo:
     """The only file, after its sizes were judged."""
-    found = [info for info in opened.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX/")]
-    if len(found) != 1:
-        raise FetchError(Reason.UNREADABLE, f"the archive holds {len(found)} files, expected one")
-    if found[0].file_size > min(bound, MAX_RATIO * size):
-        detail = f"the archive of {size} bytes says it inflates to {found[0].file_size}, more than is believed"
+    members = [info for info in opened.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX/")]
+    if len(members) != 1:
+        raise FetchError(Reason.UNREADABLE, f"the archive holds {len(members)} files, expected one")
+    if members[0].file_size > min(bound, MAX_RATIO * size):
+        detail = f"the archive of {size} bytes says it inflates to {members[0].file_size}, more than is believed"
         raise FetchError(Reason.UNSAFE, detail)
-    return found[0]
+    return members[0]

@@ -74,13 +74,13 @@ def read_catalog(path: Path) -> dict[str, CatalogEntry]:
         for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
-            where = f"{path} line {rows.line_num}"
+            line = f"{path} line {rows.line_num}"
             if len(row) != len(header):
-                msg = f"{where}: expected {len(header)} columns, got {len(row)}; quote cells that hold a comma"
+                msg = f"{line}: expected {len(header)} columns, got {len(row)}; quote cells that hold a comma"
                 raise ValueError(msg)
-            entry = _entry(where, dict(zip(header, (cell.strip() for cell in row), strict=True)))
+            entry = _entry(line, dict(zip(header, (cell.strip() for cell in row), strict=True)))
             known = entries.get(entry.file)
-            entries[entry.file] = entry if known is None else _merged(where, known, entry)
+            entries[entry.file] = entry if known is None else _merged(line, known, entry)
     except csv.Error as error:
         msg = f"{path} line {rows.line_num}: not well-formed CSV: {error}"
         raise ValueError(msg) from error
@@ -101,11 +101,11 @@ def _header(path: Path, row: list[str]) -> list[str]:
     return header
 
 
-def _entry(where: str, cells: dict[str, str]) -> CatalogEntry:
+def _entry(line: str, cells: dict[str, str]) -> CatalogEntry:
     """One row as an entry with at most one metric."""
     file = PurePosixPath(cells["file"])
     if not cells["file"] or file.is_absolute() or ".." in file.parts:
-        msg = f"{where}: expected the path of a file inside this folder, got {cells['file']!r}"
+        msg = f"{line}: expected the path of a file inside this folder, got {cells['file']!r}"
         raise ValueError(msg)
     return CatalogEntry(
         file=str(file),
@@ -114,12 +114,12 @@ def _entry(where: str, cells: dict[str, str]) -> CatalogEntry:
         task=cells.get("task") or None,
         licence=cells.get("licence") or None,
         note=cells.get("note") or None,
-        metrics=_metric(where, cells),
+        metrics=_metric(line, cells),
         extra={name: _number_or_text(text) for name, text in cells.items() if name not in COLUMNS and text},
     )
 
 
-def _metric(where: str, cells: dict[str, str]) -> tuple[ReportedMetric, ...]:
+def _metric(line: str, cells: dict[str, str]) -> tuple[ReportedMetric, ...]:
     """The metric of a row; none when its name or its value is empty."""
     name, text = cells.get("metric", ""), cells.get("value", "")
     if not name or not text:
@@ -129,31 +129,31 @@ def _metric(where: str, cells: dict[str, str]) -> tuple[ReportedMetric, ...]:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        msg = f"{where}: expected a finite number as value of {name}, got {text!r}; leave it empty when it is not known"
+        msg = f"{line}: expected a finite number as value of {name}, got {text!r}; leave it empty when it is not known"
         raise ValueError(msg)
     direction = TRUTH.get(cells.get("higher_is_better", "").lower())
     if direction is None:
-        msg = f"{where}: higher_is_better must be true or false, got {cells.get('higher_is_better', '')!r}"
+        msg = f"{line}: higher_is_better must be true or false, got {cells.get('higher_is_better', '')!r}"
         raise ValueError(msg)
     dataset = cells.get("dataset", "")
     if not dataset:
-        msg = f"{where}: {name} has a value but no dataset; say on which data it was measured"
+        msg = f"{line}: {name} has a value but no dataset; say on which data it was measured"
         raise ValueError(msg)
     source, date = cells.get("source") or UNKNOWN_SOURCE, cells.get("source_date") or None
     return (ReportedMetric(dataset.lower(), name, value, direction, source, date),)
 
 
-def _merged(where: str, known: CatalogEntry, entry: CatalogEntry) -> CatalogEntry:
+def _merged(line: str, known: CatalogEntry, entry: CatalogEntry) -> CatalogEntry:
     """Two rows of one file: metrics add up; what both say about the model itself must be the same."""
     # A model has one training set, the first row's; later rows may report on other data.
     for name in ("series", "task", "licence"):
         before, now = getattr(known, name), getattr(entry, name)
         if before is not None and now is not None and before != now:
-            msg = f"{where}: {name} of {known.file} is {now!r} here and {before!r} above"
+            msg = f"{line}: {name} of {known.file} is {now!r} here and {before!r} above"
             raise ValueError(msg)
     clash = [name for name, value in entry.extra.items() if known.extra.get(name, value) != value]
     if clash:
-        msg = f"{where}: columns {clash} of {known.file} differ from a row above"
+        msg = f"{line}: columns {clash} of {known.file} differ from a row above"
         raise ValueError(msg)
     return CatalogEntry(
         file=known.file,

@@ -1,4 +1,4 @@
-"""sha256 of files, remembered: a zoo that did not change is not read again.
+"""sha256 of files and the names of their nets, remembered: a zoo that did not change is not read again.
 
 A file is taken as unchanged while its path, size, modification time (ns) and inode are. Not covered: a file whose
 bytes were changed in place and whose times were set back on purpose.
@@ -6,17 +6,43 @@ bytes were changed in place and whose times were set back on purpose.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from zoospectra.zoo.checkpoint.read import file_sha256
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 (hex) of a file's bytes; OSError when it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _no_entries() -> dict[str, tuple[int, int, int, str]]:
+RULES = 1
+"""Version of the rules that tell the nets of a file; names that others found are forgotten."""
+
+Nets = tuple[str, ...] | None
+"""Names of a file's nets; None when it is one model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is known about a file."""
+
+    seen: tuple[int, int, int]
+    """Size in bytes, modification time in ns, inode."""
+    sha256: str
+    """Checksum, hex."""
+    nets: Nets = None
+    """Its nets."""
+    rules: int = 0
+    """Version of the rules that told them; 0 when nobody asked."""
+
+
+def _no_entries() -> dict[str, Fingerprint]:
     return {}
 
 
@@ -28,8 +54,8 @@ class FingerprintCache:
     """JSON-lines file of the cache; None keeps it in memory only."""
     hash_file: Callable[[str], str] = file_sha256
     """How a file that is not known is read."""
-    entries: dict[str, tuple[int, int, int, str]] = field(default_factory=_no_entries)
-    """Absolute path -> (size in bytes, modification time in ns, inode, sha256 hex)."""
+    entries: dict[str, Fingerprint] = field(default_factory=_no_entries)
+    """By absolute path."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
 
@@ -47,21 +73,33 @@ class FingerprintCache:
         for line in lines:
             entry = _entry(line)
             if entry is not None:
-                cache.entries[entry[0]] = entry[1:]
+                cache.entries[entry[0]] = entry[1]
         return cache
 
     def sha256(self, path: str) -> str:
         """sha256 (hex) of a file, read only when it is new or changed; OSError when it cannot be read."""
+        return self._fingerprint(str(Path(path).absolute())).sha256
+
+    def nets(self, path: str, read: Callable[[str], Nets]) -> Nets:
+        """Names of a file's nets, which `read` takes from its header when it is new or changed; None for one model."""
         where = str(Path(path).absolute())
-        seen = os.stat(where)
-        key = (seen.st_size, seen.st_mtime_ns, seen.st_ino)
+        try:
+            known = self._fingerprint(where)
+        except OSError:
+            return None
+        if known.rules != RULES:
+            known = self.entries[where] = replace(known, nets=read(where), rules=RULES)
+            self.changed = True
+        return known.nets
+
+    def _fingerprint(self, where: str) -> Fingerprint:
+        status = os.stat(where)
+        seen = (status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
-        if known is not None and known[:3] == key:
-            return known[3]
-        digest = self.hash_file(where)
-        self.entries[where] = (*key, digest)
-        self.changed = True
-        return digest
+        if known is None or known.seen != seen:
+            known = self.entries[where] = Fingerprint(seen, self.hash_file(where))
+            self.changed = True
+        return known
 
     def save(self) -> None:
         """Write the cache beside its place and move it there, so that a reader never sees half of it."""
@@ -72,19 +110,20 @@ class FingerprintCache:
             "w", encoding="utf-8", dir=self.path.parent, prefix=".fingerprints-", delete=False
         ) as file:
             for where, entry in sorted(self.entries.items()):
-                file.write(json.dumps([where, *entry]) + "\n")
+                file.write(json.dumps([where, *entry.seen, entry.sha256, entry.rules, entry.nets]) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(file.name, self.path)
         self.changed = False
 
 
-def _entry(line: str) -> tuple[str, int, int, int, str] | None:
+def _entry(line: str) -> tuple[str, Fingerprint] | None:
     """One line of the cache; None for anything else."""
     try:
-        found = json.loads(line)
-    except ValueError:
+        path, *seen, sha256, rules, nets = json.loads(line)
+    except (ValueError, TypeError):
         return None
-    if not isinstance(found, list) or [type(item) for item in found] != [str, int, int, int, str]:
+    plain = [type(item) for item in (path, *seen, sha256, rules)] == [str, int, int, int, str, int]
+    if not plain or not (nets is None or (isinstance(nets, list) and all(isinstance(net, str) for net in nets))):
         return None
-    return (found[0], found[1], found[2], found[3], found[4])
+    return path, Fingerprint((seen[0], seen[1], seen[2]), sha256, nets if nets is None else tuple(nets), rules)

@@ -13,7 +13,6 @@ Read from a folder that the archives were unpacked in. Not covered: the image sh
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from zoospectra.zoo.model import Model, ReportedMetric
+from zoospectra.zoo.sources.fingerprint import file_sha256
 from zoospectra.zoo.sources.record import Crawl, Source
 
 LICENCE = "Apache-2.0"
@@ -109,8 +109,7 @@ def crawl(path: str, zoo: str = "pgdl") -> tuple[Model, ...]:
 
 def _pinned(model: Model, weights: Path, initial: Path | None) -> Model:
     """The model with its weights, trained and initial, and what pins them."""
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(weights)
     extra = {**model.extra} | ({"initial_weights": str(initial)} if initial else {})
     return replace(model, path=str(weights), revision=digest, weights_sha256=digest, extra=extra)
 

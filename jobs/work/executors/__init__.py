@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from zoospectra.jobs.exit import JobError
 from zoospectra.jobs.work.executors.task import Executor, Outcome, Task
 
 __all__ = ["EXECUTORS", "Cluster", "Executor", "Outcome", "Task", "open_executor"]
@@ -23,13 +24,23 @@ class Cluster:
     device: str = "cpu"
     """'cpu', or 'cuda' for large matrices on GPUs."""
 
+    def __post_init__(self) -> None:
+        """Refuse an unknown executor."""
+        if self.executor not in EXECUTORS:
+            msg = f"executor={self.executor}: expected one of {', '.join(EXECUTORS)}"
+            raise ValueError(msg)
+
 
 def _inline(cluster: Cluster) -> Executor:
     from zoospectra.analysis.kernels import cuda
     from zoospectra.jobs.work.executors.inline import InlineExecutor
 
     if cluster.device != "cpu":
-        cuda.device(cluster.device)
+        try:
+            cuda.device(cluster.device)
+        except ValueError as error:
+            msg = f"cluster.device={cluster.device}: {error}"
+            raise JobError(msg) from error
     return InlineExecutor()
 
 
@@ -43,8 +54,5 @@ EXECUTORS: dict[str, Callable[[Cluster], Executor]] = {"inline": _inline, "ray":
 
 
 def open_executor(cluster: Cluster) -> Executor:
-    """Start the executor of that name; ValueError names the known ones, or says that its device is not there."""
-    if cluster.executor not in EXECUTORS:
-        msg = f"unknown executor {cluster.executor!r}: expected one of {', '.join(EXECUTORS)}"
-        raise ValueError(msg)
+    """Start the executor of that name; JobError when its cluster or device is not there."""
     return EXECUTORS[cluster.executor](cluster)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Callable
 from functools import cache
 
 from threadpoolctl import ThreadpoolController
@@ -26,6 +27,21 @@ def set_threads(threads: int) -> None:
 
     _pools().limit(limits=threads)
     torch.set_num_threads(threads)
+
+
+def threads_now() -> Callable[[], None]:
+    """What puts the present numbers of threads back: a library's caller keeps its own."""
+    import torch
+
+    torch_threads = torch.get_num_threads()
+    pools = [(pool, pool.num_threads) for pool in _pools().lib_controllers]
+
+    def restore() -> None:
+        torch.set_num_threads(torch_threads)
+        for pool, threads in pools:
+            pool.set_num_threads(threads)
+
+    return restore
 
 
 def call(task: Task) -> Outcome:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
-from zoospectra.jobs.work.executors.call import call
+from zoospectra.jobs.work.executors.call import call, threads_now
 from zoospectra.jobs.work.executors.task import Outcome, Task
 
 
@@ -15,6 +16,7 @@ class InlineExecutor:
 
     def __init__(self) -> None:
         self._queue: deque[Task] = deque()
+        self._restore: Callable[[], None] | None = None
 
     def submit(self, task: Task) -> None:
         """Queue one task."""
@@ -22,8 +24,13 @@ class InlineExecutor:
 
     def wait(self) -> list[Outcome]:
         """Run the next task."""
-        return [call(self._queue.popleft())] if self._queue else []
+        if not self._queue:
+            return []
+        self._restore = self._restore or threads_now()
+        return [call(self._queue.popleft())]
 
     def close(self, *, cancel: bool = False) -> None:
-        """Forget what is queued."""
+        """Forget what is queued, and give the process its threads back."""
         self._queue.clear()
+        if self._restore is not None:
+            self._restore()

@@ -23,6 +23,7 @@ if not os.access(os.path.expanduser("~"), os.W_OK):  # Ray writes its token ther
 import ray
 import ray.exceptions
 
+from zoospectra.jobs.exit import JobError
 from zoospectra.jobs.work.executors.call import call
 from zoospectra.jobs.work.executors.task import Outcome, Task
 
@@ -35,25 +36,31 @@ OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory: results are small Arrow tables, weights never pass through it."""
 
 
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by `ray job submit`, which has given its own working_dir to the workers already."""
+
+
 class RayExecutor:
     """Ray tasks, one a shard, with CPUs and memory declared.
 
     address None starts Ray on this machine with `cpus` CPUs (all by default) and stops it in close; otherwise it joins
-    the cluster at that address ('auto' for the one of the environment). ValueError: gpus are wanted and there are none.
+    the cluster at that address ('auto' for the one of the environment). JobError: gpus are wanted and there are none.
+    A Ray that the calling program has started itself is used as it is.
     """
 
     def __init__(self, address: str | None = None, cpus: int | None = None, *, gpus: bool = False) -> None:
         self._own = not ray.is_initialized()
         if self._own:
             local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE}
-            remote = {"runtime_env": {"env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ}}}
-            ray.init(
-                address=address or "local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **(local if address is None else remote),
-            )
+            with tempfile.TemporaryDirectory(prefix="zoospectra-") as empty:
+                ray.init(
+                    address=address or "local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env=_runtime_env(empty, shared=address is not None),
+                    **(local if address is None else {}),
+                )
         alive = [node["Resources"] for node in _nodes() if node["Alive"]]
         self.slots = max(1, int(sum(node.get("CPU", 0) for node in alive)))
         self._node_cpus = max(1, int(max(node.get("CPU", 0) for node in alive)))
@@ -62,15 +69,15 @@ class RayExecutor:
         if gpus and not any(node.get("GPU", 0) for node in alive):
             self.close()
             msg = "cluster.device=cuda: no node of this cluster has a GPU; use cluster.device=cpu"
-            raise ValueError(msg)
-        self._call = ray.remote(max_retries=0, max_calls=0)(call)
+            raise JobError(msg)
+        self._call = ray.remote(max_retries=0, max_calls=0)(_call_in)
 
     def submit(self, task: Task) -> None:
         """Queue one task; what it asks for is clamped to the largest node, since Ray waits forever for more."""
         cpus = self._node_cpus if task.alone else min(task.cpus, self._node_cpus)
         memory = min(task.memory, self._node_memory)
         options = self._call.options(num_cpus=cpus, num_gpus=task.gpus, memory=memory or None, name=task.key[:80])
-        reference = options.remote(task)
+        reference = options.remote(os.getcwd(), task)
         self._running[reference] = task
 
     def wait(self) -> list[Outcome]:
@@ -98,3 +105,22 @@ class RayExecutor:
         self._running.clear()
         if self._own:
             ray.shutdown()
+
+
+def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
+    """What the workers get: an empty working_dir, and on a shared cluster the variables that travel.
+
+    Without a working_dir Ray puts the current folder and the script's before site-packages in every worker, so that a
+    user's own numpy.py or analysis.py would be imported, that is, run (ray._private.worker.connect).
+    """
+    env: dict[str, Any] = {} if SUBMITTED in os.environ else {"working_dir": empty}
+    if shared:
+        env["env_vars"] = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return env
+
+
+def _call_in(folder: str, task: Task) -> Outcome:
+    """`call` where relative paths mean what they mean to the driver, if this machine has that folder."""
+    if os.path.isdir(folder):
+        os.chdir(folder)
+    return call(task)

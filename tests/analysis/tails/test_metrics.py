@@ -141,6 +141,12 @@ def test_peak_range_is_around_the_peak_not_its_logarithm():
         fingers.at_peak(x, "log")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_peak_at_the_smallest_value_keeps_it(seed):
+    x = np.random.default_rng(seed).uniform(1.0, 9.0) * 2.0 ** np.arange(7)
+    assert e_tpl.METHOD.run(esd_of(x), Fit(Status.TOO_FEW), {})["E_TPL_num"] == 7
+
+
 def test_gof_reads_the_seed_and_the_fitted_values():
     x = np.sort(np.r_[np.full(30, 1e-9), layer()])
     fit = fit_powerlaw(x[x > 1e-5])

@@ -29,7 +29,7 @@ def check(logs, min_tail=2):
     found = search(logs, min_tail)
     for row, fit in enumerate(logs):
         expected = plain(fit, min_tail)
-        assert found.found[row] == (expected is not None)
+        assert found.has_tail[row] == (expected is not None)
         if expected is None:
             assert (found.D[row], found.alpha[row]) == (1.0, 1.0)
         else:
@@ -98,7 +98,7 @@ def test_bounds_are_below_the_distances():
 @pytest.mark.parametrize("logs", [np.zeros((3, 40)), np.zeros((2, 2)), np.full((1, 9), 700.0)])
 def test_constant_rows_have_no_tail(logs):
     found = search(logs)
-    assert not found.found.any()
+    assert not found.has_tail.any()
     assert (found.D == 1.0).all()
 
 

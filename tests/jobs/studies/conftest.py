@@ -31,9 +31,14 @@ def metric(content: str, alpha: float, log_top: float) -> dict:
 
 
 def write_model(
-    directory: Path, model_id: str, alphas: list[float], log_tops: list[float], revision: str = "r"
+    directory: Path,
+    model_id: str,
+    alphas: list[float],
+    log_tops: list[float],
+    revision: str = "r",
+    contents: list[str] | None = None,
 ) -> None:
-    contents = [f"{model_id} {revision} {i}" for i in range(len(alphas))]
+    contents = contents or [f"{model_id} {revision} {i}" for i in range(len(alphas))]
     layers = [
         {"model_id": model_id, "revision": revision, "layer_id": i, "longname": f"l{i}", "tensor": f"l{i}.weight"}
         | {"layer_type": "dense", "N": 64, "M": 32, "rf": 1, "params": 2048, "content_hash": content}

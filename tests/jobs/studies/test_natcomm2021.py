@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.studies.ask import study
 from tests.jobs.zoos import make_zoo
+from zoospectra.jobs.call import call
 from zoospectra.jobs.main import main
-from zoospectra.jobs.records import published
-from zoospectra.jobs.records.published import load, read
-from zoospectra.jobs.verbs.study import Done, study
+from zoospectra.jobs.verbs.study import Done
 from zoospectra.warehouse.query import query
 
 TABLES = {"NC_T1": 48, "DRAFT_T1": 16, "NC_T1_CORRECTED": 3, "NC_T2": 25, "NC_TEXT_GPT2": 11, "NC_S_RMSE": 108}
@@ -30,7 +30,7 @@ TABLES |= {
 @pytest.fixture(scope="module")
 def warehouse(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper") / "data"
-    load(read(str(shared / "reference" / "raw"), "published", folder / "cache"), folder)
+    call("scan", "zoo=published", f"zoo.path={shared / 'reference' / 'raw'}", f"warehouse.dir={folder}")
     return folder
 
 
@@ -176,12 +176,14 @@ def test_the_same_study_on_a_zoo_of_ours_says_where_models_are_missing(tmp_path:
     found = study("natcomm2021", tmp_path / "data").findings
     rows = {cell.row: cell for cell in found.cells}
     assert {cell.table_id for cell in found.cells} == {"SERIES"}
-    assert set(rows) == {f"{p} / toy / {s}" for p in ("weightwatcher", "natcomm2021") for s in ("even", "odd")}
-    assert rows["weightwatcher / toy / odd"].verdict == "too few models"
-    assert rows["weightwatcher / toy / odd"].reason == (
+    assert set(rows) == {
+        f"{p} / toy / top1_error / {s}" for p in ("weightwatcher", "natcomm2021") for s in ("even", "odd")
+    }
+    assert rows["weightwatcher / toy / top1_error / odd"].verdict == "too few models"
+    assert rows["weightwatcher / toy / top1_error / odd"].reason == (
         "too few models: 3 with the reported metric, at least 4 are needed"
     )
-    even = {c.column: c for c in found.cells if c.row == "weightwatcher / toy / even"}
+    even = {c.column: c for c in found.cells if c.row == "weightwatcher / toy / top1_error / even"}
     assert even["R2 log spectral"].n == 4
     assert even["R2 log spectral"].value is not None
     assert any("too few models" in note for note in found.notes)
@@ -192,7 +194,7 @@ def test_misuse_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "natcomm2021" in capsys.readouterr().err
     assert main(["study", f"warehouse.dir={tmp_path / 'none'}"]) == 2
     assert "no warehouse" in capsys.readouterr().err
-    assert main(["study", "zoo=published", f"zoo.path={tmp_path / 'none'}", f"warehouse.dir={tmp_path}"]) == 2
+    assert main(["scan", "zoo=published", f"zoo.path={tmp_path / 'none'}", f"warehouse.dir={tmp_path}"]) == 2
     assert "no such file or folder" in capsys.readouterr().err
 
 
@@ -203,6 +205,6 @@ def test_the_command(warehouse: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_loading_the_same_files_again_doubles_nothing(warehouse: Path, shared: Path) -> None:
     before = query(warehouse, "SELECT count(*) AS n FROM slice_metrics").to_pylist()
-    published.load(read(str(shared / "reference" / "raw"), "published", warehouse / "cache"), warehouse)
+    call("scan", "zoo=published", f"zoo.path={shared / 'reference' / 'raw'}", f"warehouse.dir={warehouse}")
     assert query(warehouse, "SELECT count(*) AS n FROM slice_metrics").to_pylist() == before
     assert query(warehouse, "SELECT count(*) AS n FROM model_averages").to_pylist() == [{"n": 703}]

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.studies.ask import study
 from zoospectra.jobs.main import main
-from zoospectra.jobs.verbs.study import study
-from zoospectra.jobs.words.command import named
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def warehouse(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_distiller_text_has_the_direction_reversed(warehouse: Path) -> None:
-    found = study("collapse", warehouse, named("study", "distiller")).findings
+    found = study("distiller", warehouse).findings
     cells = {cell.row: cell for cell in found.cells if cell.table_id == "COLLAPSE_MEANS" and cell.column == "base"}
     for profile in ("weightwatcher", "ww012"):
         top = cells[f"{profile} / mean log_spectral_norm"]
@@ -34,7 +33,7 @@ def test_the_distiller_text_has_the_direction_reversed(warehouse: Path) -> None:
 def test_the_cifar_resnets_have_their_lines_and_the_others_too_few(warehouse: Path) -> None:
     found = study("natcomm2021", warehouse).findings
     rows = {cell.row: cell for cell in found.cells}
-    line = [cell for cell in found.cells if cell.row == "weightwatcher / cifar-10 / ResNet-CIFAR"]
+    line = [cell for cell in found.cells if cell.row == "weightwatcher / cifar-10 / top1_error / ResNet-CIFAR"]
     assert {cell.n for cell in line} == {4}
     assert all(cell.value is not None for cell in line)
     assert not any(row.endswith("ResNet20-Distiller") and cell.value is not None for row, cell in rows.items())

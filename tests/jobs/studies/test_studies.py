@@ -8,16 +8,17 @@ from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.jobs.studies.ask import study
 from tests.jobs.studies.conftest import write_catalogue, write_model
-from zoospectra.analysis.studies.collapse import robust_z
+from zoospectra.analysis.studies import STUDIES
 from zoospectra.analysis.studies.contest import average
 from zoospectra.analysis.studies.record import Cell
-from zoospectra.analysis.studies.target import choose
+from zoospectra.analysis.studies.target import targets
 from zoospectra.jobs.main import main
 from zoospectra.jobs.show.tables import escape, safe
-from zoospectra.jobs.verbs.study import STUDIES, study
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.query import query
 
@@ -30,26 +31,32 @@ def test_simpson_finds_the_planted_reversal(planted: Path) -> None:
     found = run("simpson", planted, metrics=["alpha", "log_norm"], replicates=300)
     cells = {(cell.row, cell.column): cell for cell in found.cells if cell.table_id == "SIMPSON"}
     first = next(iter(cells.values()))
-    assert first.row == "weightwatcher / toy / alpha by depth"
+    assert first.row == "weightwatcher / toy / test_accuracy / alpha by depth"
     assert first.verdict == "reversal"
     assert cells[first.row, "pooled slope"].value > 0 > cells[first.row, "within slope"].value
     assert cells[first.row, "mixed slope"].value < 0
-    assert cells[first.row, "chance p"].value == pytest.approx(0.001)
-    assert cells["weightwatcher / toy / log_norm by width", "pooled slope"].verdict != "reversal"
+    assert cells[first.row, "chance p"].value == pytest.approx(0.0001)
+    assert cells["weightwatcher / toy / test_accuracy / log_norm by width", "pooled slope"].verdict != "reversal"
     groups = [cell for cell in found.cells if cell.table_id == "SIMPSON_GROUPS" and "alpha by depth" in cell.row]
     assert {cell.verdict for cell in groups} == {"falls"}
-    assert len(groups) == 12
+    assert len(groups) == 4 * 11  # statistics of a line, its p adjusted twice
     assert any("alpha by depth: reversal" in note for note in found.notes)
 
 
 def test_the_full_statistics_of_every_line(planted: Path) -> None:
     found = run("simpson", planted, metrics=["alpha"], replicates=300)
-    lines = {cell.column: cell for cell in found.cells if cell.row == "weightwatcher / toy / depth-1 / alpha"}
+    lines = {
+        cell.column: cell for cell in found.cells if cell.row == "weightwatcher / toy / test_accuracy / depth-1 / alpha"
+    }
     assert {"slope", "slope low", "slope p", "slope p, adjusted", "Theil-Sen slope", "Shapiro-Wilk p"} <= set(lines)
     assert lines["slope low"].value < lines["slope"].value < lines["slope high"].value < 0
     assert lines["slope p, adjusted"].value >= lines["slope p"].value
     assert lines["bootstrap low"].value < lines["slope"].value < lines["bootstrap high"].value
-    shares = {cell.column: cell.value for cell in found.cells if cell.row == "weightwatcher / toy / POOLED / reported"}
+    shares = {
+        cell.column: cell.value
+        for cell in found.cells
+        if cell.row == "weightwatcher / toy / test_accuracy / POOLED / reported"
+    }
     assert shares["scale"] + shares["shape"] == pytest.approx(shares["r2"])
 
 
@@ -62,7 +69,8 @@ def test_contest_shows_pooled_beside_averages_of_sub_groups(planted: Path) -> No
     tables = {cell.table_id for cell in found.cells}
     assert tables == {"C_T1", "C_T2", "C_T5", "C_SCORE"}
     score = [cell for cell in found.cells if cell.table_id == "C_SCORE" and cell.row.endswith("/ Alpha")]
-    assert 0 <= score[0].value <= 100
+    assert [cell.column for cell in score] == ["cmi_official", "cmi_weighted"]
+    assert all(0 <= cell.value <= 100 for cell in score)
     assert score[0].reason == "given depth and width"
 
 
@@ -102,62 +110,6 @@ def test_flow(planted: Path) -> None:
     steps = [abs(b - a) for a, b in pairwise(alphas)]
     assert rows[net, "roughness"].value == pytest.approx(sum(steps) / 7)
     assert any(cell.table_id == "FLOW_SERIES" and cell.column == "tau median" for cell in found.cells)
-
-
-def test_collapse_between_two_versions_names_the_layers_that_moved(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    alphas = [3.0 + 0.01 * i for i in range(8)]
-    write_model(data, "toy/old", alphas, [0.01 * i for i in range(8)])
-    moved = [0.01 * i + (1.0 if i in (2, 5) else 0.001 * i) for i in range(8)]
-    write_model(data, "toy/new", alphas, moved)
-    build(data)
-    claims = {"log_spectral_norm": "base larger", "log_norm": "base smaller"}
-    found = run("collapse", data, model="toy/new", base="toy/old", claims=claims)
-    named = {cell.row for cell in found.cells if cell.verdict == "moved up"}
-    assert named == {"weightwatcher / l2", "weightwatcher / l5"}
-    means = {cell.row: cell for cell in found.cells if cell.table_id == "COLLAPSE_MEANS"}
-    assert "reversed" in means["weightwatcher / mean log_spectral_norm"].reason
-    assert means["weightwatcher / mean log_norm"].reason == "as claimed"
-    with pytest.raises(ValueError, match="matches 2 models"):
-        run("collapse", data, model="toy/*", base="toy/old")
-    with pytest.raises(ValueError, match="name both versions"):
-        run("collapse", data, base="toy/old")
-
-
-def test_collapse_within_a_model(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    write_model(data, "toy/a", [3.0] * 8, [0.1, 0.2, 0.15, -3.0, 0.12, 0.18, 0.22, 0.16])
-    write_model(data, "toy/b", [3.0] * 3, [0.0, 0.1, -5.0])
-    build(data)
-    found = run("collapse", data)
-    assert {cell.row for cell in found.cells} == {"weightwatcher / toy/a / l3"}
-    assert any("too few to compare" in note for note in found.notes)
-
-
-def test_robust_z() -> None:
-    assert robust_z([1.0, 2.0, 3.0, 4.0, 100.0])[4] == pytest.approx(97 / 1.4826)
-    assert robust_z([1.0, 1.0, 1.0, 9.0]) == [None] * 4
-    assert robust_z([]) == []
-
-
-def test_health_names_what_to_look_at(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    write_model(data, "toy/ill", [3.0, 7.5, 1.5, 3.1, 3.2, 3.3], [0.0, 0.1, 0.05, 0.02, 9.0, 0.04])
-    write_model(data, "toy/well", [3.0, 3.1, 3.2, 3.3], [0.0, 0.1, 0.05, 0.02])
-    build(data)
-    found = run("health", data, model="toy/*")
-    checks = {cell.row: cell for cell in found.cells if cell.table_id == "HEALTH"}
-    assert {row for row, cell in checks.items() if cell.verdict == "look at it"} == {
-        "weightwatcher / toy/ill / under-trained",
-        "weightwatcher / toy/ill / over-trained",
-        "weightwatcher / toy/ill / scale",
-    }
-    assert all(cell.reason and "threshold" in cell.reason for row, cell in checks.items() if "trained" in row)
-    flagged = {cell.row for cell in found.cells if cell.table_id == "HEALTH_LAYERS"}
-    assert flagged == {f"weightwatcher / toy/ill / l{i}" for i in (1, 2, 4)}
-    assert "weightwatcher / toy/well: nothing to object to" in found.notes
-    with pytest.raises(ValueError, match="matches no model"):
-        run("health", data, model="nobody")
 
 
 def test_drift_tells_new_gone_retrained_and_changed_numbers(tmp_path: Path) -> None:
@@ -205,24 +157,167 @@ def test_a_warehouse_without_reported_numbers_says_so(tmp_path: Path) -> None:
 
 def test_options_that_name_what_is_not_there(planted: Path) -> None:
     with pytest.raises(ValueError, match="top5"):
-        run("contest", planted, target="top5")
-    with pytest.raises(ValueError, match="is no column of the catalogue"):
+        run("contest", planted, targets=["top5"])
+    with pytest.raises(ValueError, match="groupings=colour: expected some of"):
         run("simpson", planted, groupings=["colour"])
-    with pytest.raises(ValueError, match="profile 'none' is not in the warehouse"):
-        run("simpson", planted, profile="none")
     with pytest.raises(ValueError, match="unknown study"):
         study("nothing", planted)
 
 
-def test_the_target_is_the_metric_that_most_models_share() -> None:
-    pairs = [("a", "train_accuracy"), ("b", "train_accuracy"), ("a", "test_accuracy"), ("a", "test_loss")]
-    rows = [
-        {"model_id": model, "metric": metric, "value": 1.0, "higher_is_better": True}
-        for model, metric in [*pairs, ("b", "test_loss")]
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("simpson", {"metrics": ["bogus"]}, "metrics=bogus: expected some of"),
+        ("simpson", {"metric": ["alpha"]}, "unknown key 'study.metric' .*did you mean 'study.metrics'"),
+        ("simpson", {"profile": "none"}, "profile=none: expected some of weightwatcher"),
+        ("simpson", {"datasets": ["none"]}, "datasets=none: expected some of toy"),
+        ("simpson", {"smallest": 1}, "smallest=1: expected at least 3"),
+        ("contest", {"metrics": ["bogus"]}, "metrics=bogus: expected some of"),
+        ("contest", {"hyperparameters": ["bogus"]}, "hyperparameters=bogus: expected some of"),
+        ("contest", {"grouping": "bogus"}, "grouping=bogus: expected some of"),
+        ("contest", {"groupings": ["depth"]}, "unknown key 'study.groupings' .*did you mean 'study.grouping'"),
+        ("collapse", {"profile": "none"}, "profile=none: expected some of weightwatcher"),
+        ("collapse", {"claims": {"alpha": "nonsense"}}, "claims.alpha=nonsense: expected some of base larger"),
+        ("collapse", {"claims": {"beta": "base larger"}}, "claims=beta: expected some of"),
+        ("collapse", {"claims": {"alpha": "base larger"}}, "claims=.*expected base=GLOB"),
+        ("collapse", {"model": "nobody*"}, "model=nobody.*: matches no model"),
+        ("collapse", {"thresholds": {"robust_y": 3}}, "unknown key 'study.thresholds.robust_y' .*robust_z"),
+        ("health", {"profile": "none"}, "profile=none: expected some of weightwatcher"),
+        ("health", {"thresholds": {"robust_z": -1}}, "study.thresholds.robust_z=-1.0: expected a number above 0"),
+        ("flow", {"replicates": 100}, "unknown key 'study.replicates'"),
+        ("drift", {"since": "yesterday"}, "since=yesterday: expected a time"),
+        ("natcomm2021", {"targets": ["top7"]}, "targets=top7: expected some of test_accuracy, train_accuracy"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused_by_name(name: str, options: dict, message: str, planted: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        study(name, planted, options)
+
+
+def test_nested_keys_work_on_the_command_line(planted: Path, capsys) -> None:
+    assert main(["study", "study=flow", "study.thresholds.largest=5", f"warehouse.dir={planted}"]) == 0
+    assert "alpha above 5" in capsys.readouterr().out
+    assert main(["study", "study=flow", "study.thresholds.larges=5", f"warehouse.dir={planted}"]) == 2
+    assert "did you mean 'study.thresholds.largest'" in capsys.readouterr().err
+
+
+def test_two_studies_of_one_kind_keep_their_results_apart(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name, top in (("base", 0.0), ("model", 0.5)):
+        write_model(data, f"toy/{name}", [3.0] * 6, [top + 0.01 * i for i in range(6)])
+    build(data)
+    study("collapse", data)
+    study("distiller", data, {"model": "toy/model", "base": "toy/base"})
+    rows = query(data, "SELECT DISTINCT study FROM study_results ORDER BY 1").to_pylist()
+    assert [row["study"] for row in rows] == ["distiller"]
+    assert (data / "studies" / "collapse").is_dir()
+    assert (data / "studies" / "distiller").is_dir()
+
+
+def reported(*rows: tuple[str, str, str]) -> list[dict]:
+    return [
+        {"model_id": model, "metric": metric, "dataset": dataset, "value": 1.0, "higher_is_better": True}
+        for model, metric, dataset in rows
     ]
-    assert choose(rows).metric == "test_loss"
-    assert choose(rows, "train_accuracy").metric == "train_accuracy"
-    assert choose([]) is None
+
+
+def test_the_target_of_a_data_set_is_the_metric_that_most_models_share() -> None:
+    pairs = [("a", "train_accuracy"), ("b", "train_accuracy"), ("a", "test_accuracy"), ("a", "test_loss")]
+    rows = reported(*((model, metric, "d") for model, metric in [*pairs, ("b", "test_loss")]))
+    assert [one.label for one in targets(rows)] == ["d / test_loss"]
+    assert [one.label for one in targets(rows, ["train_accuracy"])] == ["d / train_accuracy"]
+    assert targets([]) == []
+
+
+def test_numbers_of_two_data_sets_never_meet() -> None:
+    rows = reported(("a", "miou", "voc"), ("a", "miou", "coco"), ("b", "miou", "coco"), ("a", "top1", "voc"))
+    found = {one.label: dict(one.values) for one in targets(rows, ["miou", "top1"])}
+    assert found == {
+        "coco / miou": {"a": 1.0, "b": 1.0},
+        "voc / miou": {"a": 1.0},
+        "voc / top1": {"a": 1.0},
+    }
+    assert [one.label for one in targets(rows, ["miou"], ["voc"])] == ["voc / miou"]
+
+
+@pytest.fixture(scope="module")
+def two_datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 models whose accuracy falls with alpha on 'clean', and whose numbers on 'noise' are unrelated and come last.
+
+    Each number on 'clean' has an older source that is wrong by 50, and two models are there under a second name.
+    """
+    data = tmp_path_factory.mktemp("two") / "data"
+    rng = np.random.default_rng(3)
+    models, rows = [], []
+    for i in range(22):
+        name, alpha = f"toy/net{i:02d}", 2.0 + 0.1 * (i % 20)
+        first = f"toy/net{i % 20:02d}"
+        models.append({"model_id": name, "name": name, "series": "one", "dataset": "clean"})
+        base = {"model_id": name, "metric": "test_accuracy", "higher_is_better": True}
+        clean = 90.0 - 3 * alpha + 0.1 * np.random.default_rng(i % 20).normal()
+        rows.append(base | {"dataset": "clean", "value": clean, "source_date": "2026-02-01"})
+        rows.append(base | {"dataset": "clean", "value": clean - 50 * rng.random(), "source_date": "2026-01-01"})
+        rows.append(base | {"dataset": "noise", "value": 100 * rng.random(), "source_date": "2026-03-01"})
+        write_model(data, name, [alpha] * 4, [0.1] * 4, contents=[f"{first} {k}" for k in range(4)])
+    write_catalogue(data, "s1", models, rows)
+    build(data)
+    return data
+
+
+def test_a_line_uses_the_numbers_of_its_data_set_and_its_newest_source(two_datasets: Path) -> None:
+    for name, column, row in (
+        ("simpson", "R2", "weightwatcher / clean / test_accuracy / POOLED / alpha"),
+        ("natcomm2021", "R2 log Frobenius", "weightwatcher / clean / test_accuracy / one"),
+        ("contest", "R2 Alpha", "weightwatcher / clean / test_accuracy / one"),
+    ):
+        cells = {(cell.row, cell.column): cell for cell in run(name, two_datasets).cells}
+        assert (row, column) in cells, name
+        assert (row.replace("clean", "noise"), column) in cells
+        if "Alpha" in column or column == "R2":
+            assert cells[row, column].value > 0.99
+            assert cells[row.replace("clean", "noise"), column].value < 0.5
+            assert cells[row, column].n == 20  # 22 names
+    older = run("simpson", two_datasets, source_date="2026-01-15", metrics=["alpha"])
+    assert next(cell.value for cell in older.cells if cell.column == "R2") < 0.5
+    assert not any("noise" in cell.row for cell in older.cells)
+    left = [row for row in run("simpson", two_datasets, datasets=["clean"]).design if row["excluded_by"]]
+    assert [row["excluded_by"] for row in left] == ["the same model as toy/net00", "the same model as toy/net01"]
+
+
+def test_the_macro_has_a_row_a_data_set(two_datasets: Path) -> None:
+    rows = query(two_datasets, "FROM regress('alpha', 'test_accuracy')").to_pylist()
+    assert [(row["dataset"], row["group"], row["n"]) for row in rows] == [
+        ("clean", "one", 20), ("clean", "(all)", 20), ("noise", "one", 20), ("noise", "(all)", 20),
+    ]  # fmt: skip
+    assert rows[0]["r2"] > 0.99
+    assert rows[2]["r2"] < 0.5
+    only = query(two_datasets, "FROM regress('alpha', 'test_accuracy', dataset_name := 'noise')").to_pylist()
+    assert only == rows[2:]
+    older = query(two_datasets, "FROM regress('alpha', 'test_accuracy', not_after := '2026-01-15')").to_pylist()
+    assert {row["dataset"] for row in older} == {"clean"}
+    assert older[0]["r2"] < 0.5
+    doubles = query(two_datasets, "SELECT model_id, double_of FROM doubles").to_pylist()
+    assert doubles == [{"model_id": f"toy/net2{i}", "double_of": f"toy/net0{i}"} for i in (0, 1)]
+
+
+def test_every_table_of_lines_has_interval_p_and_normality(planted: Path) -> None:
+    wanted = {"slope low", "slope high", "slope p", "slope p, adjusted", "Shapiro-Wilk p", "intercept", "covariance"}
+    labels = {
+        "LINES": "",
+        "SERIES": " log spectral",
+        "FLOW_SERIES": " median",
+        "C_T5": " Alpha",
+        "C_T2": " training vs test",
+    }
+    for name in ("simpson", "natcomm2021", "flow", "contest"):
+        found = run(name, planted)
+        for table in {cell.table_id for cell in found.cells} & set(labels):
+            columns = {cell.column for cell in found.cells if cell.table_id == table}
+            assert {f"{word}{labels[table]}" for word in wanted} <= columns, table
+        p = [cell for cell in found.cells if cell.column.startswith("slope p")]
+        for raw, other in zip(p[::2], p[1::2], strict=True):
+            assert other.column.startswith("slope p, adjusted")
+            assert raw.value is None or other.value >= raw.value * (1 - 1e-12)
 
 
 def test_names_from_outside_are_harmless_in_files_and_latex() -> None:

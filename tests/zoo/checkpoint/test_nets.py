@@ -199,6 +199,18 @@ CHECKPOINTS: dict[str, tuple[Callable[[], Any], list[str], list[str]]] = {
         ["net"],
         [],
     ),
+    "megatron": (
+        lambda: {
+            "args": {"hidden_size": 8},
+            "model": {
+                "language_model": {"embedding": {"word_embeddings": {"weight": torch.ones(9, 8)}}, "encoder": net()}
+            },
+            "optimizer": {"optimizer": ADAM(), "fp32_from_fp16_params": [[torch.ones(9, 8)]]},
+            "rng_state": [{"torch_rng_state": torch.ones(5, dtype=torch.uint8)}],
+        },
+        ["model"],
+        [],
+    ),
     "nested parameters": (
         lambda: {"encoder": {"l1": {"kernel": torch.randn(8, 4)}}, "decoder": {"l1": {"kernel": torch.randn(8, 4)}}},
         [""],
@@ -239,7 +251,8 @@ def count(value: object) -> int:
     return sum(map(count, value)) if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size) else 0
 
 
-CONTAINED = [name for name in CHECKPOINTS if CHECKPOINTS[name][1][0] and not name.startswith(("single", "nested"))]
+OTHER_NETS = ("single", "nested", "mega")
+CONTAINED = [name for name in CHECKPOINTS if CHECKPOINTS[name][1][0] and not name.startswith(OTHER_NETS)]
 
 
 @pytest.mark.parametrize("name", CONTAINED)

@@ -30,7 +30,7 @@ def age(path: Path, seconds: float) -> None:
 
 
 def test_the_bound_holds_and_the_oldest_leave_first(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), 4 * MIB)
+    cache = Cache(tmp_path, 4 * MIB)
     paths = []
     for number in range(10):
         paths.append(fill(cache, number))
@@ -41,7 +41,7 @@ def test_the_bound_holds_and_the_oldest_leave_first(tmp_path: Path) -> None:
 
 
 def test_use_makes_young(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), 3 * MIB)
+    cache = Cache(tmp_path, 3 * MIB)
     paths = [fill(cache, number) for number in range(3)]
     for number, path in enumerate(paths):
         age(path, 1000 - number)
@@ -52,10 +52,13 @@ def test_use_makes_young(tmp_path: Path) -> None:
 
 
 def test_what_is_held_is_never_evicted_not_even_by_another_process(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), 100 * MIB)
+    cache = Cache(tmp_path, 100 * MIB)
     held = fill(cache, 0)
     age(held, 5000)
-    script = "import sys; from zoospectra.zoo.fetch.cache import Cache; print(Cache(sys.argv[1], 1).evict() > 0)"
+    script = (
+        "import sys, pathlib; from zoospectra.zoo.fetch.cache import Cache\n"
+        "print(Cache(pathlib.Path(sys.argv[1]), 1).evict() > 0)"
+    )
     command = [sys.executable, "-c", script, str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "True"
     assert held.exists()
@@ -65,14 +68,14 @@ def test_what_is_held_is_never_evicted_not_even_by_another_process(tmp_path: Pat
 
 
 def test_a_process_holds_its_last_files_only(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), 1000 * MIB)
+    cache = Cache(tmp_path, 1000 * MIB)
     paths = [fill(cache, number, 4096) for number in range(HELD + 3)]
-    assert Cache(str(tmp_path), 1).evict() == HELD * 4096
+    assert Cache(tmp_path, 1).evict() == HELD * 4096
     assert [path.exists() for path in paths] == [False] * 3 + [True] * HELD
 
 
 def test_holes_take_no_room(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), 10 * MIB)
+    cache = Cache(tmp_path, 10 * MIB)
 
     def sparse(path: Path) -> None:
         with path.open("wb") as file:
@@ -85,7 +88,7 @@ def test_holes_take_no_room(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), MIB)
+    cache = Cache(tmp_path, MIB)
     path = cache.path("files", key(1))
 
     def fail(temporary: Path) -> None:
@@ -95,12 +98,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FetchError) as caught:
         cache.put(path, fail)
     assert caught.value.reason == "error"
-    assert "fetch.cache_bytes" in caught.value.detail
+    assert "fetch.cache_gb" in caught.value.detail
     assert [file for file in tmp_path.rglob("*") if file.is_file() and "locks" not in file.parts] == []
 
 
 def test_an_evicted_file_is_not_there(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), 10 * MIB)
+    cache = Cache(tmp_path, 10 * MIB)
     path = fill(cache, 1)
-    cache.drop(path)
+    cache.release()
+    Cache(tmp_path, 1).evict()
     assert cache.get(path) is None

@@ -16,6 +16,7 @@ from tests.loopback import Loopback, Zeros
 from zoospectra.zoo.fetch.download import download
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.session import Session
+from zoospectra.zoo.fetch.settings import GB
 
 DATA = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -178,7 +179,7 @@ def test_compressed_answers_are_refused(server: Loopback, url: str) -> None:
 
 
 def test_a_file_larger_than_the_cache_is_not_even_begun(server: Loopback, fetching: Fetching) -> None:
-    here = fetching(cache_bytes=1 << 20)
+    here = fetching(cache_gb=(1 << 20) / GB)
     server.content.files["/huge.pth"] = Zeros(1 << 30)
     with pytest.raises(FetchError) as caught:
         download(server.url + "/huge.pth", within=here)

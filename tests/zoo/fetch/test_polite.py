@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +16,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from tests.loopback import Loopback, Zeros
-from zoospectra.zoo.fetch.backoff import asked, jittered
+from zoospectra.zoo.fetch.backoff import jittered, requested_wait
 from zoospectra.zoo.fetch.errors import FetchError
-from zoospectra.zoo.fetch.limiter import Limiter, State, pause, reserve
+from zoospectra.zoo.fetch.limiter import Limiter, ServerState, pause, reserve
 from zoospectra.zoo.fetch.session import Session
-from zoospectra.zoo.fetch.settings import Settings, configure, current
+from zoospectra.zoo.fetch.settings import GB, FetchSettings, configure, current, hub_url
 
 Fetching = Callable[..., Session]
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
@@ -44,7 +48,7 @@ NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_what_a_server_asks_for(status: int, headers: dict[str, str], seconds: float | None) -> None:
-    assert asked(status, headers, NOW) == seconds
+    assert requested_wait(status, headers, NOW) == seconds
 
 
 @given(st.integers(1, 10_000), st.floats(0.001, 100), st.floats(0.1, 1000), st.floats(0, 0.999))
@@ -54,18 +58,18 @@ def test_jitter_stays_below_the_bound(failures: int, base: float, longest: float
 
 
 def test_turns_are_one_interval_apart_and_pauses_shift_them() -> None:
-    state, waits = State(), []
+    state, waits = ServerState(), []
     for _ in range(3):
         state, wait = reserve(state, 100.0, rate=4.0)
         waits.append(wait)
     assert waits == [0.0, 0.25, 0.5]
-    state = pause(state, 100.0, 30.0, limited=True, settings=Settings(cache="x"))
+    state = pause(state, 100.0, 30.0, limited=True, max_wait=300.0)
     assert reserve(state, 100.0, rate=4.0)[1] == 30.0
     assert reserve(state, 200.0, rate=4.0)[1] == 0.0
 
 
 def test_two_limiters_of_one_folder_share_their_turns(tmp_path: Path) -> None:
-    settings = Settings(cache=str(tmp_path), rate=20.0)
+    settings = FetchSettings(rate=20.0)
     starts: list[float] = []
 
     def ask(limiter: Limiter) -> None:
@@ -73,7 +77,7 @@ def test_two_limiters_of_one_folder_share_their_turns(tmp_path: Path) -> None:
             with limiter.slot("host"):
                 starts.append(time.time())
 
-    threads = [threading.Thread(target=ask, args=(Limiter(settings),)) for _ in range(2)]
+    threads = [threading.Thread(target=ask, args=(Limiter(settings, tmp_path),)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -83,11 +87,11 @@ def test_two_limiters_of_one_folder_share_their_turns(tmp_path: Path) -> None:
 
 
 def test_no_more_requests_at_once_than_allowed(tmp_path: Path) -> None:
-    settings = Settings(cache=str(tmp_path), rate=1000.0, connections=2)
+    settings = FetchSettings(rate=1000.0, connections=2)
     inside, most, lock = [0], [0], threading.Lock()
 
     def ask() -> None:
-        with Limiter(settings).slot("host"):
+        with Limiter(settings, tmp_path).slot("host"):
             with lock:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
@@ -163,15 +167,20 @@ def test_final_answers_are_asked_for_once(
     assert len(server.log) == 1
 
 
+def spent(node: Session) -> int:
+    """Bytes that the node has booked today."""
+    return json.loads((node.cache.root / "limiter" / "ledger.json").read_text())["bytes"]
+
+
 def test_the_days_budget_is_never_overspent(server: Loopback, fetching: Fetching) -> None:
-    here = fetching(day_bytes=2500)
+    here = fetching(day_gb=2500 / GB)
     server.content.files["/a"] = bytes(1000)
     for _ in range(2):
         here.client.small(server.url + "/a", 5000)
     with pytest.raises(FetchError) as caught:
         here.client.small(server.url + "/a", 5000)
     assert caught.value.reason == "over_budget"
-    assert here.client.limiter.spent() == 2000
+    assert spent(here) == 2000
     server.content.files["/b"] = bytes(500)
     assert len(here.client.small(server.url + "/b", 5000).body) == 500
 
@@ -182,18 +191,18 @@ def test_bytes_that_did_not_come_are_given_back(server: Loopback, fetching: Fetc
     server.script.add("/a", "cut", after=10_000)
     with pytest.raises(FetchError):
         here.client.small(server.url + "/a", 1 << 20)
-    assert here.client.limiter.spent() == 10_000
+    assert spent(here) == 10_000
 
 
 def test_yesterdays_bytes_do_not_count(tmp_path: Path) -> None:
-    limiter = Limiter(Settings(cache=str(tmp_path), day_bytes=100))
+    limiter = Limiter(FetchSettings(day_gb=100 / GB), tmp_path)
     limiter.spend(60)
-    ledger = tmp_path / "limiter" / "ledger.json"
-    assert limiter.spent() == 60
-    ledger.write_text(json.dumps({"day": "2001-01-01", "bytes": 99}))
-    assert limiter.spent() == 0
-    ledger.write_text("{half a rec")
-    assert limiter.spent() == 0
+    with pytest.raises(FetchError, match="60 of 100 bytes"):
+        limiter.spend(60)
+    for ledger in (json.dumps({"day": "2001-01-01", "bytes": 99}), "{half a rec"):
+        (tmp_path / "ledger.json").write_text(ledger)
+        limiter.spend(60)
+        assert json.loads((tmp_path / "ledger.json").read_text())["bytes"] == 60
 
 
 def test_small_answers_have_a_cap(server: Loopback, fetching: Fetching) -> None:
@@ -205,24 +214,50 @@ def test_small_answers_have_a_cap(server: Loopback, fetching: Fetching) -> None:
 
 
 def test_a_state_file_of_half_a_record_is_forgotten(tmp_path: Path) -> None:
-    limiter = Limiter(Settings(cache=str(tmp_path), rate=1000.0))
+    limiter = Limiter(FetchSettings(rate=1000.0), tmp_path)
     name = hashlib.sha256(b"host").hexdigest()[:16] + ".json"
     for text in ("{", "[]", '{"unknown": 1}'):
-        (tmp_path / "limiter" / name).write_text(text)
+        (tmp_path / name).write_text(text)
         with limiter.slot("host"):
             pass
-    assert json.loads((tmp_path / "limiter" / name).read_text())["next"] > 0
+    assert json.loads((tmp_path / name).read_text())["next"] > 0
 
 
 def test_settings_travel_by_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOOSPECTRA_FETCH", "")
-    settings = Settings(cache=str(tmp_path), day_bytes=5, endpoint="http://127.0.0.1:1/")
-    configure(settings)
-    assert current() == settings
-    assert current().hub == "http://127.0.0.1:1"
+    settings = FetchSettings(day_gb=5.0, attempts=2)
+    configure(settings, tmp_path)
+    script = "from zoospectra.zoo.fetch.settings import current; print(current())"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == repr((settings, tmp_path)) == repr(current())
 
 
-@pytest.mark.parametrize("wrong", [{"rate": 0}, {"rate": float("nan")}, {"connections": 0}, {"header_guess": 4}])
-def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        Settings(cache="x", **wrong)  # type: ignore[arg-type]
+def test_the_hubs_address_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1/")
+    assert hub_url() == "http://127.0.0.1:1"
+    monkeypatch.setenv("HF_ENDPOINT", "")
+    assert hub_url() == "https://huggingface.co"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cache_gb", 0),
+        ("cache_gb", float("inf")),
+        ("rate", float("nan")),
+        ("connections", 0),
+        ("attempts", 0),
+        ("max_wait", -1),
+        ("day_gb", 0),
+        ("timeout", 0),
+    ],
+)
+def test_impossible_settings_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}={value}: expected "):
+        FetchSettings(**{name: value})
+
+
+def test_the_settings_are_the_schema_of_the_configuration() -> None:
+    values = OmegaConf.load(Path(__file__).resolve().parents[3] / "conf" / "fetch" / "default.yaml")
+    assert OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(FetchSettings), values)) == FetchSettings()
+    assert set(values) == {field.name for field in dataclasses.fields(FetchSettings)}

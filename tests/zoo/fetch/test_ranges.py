@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.loopback import Loopback
 from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
-from zoospectra.zoo.fetch.ranges import Span, coalesce, read_range, stream_range
+from zoospectra.zoo.fetch.ranges import ByteRange, coalesce, read_range, stream_range
 from zoospectra.zoo.fetch.session import Session
 
 DATA = os.urandom(400_000)
@@ -96,13 +96,13 @@ def test_the_target_of_a_redirect_is_asked_directly_the_next_time(server: Loopba
         assert (len(server.log), len(other.log)) == (2, 5)
 
 
-def spans() -> st.SearchStrategy[list[Span]]:
+def spans() -> st.SearchStrategy[list[ByteRange]]:
     pairs = st.tuples(st.integers(0, 5000), st.integers(1, 500))
-    return st.lists(pairs.map(lambda pair: Span(pair[0], pair[0] + pair[1])), max_size=20)
+    return st.lists(pairs.map(lambda pair: ByteRange(pair[0], pair[0] + pair[1])), max_size=20)
 
 
 @given(spans(), st.integers(0, 300), st.integers(1, 2000))
-def test_groups_hold_every_span_once_and_respect_both_bounds(found: list[Span], gap: int, longest: int) -> None:
+def test_groups_hold_every_span_once_and_respect_both_bounds(found: list[ByteRange], gap: int, longest: int) -> None:
     groups = coalesce(found, gap, longest)
     assert sorted((one for group in groups for one in group), key=str) == sorted(found, key=str)
     for group in groups:

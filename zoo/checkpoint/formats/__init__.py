@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from zoospectra.zoo.checkpoint.folder import TRAINING
 from zoospectra.zoo.checkpoint.formats.folders import folder_format
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
+from zoospectra.zoo.checkpoint.formats.memory import SCHEME
+from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
 from zoospectra.zoo.checkpoint.formats.signature import format_of
 from zoospectra.zoo.checkpoint.formats.table import FORMATS, reader_of
 from zoospectra.zoo.checkpoint.layout import torch_layout
@@ -17,7 +20,11 @@ from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+from zoospectra.zoo.checkpoint.windows import MEMORY
 from zoospectra.zoo.fetch.locator import is_remote
+
+WITH_NETS = ("torch_zip", "torch_legacy", "safetensors")
+"""Formats whose files may hold several nets."""
 
 
 def open_checkpoint(path: str) -> Checkpoint:
@@ -35,10 +42,15 @@ def open_checkpoint(path: str) -> Checkpoint:
 
         return open_remote(path, open_checkpoint)
     where, net = place(path)
-    published = Path(where).is_dir()
-    kind = folder_format(Path(where)) if published else None
-    own = reader_of(kind) if kind else None
-    checkpoint = own(where) if own else open_folder(where, _open_file) if published else _open_file(where)
+    folder = Path(where).is_dir()
+    published = path.startswith(SCHEME) or folder
+    kind = folder_format(Path(where)) if folder else None
+    if kind is not None:
+        checkpoint = _opened(kind, where)
+    elif folder:
+        checkpoint = open_folder(where, _open_file)
+    else:
+        checkpoint = open_sharded(Path(where), _open_file) or _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
         published = bool(config)
@@ -59,8 +71,30 @@ def open_checkpoint(path: str) -> Checkpoint:
     )
 
 
+def listed_nets(path: str) -> tuple[str, ...] | None:
+    """Names of the models of a file: none when it holds the state of training alone; None for one under its own name.
+
+    Reads the header of torch and safetensors files only; what cannot be read is one model, which fails when opened.
+    """
+    trained = TRAINING.fullmatch(Path(path).name) is not None
+    try:
+        kind = format_of(path)
+        if len(files_of(Path(path))) > 1 or kind not in WITH_NETS:
+            return () if trained and kind == "pickle" else None
+        contents = selected(_opened(kind, path), path, None).contents
+    except CheckpointError:
+        return () if trained else None
+    assert contents is not None
+    if not contents.nets or (trained and not any(net.matrices for net in contents.nets)):
+        return () if trained or contents.rest else None
+    listed = tuple(net.name for net in contents.nets if net.listed)
+    return listed if len(listed) > 1 else None
+
+
 def place(path: str) -> tuple[str, str | None]:
     """Absolute path of a file or folder, and the net in it that a '#' names; a file may have a '#' in its name."""
+    if path.startswith(SCHEME):
+        return path, None
     where = str(Path(path).absolute())
     file, mark, net = where.rpartition("#")
     return (file, net) if mark and not Path(where).exists() and Path(file).exists() else (where, None)
@@ -68,7 +102,11 @@ def place(path: str) -> tuple[str, str | None]:
 
 def _open_file(path: str) -> Checkpoint:
     """Open one file by its format."""
-    name = format_of(path)
+    return _opened(MEMORY if path.startswith(SCHEME) else format_of(path), path)
+
+
+def _opened(name: str, path: str) -> Checkpoint:
+    """Open a file or folder that is in a format."""
     reader = reader_of(name)
     if reader is None:
         known = FORMATS[name]

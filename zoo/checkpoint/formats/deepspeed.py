@@ -2,7 +2,8 @@
 
 Stages 1 and 2 keep the whole module in mp_rank_00_model_states.pt. At stage 3 that file has shapes only, and every
 rank's optim_states.pt holds its part of every weight in one flat vector: weight by weight, ceil(numel / ranks) numbers,
-the last rank's padded. Source: deepspeed/utils/zero_to_fp32.py. Not covered: model parallelism, frozen weights of stage 3.
+the last rank's padded. Source: deepspeed/utils/zero_to_fp32.py.
+Not covered: model parallelism, frozen weights of stage 3.
 """
 
 from __future__ import annotations

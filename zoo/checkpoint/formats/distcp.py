@@ -139,7 +139,8 @@ def _part(folder: Path, fqn: str, key: dict[object, object], info: dict[object, 
 def _whole(fqn: str, shape: tuple[int, ...], parts: list[Part]) -> TensorRef | Skip:
     """The tensor that parts make; a Skip when they do not make it. A part that several ranks hold counts once."""
     distinct = {part.origin: part.ref for part in parts}
-    ref = _joined({origin: ref for origin, ref in distinct.items() if 0 not in ref.shape or 0 in shape}, 0, len(shape))
+    held = {origin: ref for origin, ref in distinct.items() if 0 not in ref.shape or 0 in shape}
+    ref = _joined(held, 0, len(shape))
     if ref is None or ref.shape != shape or any(len(origin) != len(shape) for origin in distinct):
         made = "no tensor" if ref is None else f"{ref.shape}"
         return Skip(fqn, Reason.UNREADABLE, f"{len(distinct)} parts make {made}, expected {shape}", True)
@@ -160,11 +161,11 @@ def _joined(parts: dict[tuple[int, ...], TensorRef], axis: int, dims: int) -> Te
     at = 0
     joined: list[TensorRef] = []
     for start in sorted(groups):
-        ref = _joined(groups[start], axis + 1, dims)
-        if ref is None or start != at or len(ref.shape) != dims:
+        inner = _joined(groups[start], axis + 1, dims)
+        if inner is None or start != at or len(inner.shape) != dims:
             return None
-        at += ref.shape[axis]
-        joined.append(ref)
+        at += inner.shape[axis]
+        joined.append(inner)
     first = joined[0]
     sides = {(*ref.shape[:axis], *ref.shape[axis + 1 :], ref.dtype) for ref in joined}
     if len(sides) > 1:

@@ -21,7 +21,7 @@ class Vector(NamedTuple):
 
     start: int
     """First byte of the first."""
-    count: int
+    length: int
     """Number of elements."""
 
 
@@ -39,7 +39,7 @@ class Buffer:
             raise CheckpointError(Reason.UNREADABLE, f"a FlatBuffer refers to byte {at} of {len(self.data)}")
         if self.accesses > MAX_ACCESSES:
             raise CheckpointError(Reason.UNSAFE, f"a FlatBuffer of more than {MAX_ACCESSES} numbers")
-        return int(struct.unpack_from(f"<{code}", self.data, at)[0])
+        return int(struct.unpack(f"<{code}", bytes(self.data[at : at + size]))[0])
 
     def root(self) -> int:
         """Position of the root table."""
@@ -79,15 +79,15 @@ class Buffer:
     def tables(self, table: int, number: int) -> list[int]:
         """Positions of the tables in a vector."""
         vector = self.vector(table, number, 4)
-        places = range(vector.start, vector.start + 4 * vector.count, 4)
+        places = range(vector.start, vector.start + 4 * vector.length, 4)
         return [at + self.number("I", at) for at in places]
 
     def integers(self, table: int, number: int) -> tuple[int, ...]:
         """A vector of 32-bit integers."""
         vector = self.vector(table, number, 4)
-        return tuple(self.number("i", at) for at in range(vector.start, vector.start + 4 * vector.count, 4))
+        return tuple(self.number("i", at) for at in range(vector.start, vector.start + 4 * vector.length, 4))
 
     def text(self, table: int, number: int) -> str:
         """A string."""
         vector = self.vector(table, number, 1)
-        return bytes(self.data[vector.start : vector.start + min(vector.count, 1 << 16)]).decode("utf-8", "replace")
+        return bytes(self.data[vector.start : vector.start + min(vector.length, 1 << 16)]).decode("utf-8", "replace")

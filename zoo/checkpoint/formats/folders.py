@@ -27,10 +27,12 @@ def folder_format(folder: Path) -> str | None:
     return next((name for name, test in TESTS.items() if test(folder)), None)
 
 
-def files_of(folder: Path) -> list[Path]:
+def parts_of(folder: Path) -> list[Path]:
     """Files of the model that a folder of such a format is, sorted."""
     kind = folder_format(folder)
-    files = [path for path in folder.iterdir() if kind and PARTS[kind].fullmatch(path.name)] if kind else []
+    if kind is None:
+        return []
+    files = [path for path in folder.iterdir() if PARTS[kind].fullmatch(path.name)]
     inner = folder / "variables" if kind == "saved_model" else folder / "d" if kind == "orbax" else None
     files += inner.iterdir() if inner is not None and inner.is_dir() else ()
     return sorted(path for path in files if path.is_file())

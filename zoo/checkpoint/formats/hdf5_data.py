@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,22 @@ FAILURES = (*DAMAGE, KeyError, TypeError, AttributeError, AssertionError, Memory
 """What h5py may raise over a damaged file."""
 
 
+class Opened(NamedTuple):
+    """An HDF5 file, alone or a member of an archive."""
+
+    file: h5py.File
+    """What h5py reads."""
+    begin: int | None
+    """Where its bytes begin in the path; None when they are compressed."""
+    member: str | None
+    """Its name in the archive; None for a file of its own."""
+    size: int
+    """Bytes of the HDF5 data."""
+
+
 @contextmanager
-def opened(path: str) -> Iterator[tuple[h5py.File, int | None, str | None, int]]:
-    """The file, where its bytes begin in `path` (None when they are compressed), its archive member, its size."""
+def opened(path: str) -> Iterator[Opened]:
+    """The HDF5 data of a file or a .keras archive; CheckpointError when it has none, or h5py is missing."""
     try:
         import h5py
     except ImportError as error:
@@ -49,7 +62,7 @@ def opened(path: str) -> Iterator[tuple[h5py.File, int | None, str | None, int]]
         # A .keras file is an archive: h5py reads its member through a seekable stream, inflated first when it must be.
         if not zipfile.is_zipfile(path):
             with h5py.File(path, "r") as file:
-                yield file, 0, None, Path(path).stat().st_size
+                yield Opened(file, 0, None, Path(path).stat().st_size)
             return
         with zipfile.ZipFile(path) as archive, Path(path).open("rb") as raw:
             size = raw.seek(0, 2)
@@ -68,7 +81,7 @@ def opened(path: str) -> Iterator[tuple[h5py.File, int | None, str | None, int]]
             with archive.open(info) as member:
                 stream = member if begin is not None else io.BytesIO(member.read(MAX_INFLATED))
                 with h5py.File(stream, "r") as file:
-                    yield file, begin, WEIGHTS, info.file_size
+                    yield Opened(file, begin, WEIGHTS, info.file_size)
     except CheckpointError:
         raise
     except FAILURES as error:

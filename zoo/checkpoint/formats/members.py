@@ -72,7 +72,7 @@ def members_of(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo
 
 
 def check_expansion(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse archives that inflate to far more than their size, and members that nobody may read."""
+    """Raise CheckpointError for archives that inflate to far more than their size, and members that nobody may read."""
     inflated = sum(info.file_size for info in members)
     if inflated > max(SMALL, MAX_EXPANSION * size):
         raise CheckpointError(
@@ -88,7 +88,10 @@ def check_expansion(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def data_offset(info: zipfile.ZipInfo, local: bytes, size: int) -> int:
-    """First byte of a stored member: its local header has a name and padding of its own lengths."""
+    """First byte of a stored member: its local header has a name and padding of its own lengths.
+
+    CheckpointError 'unreadable' for a damaged header.
+    """
     if len(local) < 30 or local[:4] != b"PK\x03\x04" or info.compress_size != info.file_size:
         raise CheckpointError(Reason.UNREADABLE, f"member {info.filename[:80]} has a damaged header")
     name, extra = struct.unpack_from("<HH", local, 26)

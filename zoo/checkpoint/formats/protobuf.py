@@ -58,7 +58,7 @@ def fields(data: AnyArray, start: int, stop: int) -> Iterator[Field]:
 
 
 def varint(data: AnyArray, at: int, stop: int) -> tuple[int, int]:
-    """An integer of up to ten bytes, and the position behind it."""
+    """An integer of up to ten bytes, and the position behind it; CheckpointError 'unreadable' for a longer one."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= stop:

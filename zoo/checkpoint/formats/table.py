@@ -166,6 +166,9 @@ FORMATS: dict[str, Format] = {
         exact="blobs of both generations of layers",
         refused="half-precision and HDF5 snapshots",
     ),
+    "memory": Format(
+        "arrays of the running process", "memory.open_memory", since="0.2", exact="what a Python user hands over"
+    ),
     "tf_data": Format("TensorFlow checkpoint data without its .index", None, refused="put the .index beside it"),
     "ggml": Format("GGML", None, (".ggml",), refused="convert it to GGUF"),
     "msgpack": Format("Flax msgpack", None, (".msgpack",), refused="save it as safetensors"),

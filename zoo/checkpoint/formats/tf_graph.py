@@ -85,7 +85,7 @@ def open_tf_graph(path: str) -> Checkpoint:
         use = uses.get(node.name)
         if isinstance(made, Skip):
             skips.append(made)
-        elif use is not None:
+        elif made is not None and use is not None:
             refs.append(_laid_out(made, *use))
             tables += [node.name] if "Gather" in use[0].operator else []
         elif made is not None and len(made.shape) > 1:
@@ -158,7 +158,10 @@ def _source(by_name: dict[str, _Node], given: str) -> str | None:
 
 def _tensor(path: str, data: AnyArray, name: str, tensor: Field) -> TensorRef | Skip | None:
     """Reference of a TensorProto: 1 dtype, 2 shape, 4 content, 5 packed floats; None for text and repeated numbers."""
-    kind, shape, raw, floats = 0, (), None, None
+    kind = 0
+    shape: tuple[int, ...] = ()
+    raw: Field | None = None
+    floats: Field | None = None
     for item in fields(data, tensor.start, tensor.stop):
         match item.number:
             case 1:

@@ -58,7 +58,7 @@ def open_tfjs(path: str) -> Checkpoint:
                 skips.append(made)
                 continue
             refs.append(made)
-            if stored != dtype and stored != "float16":
+            if stored not in (dtype, "float16"):
                 affine[name] = _affine(entry)
     laid = torch_layout(refs, {"metadata": {"format": "tf"}})
     renamed = {ref.name: affine[before.name] for ref, before in zip(laid, refs, strict=True) if before.name in affine}

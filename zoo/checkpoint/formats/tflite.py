@@ -54,7 +54,7 @@ WEIGHTED: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     126: ((1, 0), (0, 1)),  # BATCH_MATMUL
     132: ((1,), (4, 3, 0, 1, 2)),  # CONV_3D
 }
-"""BuiltinOperator -> inputs that are weights, and their axes in torch's order: (out, kh, kw, in) as (out, in, kh, kw)."""
+"""BuiltinOperator -> inputs that are weights, and their axes in torch's order."""
 
 TABLES = frozenset({7, 36})
 """Operators that look rows up."""
@@ -128,15 +128,15 @@ def _reference(path: str, buffer: Buffer, tensor: int, name: str, stored: list[i
     shape, kind = buffer.integers(tensor, 0), buffer.scalar(tensor, 1, "b")
     index = buffer.scalar(tensor, 2, "I")
     data = _data(buffer, stored[index]) if 0 < index < len(stored) else Vector(0, 0)
-    if not data.count or kind in NOT_NUMBERS:
+    if not data.length or kind in NOT_NUMBERS:
         return None
     dtype = DTYPES.get(kind)
     if dtype is None or buffer.table(tensor, 6) is not None:
         what = "a sparse tensor" if dtype else f"type {kind} of TensorFlow Lite"
         return Skip(name, Reason.UNSUPPORTED_DTYPE, f"{what} of shape {shape} is not read", len(shape) > 1)
     needed = math.prod(shape) * types.itemsize(dtype)
-    if len(shape) > 64 or min(shape, default=0) < 0 or needed != data.count:
-        detail = f"shape {str(shape)[:80]} of {dtype} needs {needed} bytes, its buffer has {data.count}"
+    if len(shape) > 64 or min(shape, default=0) < 0 or needed != data.length:
+        detail = f"shape {str(shape)[:80]} of {dtype} needs {needed} bytes, its buffer has {data.length}"
         return Skip(name, Reason.UNREADABLE, detail, True)
     return TensorRef(name, path, dtype, shape, None, data.start, needed)
 
@@ -145,7 +145,7 @@ def _data(buffer: Buffer, table: int) -> Vector:
     """Bytes of a Buffer: 0 inside the FlatBuffer, or 1 offset and 2 size behind it."""
     inside = buffer.vector(table, 0, 1)
     offset, size = buffer.scalar(table, 1, "Q"), buffer.scalar(table, 2, "Q")
-    if inside.count or offset <= 1:
+    if inside.length or offset <= 1:
         return inside
     if offset + size > len(buffer.data):
         raise CheckpointError(Reason.UNREADABLE, f"a buffer of bytes {offset} to {offset + size} of {len(buffer.data)}")
@@ -158,10 +158,12 @@ def _scales(path: str, buffer: Buffer, tensor: int, ref: TensorRef) -> list[Tens
     if quantisation is None or ref.dtype in types.FLOATING:
         return []
     scale, zero = buffer.vector(quantisation, 2, 4), buffer.vector(quantisation, 3, 8)
-    made = [TensorRef(f"{ref.name}:scale", path, "float32", (scale.count,), None, scale.start, 4 * scale.count)]
-    if zero.count:
-        made.append(TensorRef(f"{ref.name}:zero_point", path, "int64", (zero.count,), None, zero.start, 8 * zero.count))
-    return made if scale.count else []
+    made = [TensorRef(f"{ref.name}:scale", path, "float32", (scale.length,), None, scale.start, 4 * scale.length)]
+    if zero.length:
+        made.append(
+            TensorRef(f"{ref.name}:zero_point", path, "int64", (zero.length,), None, zero.start, 8 * zero.length)
+        )
+    return made if scale.length else []
 
 
 def _affine(

@@ -13,7 +13,7 @@ from pathlib import Path
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.pickled import Storage, Tensor, storage_type
 from zoospectra.zoo.checkpoint.formats.torch_state import checkpoint
-from zoospectra.zoo.checkpoint.formats.unpickler import unpickle
+from zoospectra.zoo.checkpoint.formats.unpickler import Unpickled, unpickle
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
@@ -54,7 +54,7 @@ def open_torch_legacy(path: str) -> Checkpoint:
 def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
     storages: dict[str, Storage] = {}
 
-    def load(start: int) -> tuple[object, int, set[str]]:
+    def load(start: int) -> Unpickled:
         return unpickle(buffer, start, len(buffer), lambda reference: _persistent(reference, storages))
 
     magic, position, _ = load(0)

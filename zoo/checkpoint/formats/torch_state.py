@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.formats.pickled import Inert, Refused, Tensor
+from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert, Refused, Tensor
 from zoospectra.zoo.checkpoint.nets import Branch, Contents, Leaf, contents
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef
@@ -95,9 +95,11 @@ CONTAINERS = (dict, list, tuple, Inert)
 
 
 def _is_module(value: object) -> bool:
-    """Whether a value is a pickled module, whose attribute 'model' or 'net' is a part of it and no container."""
-    state = value.state if isinstance(value, Inert) else None
-    return isinstance(state, dict) and "_modules" in state
+    """Whether a value is a pickled module or one of TorchScript: its attribute 'model' is a part and no container."""
+    if not isinstance(value, Inert):
+        return False
+    scripted = isinstance(value.made_by, Global) and value.made_by.module.startswith("__torch__")
+    return scripted or (isinstance(value.state, dict) and "_modules" in value.state)
 
 
 def _members(value: object) -> dict[object, object]:

@@ -14,6 +14,7 @@ import pickle
 import struct
 from collections.abc import Callable
 from mmap import mmap
+from typing import NamedTuple
 
 from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert, LongString, Refused, Tensor, build
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
@@ -38,14 +39,25 @@ MARK = object()
 """What the MARK instruction pushes."""
 
 
-def unpickle(buffer: Buffer, start: int, stop: int, persistent_load: PersistentLoad) -> tuple[object, int, set[str]]:
-    """Load one pickle from buffer[start:stop] -> (object, position behind it, 'module.name' of every global).
+class Unpickled(NamedTuple):
+    """What one pickle holds."""
+
+    root: object
+    """The object it stands for."""
+    end: int
+    """Position behind it, bytes from the buffer's start."""
+    globals: set[str]
+    """'module.name' of everything it refers to by name."""
+
+
+def unpickle(buffer: Buffer, start: int, stop: int, persistent_load: PersistentLoad) -> Unpickled:
+    """Load one pickle from buffer[start:stop].
 
     Raises CheckpointError: 'unreadable' for what is no pickle, 'unsafe' for what needs more than its size explains.
     """
     machine = _Machine(buffer, start, stop, persistent_load)
     try:
-        return machine.run(), machine.position, machine.globals
+        return Unpickled(machine.run(), machine.position, machine.globals)
     except CheckpointError:
         raise
     except (IndexError, KeyError, TypeError, ValueError, struct.error, OverflowError) as error:

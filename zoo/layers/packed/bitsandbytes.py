@@ -118,7 +118,7 @@ def values_4bit(parts: list[AnyArray], options: Options, shape: tuple[int, ...])
 
 
 def values_int8(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
-    """Weights float32, rounded once."""
+    """Weights float32, rounded once; CheckpointError 'non_finite' for a scale that is no number."""
     codes, scale = parts
     if not np.isfinite(scale).all():
         raise CheckpointError(Reason.NON_FINITE, "row scales that are NaN or infinite")

@@ -51,7 +51,10 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
-    """Weights (out, in) float32; exact, for scales have 11 bits and the integers at most 9."""
+    """Weights (out, in) float32; exact, for scales have 11 bits and the integers at most 9.
+
+    Raises CheckpointError 'unreadable' for a group without a scale.
+    """
     words, zeros, scales = parts[:3]
     bits = int(options["bits"])
     inputs = shape[1]

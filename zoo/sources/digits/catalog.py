@@ -5,7 +5,6 @@ When everything is there, only headers and hashes are read and neither torch nor
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from zoospectra.zoo.model import Model, ReportedMetric
 from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe
 from zoospectra.zoo.sources.digits.weights import read_metadata
 from zoospectra.zoo.sources.digits.workshop import Progress, make_missing, weights_path
+from zoospectra.zoo.sources.fingerprint import file_sha256
 from zoospectra.zoo.sources.record import Crawl, Source
 
 ORIGIN = "measured by zoospectra"
@@ -64,8 +64,7 @@ def _model(path: Path, recipe: Recipe, design: Design, zoo: str) -> Model:
     if metadata is None:
         msg = f"{path} was removed or cut while the zoo was read: crawl again"
         raise RuntimeError(msg)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     settings = design.settings
     return Model(
         model_id=f"{zoo}/{recipe.name}",

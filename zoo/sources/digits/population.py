@@ -50,7 +50,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """What all models of a population share."""
 
     train_images: int = 360
@@ -71,7 +71,7 @@ class Settings:
 class Design:
     """A whole population."""
 
-    settings: Settings
+    settings: TrainingSettings
     """What the models share."""
     recipes: tuple[Recipe, ...]
     """The models, in catalog order."""
@@ -102,4 +102,4 @@ def population() -> tuple[Recipe, ...]:
     return tuple(Recipe(*cell, seed=seed) for seed, cell in enumerate(cells))
 
 
-DESIGN = Design(Settings(), population())
+DESIGN = Design(TrainingSettings(), population())

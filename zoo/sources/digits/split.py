@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from zoospectra.zoo.sources.digits.population import Settings
+from zoospectra.zoo.sources.digits.population import TrainingSettings
 
 PIXEL_MAX = 16
 CLASSES = 10
@@ -32,7 +32,7 @@ class Split:
     """Test labels, all true."""
 
 
-def make_split(settings: Settings) -> Split:
+def make_split(settings: TrainingSettings) -> Split:
     """Split the digits; equal settings give equal arrays. Raises ValueError when no image would be left for testing."""
     images, labels = load_digits(return_X_y=True)
     n = settings.train_images

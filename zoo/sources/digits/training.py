@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from zoospectra.zoo.sources.digits.network import Network, build_network
-from zoospectra.zoo.sources.digits.population import Recipe, Settings
+from zoospectra.zoo.sources.digits.population import Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.split import Split, make_split
 
 
@@ -74,7 +74,7 @@ def score(network: Network, split: Split) -> Scores:
     return Scores(*accuracies, *losses)
 
 
-def train(recipe: Recipe, settings: Settings) -> Trained:
+def train(recipe: Recipe, settings: TrainingSettings) -> Trained:
     """Train one network from its seed: `epochs` passes of SGD with momentum over shuffled batches, constant rate."""
     split = _cached_split(settings)
     with _one_seeded_thread(recipe.seed):

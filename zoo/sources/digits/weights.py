@@ -11,9 +11,11 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SUFFIX = ".safetensors"
 PART = ".part"
@@ -24,6 +26,8 @@ HEADER_LIMIT = 1_000_000
 
 def write_weights(path: Path, tensors: Mapping[str, NDArray[np.float32]], metadata: Mapping[str, str]) -> None:
     """Write float32 tensors in the given order with metadata: beside, fsync, rename; the folder must exist."""
+    import numpy as np
+
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     blocks = [np.ascontiguousarray(tensor, dtype="<f4").tobytes() for tensor in tensors.values()]
     offset = 0

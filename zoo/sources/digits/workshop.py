@@ -18,7 +18,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from zoospectra.zoo.sources.digits.population import VERSION, Recipe, Settings
+from zoospectra.zoo.sources.digits.population import VERSION, Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.weights import PART, SUFFIX, read_metadata, write_weights
 
 Progress = Callable[[int, int, str], None]
@@ -28,6 +28,8 @@ MOST_WORKERS = 16
 """A worker holds about 0.3 GB, and the whole population is a minute of work."""
 STALE_SECONDS = 3600
 """No model takes longer; an unfinished file older than this belongs to a process that was killed."""
+SAFE_PATH = "PYTHONSAFEPATH"
+"""A process is spawned as `python -c`, which imports from the current folder until it has its parent's path."""
 
 
 def weights_path(folder: Path, recipe: Recipe) -> Path:
@@ -35,7 +37,7 @@ def weights_path(folder: Path, recipe: Recipe) -> Path:
     return folder / (recipe.name + SUFFIX)
 
 
-def make_model(folder: Path, recipe: Recipe, settings: Settings) -> str:
+def make_model(folder: Path, recipe: Recipe, settings: TrainingSettings) -> str:
     """Train one model and store it, unless its file is there and whole; returns its name."""
     path = weights_path(folder, recipe)
     if read_metadata(path) is not None:
@@ -54,7 +56,7 @@ def make_model(folder: Path, recipe: Recipe, settings: Settings) -> str:
 def make_missing(
     folder: Path,
     recipes: Iterable[Recipe],
-    settings: Settings,
+    settings: TrainingSettings,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -78,17 +80,19 @@ def make_missing(
             progress(done, len(recipes), name)
 
 
-def _inline(folder: Path, missing: list[Recipe], settings: Settings) -> Iterable[str]:
+def _inline(folder: Path, missing: list[Recipe], settings: TrainingSettings) -> Iterable[str]:
     for recipe in missing:
         yield make_model(folder, recipe, settings)
 
 
-def _spawned(folder: Path, missing: list[Recipe], settings: Settings, slots: int) -> Iterable[str]:
+def _spawned(folder: Path, missing: list[Recipe], settings: TrainingSettings, slots: int) -> Iterable[str]:
     """Names in order of completion; never more submitted than there are workers: an interrupted crawl ends soon."""
     queue = iter(sorted(missing, key=_longest_first))
     running: set[Future[str]] = set()
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that torch or Ray hold
     pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_tie_to_parent)
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
     try:
         while True:
             running |= {
@@ -108,6 +112,8 @@ def _spawned(folder: Path, missing: list[Recipe], settings: Settings, slots: int
         raise RuntimeError(msg) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        if before is None:
+            del os.environ[SAFE_PATH]
 
 
 def _longest_first(recipe: Recipe) -> tuple[bool, int, int]:

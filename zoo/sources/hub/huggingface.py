@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import Locator, refused, text_of
-from zoospectra.zoo.fetch.settings import hub_token
+from zoospectra.zoo.fetch.settings import hub_token, hub_url
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources.hub import listing
 from zoospectra.zoo.sources.hub.listing import Item
@@ -93,7 +93,7 @@ def _model(item: Item, zoo: str, node: Session, *, checksums: bool) -> Model:
     if refusal is not None:
         return replace(described, path=refused(refusal.reason, refusal.detail))
     assert isinstance(chosen, str)
-    url = file_url(node.settings.hub, name, sha, chosen)
+    url = file_url(hub_url(), name, sha, chosen)
     described = replace(described, path=url, weights_url=url)
     if not checksums:
         return described

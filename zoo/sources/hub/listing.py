@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import origin
+from zoospectra.zoo.fetch.settings import hub_url
 from zoospectra.zoo.sources.hub.query import PAGE, SHA, HubOptions, info_url, listing_url
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ Item = dict[str, Any]
 
 def listing(options: HubOptions, node: Session) -> Iterator[Item]:
     """Models of a search in the hub's order; FetchError in the middle of it when a page cannot be had."""
-    url: str | None = listing_url(node.settings.hub, options)
+    url: str | None = listing_url(hub_url(), options)
     left = options.limit
     seen: set[str] = set()
     while url is not None and (left is None or left > 0):
-        if url in seen or origin(url) != origin(node.settings.hub):
+        if url in seen or origin(url) != origin(hub_url()):
             raise FetchError(
                 Reason.UNSAFE, f"the listing goes on at {url[:200]}, which is another server or a page again"
             )
@@ -55,12 +56,12 @@ def listing(options: HubOptions, node: Session) -> Iterator[Item]:
 
 def info(model: str, revision: str | None, node: Session) -> Item:
     """The fields of a listing for one model at one revision."""
-    return _object(node, info_url(node.settings.hub, model, revision, blobs=False))
+    return _object(node, info_url(hub_url(), model, revision, blobs=False))
 
 
 def files(model: str, sha: str, node: Session) -> Item:
     """Info with sizes and hashes of all files at one commit: asked once, since a commit never changes."""
-    url = info_url(node.settings.hub, model, sha, blobs=True)
+    url = info_url(hub_url(), model, sha, blobs=True)
     if not SHA.fullmatch(sha):
         return _object(node, url)
     path = node.cache.path("info", _key(url), ".json")

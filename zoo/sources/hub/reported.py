@@ -36,10 +36,10 @@ MAX_RESULTS = 5000
 
 def direction(metric: str) -> bool | None:
     """Whether more of a metric is better, by the words of its name; None when they do not say."""
-    found = [word for word in re.split(r"[^a-z0-9]+", metric.lower()) if word]
-    if any(word in LOWER_IS_BETTER for word in found):
+    parts = [word for word in re.split(r"[^a-z0-9]+", metric.lower()) if word]
+    if any(word in LOWER_IS_BETTER for word in parts):
         return False
-    return True if any(word in HIGHER_IS_BETTER for word in found) else None
+    return True if any(word in HIGHER_IS_BETTER for word in parts) else None
 
 
 def reported(item: Mapping[str, Any]) -> tuple[tuple[ReportedMetric, ...], int]:
@@ -62,18 +62,18 @@ def _model_index(index: object) -> Iterable[ReportedMetric | None]:
         for result in _objects(entry.get("results")):
             dataset = _dataset(result.get("dataset"))
             source = result.get("source")
-            told = _text(source.get("name")) or _text(source.get("url")) if isinstance(source, Mapping) else None
+            publisher = _text(source.get("name")) or _text(source.get("url")) if isinstance(source, Mapping) else None
             for metric in _objects(result.get("metrics")):
                 name = _text(metric.get("type")) or _text(metric.get("name"))
                 if name is None or "value" not in metric:
                     continue
-                origin = f"model-index ({told})" if told else "model-index"
+                origin = f"model-index ({publisher})" if publisher else "model-index"
                 yield _row(dataset, name, metric["value"], origin + (", verified" if metric.get("verified") else ""))
 
 
-def _evaluations(found: object) -> Iterable[ReportedMetric | None]:
+def _evaluations(results: object) -> Iterable[ReportedMetric | None]:
     """Rows of .eval_results; they name a task of a benchmark and no metric, so the metric is 'score'."""
-    for item in _objects(found):
+    for item in _objects(results):
         entry = item.get("data") if isinstance(item.get("data"), Mapping) else item
         assert isinstance(entry, Mapping)
         dataset, source = entry.get("dataset"), entry.get("source")
@@ -81,36 +81,36 @@ def _evaluations(found: object) -> Iterable[ReportedMetric | None]:
             continue
         parts = [_text(dataset.get("id")), _text(dataset.get("task_id"))]
         name = "/".join(part for part in parts if part and part != "default").lower()
-        told = _text(source.get("name")) or _text(source.get("url")) if isinstance(source, Mapping) else None
+        publisher = _text(source.get("name")) or _text(source.get("url")) if isinstance(source, Mapping) else None
         date = _text(entry.get("date"))
-        origin = f"eval-results ({told})" if told else "eval-results"
+        origin = f"eval-results ({publisher})" if publisher else "eval-results"
         verified = ", verified" if entry.get("verifyToken") else ""
         yield _row(name or "unknown", "score", entry["value"], origin + verified, date[:10] if date else None)
 
 
 def _row(dataset: str, metric: str, value: object, source: str, date: str | None = None) -> ReportedMetric | None:
-    found = number(value)
-    if found is None:
+    plain = number(value)
+    if plain is None:
         return None
     better = direction(metric)
     # A direction nobody stated is marked, so that no table mixes it with known ones unseen.
     source = source if better is not None else f"{source}; direction assumed"
-    return ReportedMetric(dataset, metric.lower(), found, better is not False, source, date, words(value))
+    return ReportedMetric(dataset, metric.lower(), plain, better is not False, source, date, words(value))
 
 
-def _dataset(found: object) -> str:
+def _dataset(entry: object) -> str:
     """Data set with configuration and split: numbers of different splits are never the same column."""
-    if not isinstance(found, Mapping):
+    if not isinstance(entry, Mapping):
         return "unknown"
-    name = _text(found.get("type")) or _text(found.get("name")) or "unknown"
-    parts = [name, *(part for key in ("config", "split") if (part := _text(found.get(key))) and part != "default")]
+    name = _text(entry.get("type")) or _text(entry.get("name")) or "unknown"
+    parts = [name, *(part for key in ("config", "split") if (part := _text(entry.get(key))) and part != "default")]
     return "/".join(parts).lower()
 
 
-def _objects(found: object) -> Iterable[Mapping[str, Any]]:
+def _objects(items: object) -> Iterable[Mapping[str, Any]]:
     """The objects of a list; nothing for anything else."""
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+    return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
 
 
-def _text(found: object) -> str | None:
-    return found.strip()[:200] or None if isinstance(found, str) else None
+def _text(value: object) -> str | None:
+    return value.strip()[:200] or None if isinstance(value, str) else None

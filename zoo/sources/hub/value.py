@@ -24,11 +24,11 @@ def number(value: object) -> float | None:
         return _finite(value)
     if not isinstance(value, str) or value.strip().lower() in NO_NUMBER:
         return None
-    found = NUMBER.search(value[:MAX_TEXT])
-    if found is None or _inside_word(value, found):
+    match = NUMBER.search(value[:MAX_TEXT])
+    if match is None or _inside_word(value, match):
         return None
-    text = found[0].replace("−", "-")
-    text = text.replace(",", "") if THOUSANDS.match(found[0]) else text.replace(",", ".")
+    text = match[0].replace("−", "-")
+    text = text.replace(",", "") if THOUSANDS.match(match[0]) else text.replace(",", ".")
     return _finite(text)
 
 
@@ -41,12 +41,12 @@ def words(value: object) -> str | None:
 
 def _finite(value: int | float | str) -> float | None:
     try:
-        found = float(value)
+        plain = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return plain if math.isfinite(plain) else None
 
 
-def _inside_word(value: str, found: re.Match[str]) -> bool:
+def _inside_word(value: str, match: re.Match[str]) -> bool:
     """Whether the digits belong to a word such as 'top1' or 'v2'."""
-    return found.start() > 0 and (value[found.start() - 1].isalpha() or value[found.start() - 1] == "_")
+    return match.start() > 0 and (value[match.start() - 1].isalpha() or value[match.start() - 1] == "_")

@@ -55,14 +55,13 @@ def weights(names: list[str]) -> str | Refusal:
             Reason.UNSUPPORTED_FORMAT, "an adapter, which is no model of its own: merge it into its base model"
         )
     for suffix in OTHERS:
-        found = [name for name in root if name.endswith(suffix) and not NOT_WEIGHTS.fullmatch(name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            shown = ", ".join(sorted(found)[:4])
-            return Refusal(
-                Reason.UNSUPPORTED_FORMAT, f"{len(found)} {suffix} files without an index ({shown}): which is it?"
-            )
+        files = [name for name in root if name.endswith(suffix) and not NOT_WEIGHTS.fullmatch(name)]
+        if len(files) == 1:
+            return files[0]
+        if files:
+            shown = ", ".join(sorted(files)[:4])
+            detail = f"{len(files)} {suffix} files without an index ({shown}): which is it?"
+            return Refusal(Reason.UNSUPPORTED_FORMAT, detail)
     return _nothing(names)
 
 
@@ -92,10 +91,10 @@ def hashes(siblings: list[Mapping[str, Any]], weight: str) -> list[tuple[str, st
         shard = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{suffix}")
     else:
         shard = re.compile(re.escape(weight))
-    found: list[tuple[str, str]] = []
+    digests: list[tuple[str, str]] = []
     for sibling in siblings:
         name, lfs = sibling.get("rfilename"), sibling.get("lfs")
         digest = lfs.get("sha256") if isinstance(lfs, Mapping) else None
         if isinstance(name, str) and shard.fullmatch(name) and isinstance(digest, str):
-            found.append((name, digest))
-    return sorted(found)
+            digests.append((name, digest))
+    return sorted(digests)

@@ -4,7 +4,7 @@ URL: https://github.com/osmr/pytorchcv, weights in the releases of https://githu
 Licence: MIT
 Sample row: resnet18, 77a56f15, ResNet, imagenet-1k, top5_error 8.96, .../resnet18-0896-77a56f15.pth.zip
 
-Read from a snapshot of the package's own tables (zoo/snapshot/pytorchcv.py says what each number means), offline.
+Read from a snapshot of the package's own tables (snapshots/pytorchcv.py says what each number means), offline.
 `model_id` is pytorchcv/<name>/<first eight digits of the sha1 of the unzipped weights>: new weights are a new model.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch.locator import Locator, refused, text_of
-from zoospectra.zoo.fetch.settings import HUB, current
+from zoospectra.zoo.fetch.settings import HUB, hub_url
 from zoospectra.zoo.model import Model
 
 ALGORITHMS = {"sha1": "sha1", "sha1-prefix": "sha1", "sha256": "sha256", "sha256-prefix": "sha256"}
@@ -16,7 +16,7 @@ ALGORITHMS = {"sha1": "sha1", "sha1-prefix": "sha1", "sha256": "sha256", "sha256
 
 def released(models: Iterable[Model], zoo: str) -> tuple[Model, ...]:
     """Rows of a package's catalog as models of a zoo of that name, each with the locator of its weights as path."""
-    hub = current().hub
+    hub = hub_url()
     return tuple(
         replace(
             model,

@@ -5,7 +5,7 @@ Licence: each set of weights has its own, from Apache-2.0 to non-commercial ones
 Sample row: resnet50.a1_in1k, resnet, imagenet-1k, apache-2.0, .../timm/resnet50.a1_in1k/resolve/main/model.safetensors
 Results row: eva_giant_patch14_560.m30m_ft_in22k_in1k,89.786,10.214,98.992,1.008,"1,014.45",560,1.000,bicubic
 
-Read from a snapshot (zoo/snapshot/timm.py): the package is never imported. It knows no accuracies; they come from
+Read from a snapshot (snapshots/timm.py): the package is never imported. It knows no accuracies; they come from
 the results files of its repository, results/results-*.csv, that the user points to with their commit and date.
 Not covered: results of models that the snapshot does not list (older names without a tag), which are passed over.
 """
@@ -97,14 +97,14 @@ def read_results(
     return reported
 
 
-def _number(text: str | None, where: str) -> float:
+def _number(text: str | None, place: str) -> float:
     """A number as the results files write it, thousands separated by commas."""
     try:
         value = float((text or "").replace(",", ""))
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        msg = f"{where}: expected a number such as '89.786' or '1,014.45', got {text!r}"
+        msg = f"{place}: expected a number such as '89.786' or '1,014.45', got {text!r}"
         raise ValueError(msg)
     return value
 

@@ -4,7 +4,7 @@ URL: https://github.com/pytorch/vision, weights at https://download.pytorch.org/
 Licence: BSD-3-Clause; some weights name another one
 Sample row: vgg11, IMAGENET1K_V1, vgg, imagenet-1k, top1_accuracy 69.02, .../vgg11-8a719046.pth, sha256-prefix:8a719046
 
-Read from a snapshot (zoo/snapshot/torchvision.py says what each number means): the package is never imported.
+Read from a snapshot (snapshots/torchvision.py says what each number means): the package is never imported.
 `model_id` is torchvision/<model>/<member of its weights enumeration>.
 """
 

@@ -1,11 +1,14 @@
 -- Averages computed from the rows of this warehouse, one row a model and profile: over slices where the profile works
--- per slice, else over layers, else as published. Models without any layer behind the mean are left out.
+-- per slice, else over layers, else as published; `basis` says from what. Models without any layer behind the mean are
+-- left out.
 WITH slices AS (
     SELECT m.name, s.* FROM model_slice_metrics AS s JOIN models AS m USING (model_id, revision) WHERE s.num_fits > 0
 )
-SELECT * FROM slices
+SELECT *, CASE WHEN profile LIKE 'published/%' THEN 'layer rows' ELSE 'weights' END AS basis FROM slices
 UNION ALL BY NAME
-SELECT m.name, l.*
+SELECT m.name, l.*,
+    CASE WHEN l.rule LIKE '%as published%' THEN 'printed averages' WHEN l.profile LIKE 'published/%' THEN 'layer rows'
+        ELSE 'weights' END AS basis
 FROM model_metrics AS l
 JOIN models AS m USING (model_id, revision)
 ANTI JOIN slices AS s ON s.model_id = l.model_id AND s.profile = l.profile

@@ -1,4 +1,3 @@
--- Everything reported about the models, every dated source.
-SELECT model_id, dataset, metric, value, higher_is_better, source, source_date
-FROM reported_metrics
+-- What was reported about the models, one number a model, data set and metric: see reported_newest.
+SELECT * FROM reported_newest(not_after := $source_date)
 ORDER BY ALL

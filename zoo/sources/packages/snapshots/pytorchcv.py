@@ -117,26 +117,26 @@ def collect() -> Snapshot:
     except metadata.PackageNotFoundError as error:
         msg = "pytorchcv is not installed; pip install pytorchcv (the extra 'zoos'), or use a snapshot at hand"
         raise ValueError(msg) from error
-    found = [file for file in package.files or () if file.name == "model_metainfos.csv"]
+    tables = [file for file in package.files or () if file.name == "model_metainfos.csv"]
     # The metadata is an email message whose body is the README; its annotation says less than that.
     body = cast(Message, package.metadata).get_payload()
-    if not found or not isinstance(body, str):
+    if not tables or not isinstance(body, str):
         msg = f"pytorchcv {package.version} has no model_metainfos.csv or no README in its metadata: another layout"
         raise ValueError(msg)
-    said = f"pytorchcv {package.version}"
-    rows = list(csv.DictReader(io.StringIO(found[0].read_text())))
-    models = of_metainfos(rows, body, said)
+    origin = f"pytorchcv {package.version}"
+    rows = list(csv.DictReader(io.StringIO(tables[0].read_text())))
+    models = of_metainfos(rows, body, origin)
     return Snapshot(
         "pytorchcv", "pytorchcv", package.version, None, "https://github.com/osmr/pytorchcv", LICENCE, models
     )
 
 
 def of_metainfos(
-    rows: Sequence[Mapping[str, str]], readme: str, said: str, date: str | None = None
+    rows: Sequence[Mapping[str, str]], readme: str, origin: str, date: str | None = None
 ) -> tuple[Model, ...]:
     """Models of the rows that have weights, in the file's order; numbers that only the README has come after.
 
-    `said` names the source in every metric. ValueError when two rows with weights share a name and a checksum, or a
+    `origin` names the source in every metric. ValueError when two rows with weights share a name and a checksum, or a
     column is missing.
     """
     entries = series.listed(readme)
@@ -153,9 +153,11 @@ def of_metainfos(
             continue
         cells = shown.get(name, ({}, ""))[0]
         display = cells.get("Model", row["model_caption"])
-        metrics = _error_value(name, tested, error, f"{said} model_metainfos.csv", date)
+        metrics = _error_value(name, tested, error, f"{origin} model_metainfos.csv", date)
         known = {metric.metric for metric in metrics}
-        more = [one for one in _cells(name, tested, cells, f"{said} README", date) if one.metric not in known]
+        more = [
+            metric for metric in _cells(name, tested, cells, f"{origin} README", date) if metric.metric not in known
+        ]
         extra: dict[str, int | float | str] = {"checksum": f"sha1:{checksum}", "num_params": int(row["net_weights"])}
         extra |= _origin(cells)
         if display != "NA":
@@ -170,10 +172,10 @@ def of_metainfos(
     return tuple(models.values())
 
 
-def of_readme(readme: str, said: str, date: str | None = None) -> tuple[Model, ...]:
+def of_readme(readme: str, origin: str, date: str | None = None) -> tuple[Model, ...]:
     """Models of a README's tables, in its order, with every number that it prints; ValueError when it has none.
 
-    `said` names the source in every metric, e.g. 'osmr/imgclsmob 9c3f7bd7 pytorch/README.md'.
+    `origin` names the source in every metric, e.g. 'osmr/imgclsmob 9c3f7bd7 pytorch/README.md'.
     """
     entries = series.listed(readme)
     models = []
@@ -183,9 +185,9 @@ def of_readme(readme: str, said: str, date: str | None = None) -> tuple[Model, .
         model = _model(name, log["sha"], tested, family, place if log["kind"] == "pth" else None)
         extra: dict[str, int | float | str] = {"checksum": f"sha1-prefix:{log['sha']}", "display_name": cells["Model"]}
         extra |= _origin(cells)
-        models.append(_with(model, tuple(_cells(name, tested, cells, said, date)), extra))
+        models.append(_with(model, tuple(_cells(name, tested, cells, origin, date)), extra))
     if not models:
-        msg = f"{said}: no table row links to a training log; expected the README of pytorchcv or osmr/imgclsmob"
+        msg = f"{origin}: no table row links to a training log; expected the README of pytorchcv or osmr/imgclsmob"
         raise ValueError(msg)
     return tuple({model.model_id: model for model in models}.values())
 
@@ -209,23 +211,23 @@ def _split(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def _cells(name: str, tested: str, cells: Mapping[str, str], said: str, date: str | None) -> Metrics:
+def _cells(name: str, tested: str, cells: Mapping[str, str], origin: str, date: str | None) -> Metrics:
     """The numbers of one table row; a cell that holds none ('-') gives none."""
     metrics = []
     for column, meanings in COLUMNS.items():
         for (metric, higher), text in zip(meanings, cells.get(column, "").split("/"), strict=False):
             if re.fullmatch(r"\d+(\.\d+)?", text):
                 where = _measured_on(name, tested)
-                metrics.append(ReportedMetric(where, metric, float(text), higher, said, date, text))
+                metrics.append(ReportedMetric(where, metric, float(text), higher, origin, date, text))
     return tuple(metrics)
 
 
-def _error_value(name: str, tested: str, error: str, said: str, date: str | None) -> Metrics:
+def _error_value(name: str, tested: str, error: str, origin: str, date: str | None) -> Metrics:
     """The number in error_value; '0000' is not measured."""
     if tested not in ERROR_VALUE or not error.isdigit() or int(error) == 0:
         return ()
     metric, higher = ERROR_VALUE[tested]
-    return (ReportedMetric(_measured_on(name, tested), metric, int(error) / 100, higher, said, date, error),)
+    return (ReportedMetric(_measured_on(name, tested), metric, int(error) / 100, higher, origin, date, error),)
 
 
 def _measured_on(name: str, tested: str) -> str:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from zoospectra.zoo.model import Model, ReportedMetric
 
@@ -71,7 +72,8 @@ def write(snapshot: Snapshot, folder: Path = FOLDER) -> Path:
     for model in snapshot.models:
         cells = [getattr(model, column) or "" for column in TEXTS]
         metrics = [
-            [one.dataset, one.metric, one.text, one.value, one.higher_is_better, one.source] for one in model.metrics
+            [metric.dataset, metric.metric, metric.text, metric.value, metric.higher_is_better, metric.source]
+            for metric in model.metrics
         ]
         table.writerow([*cells, _json(metrics), _json(dict(model.extra))])
     path = folder / f"{snapshot.zoo}-{snapshot.version}{SUFFIX}"
@@ -108,8 +110,8 @@ def read(path: Path) -> Snapshot:
 def versions(zoo: str, folder: Path = FOLDER) -> tuple[str, ...]:
     """Versions of a zoo's catalog that are at hand, oldest first."""
     named = re.compile(rf"{re.escape(zoo)}-(\d[^/]*){re.escape(SUFFIX)}")
-    found = [match[1] for path in folder.glob(f"{zoo}-*{SUFFIX}") if (match := named.fullmatch(path.name))]
-    return tuple(sorted(found, key=_order))
+    names = [match[1] for path in folder.glob(f"{zoo}-*{SUFFIX}") if (match := named.fullmatch(path.name))]
+    return tuple(sorted(names, key=_order))
 
 
 def load(zoo: str, wanted: Sequence[str] = (), folder: Path = FOLDER) -> tuple[Model, ...]:
@@ -165,12 +167,11 @@ def _head(path: Path, line: str) -> tuple[str, str]:
 
 def _model(zoo: str, released: str | None, row: dict[str, str]) -> Model:
     """One row."""
-    texts = {column: row[column] or None for column in TEXTS if column not in ("name", "revision")}
+    texts: dict[str, Any] = {column: row[column] or None for column in TEXTS if column not in ("name", "revision")}
     metrics = tuple(
         ReportedMetric(dataset, metric, float(value), bool(higher), source, released, text)
         for dataset, metric, text, value, higher, source in json.loads(row["metrics"])
     )
     identity = model_id(zoo, row["name"], row["revision"])
     extra = json.loads(row["extra"])
-    model = Model(identity, zoo, row["name"], row["revision"], "", metrics=metrics, extra=extra)
-    return replace(model, **texts)  # type: ignore[arg-type]
+    return Model(identity, zoo, row["name"], row["revision"], "", **texts, metrics=metrics, extra=extra)

@@ -89,18 +89,18 @@ def collect() -> Snapshot:
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         msg = f"torchvision cannot be imported ({error!r}); install one that fits this torch, or use a snapshot at hand"
         raise ValueError(msg) from error
-    found: dict[str, Model] = {}
+    catalog: dict[str, Model] = {}
     for name in models.list_models():
         enumeration = models.get_model_weights(name)
         for weight in enumeration:
             model = of_weight(name, weight, f"torchvision {version}", weight is getattr(enumeration, "DEFAULT", None))
-            found.setdefault(model.model_id, model)
+            catalog.setdefault(model.model_id, model)
     del operators
-    return Snapshot("torchvision", "torchvision", version, None, URL, LICENCE, tuple(found.values()))
+    return Snapshot("torchvision", "torchvision", version, None, URL, LICENCE, tuple(catalog.values()))
 
 
-def of_weight(name: str, weight: Weight, said: str, default: bool) -> Model:
-    """One member of a weights enumeration (name, url, meta) as a model; `said` names the source in every metric."""
+def of_weight(name: str, weight: Weight, origin: str, default: bool) -> Model:
+    """One member of a weights enumeration (name, url, meta) as a model; `origin` names the source in every metric."""
     meta = weight.meta
     extra: dict[str, int | float | str] = {"is_default": int(default)}
     extra |= {ours: meta[theirs] for theirs, ours in KEPT.items() if isinstance(meta.get(theirs), (int, float, str))}
@@ -110,7 +110,7 @@ def of_weight(name: str, weight: Weight, said: str, default: bool) -> Model:
     if "unquantized" in meta:
         extra["unquantized"] = str(meta["unquantized"]).rpartition(".")[2]
     metrics = tuple(
-        ReportedMetric(measured.lower(), METRICS[word][0], float(value), METRICS[word][1], said, None, str(value))
+        ReportedMetric(measured.lower(), METRICS[word][0], float(value), METRICS[word][1], origin, None, str(value))
         for measured, numbers in meta.get("_metrics", {}).items()
         for word, value in numbers.items()
         if word in METRICS and math.isfinite(value)  # weights without a classifier report NaN

@@ -12,10 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.read import file_sha256
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.sources import SOURCES, source
-from zoospectra.zoo.sources.fingerprint import FingerprintCache
+from zoospectra.zoo.sources.fingerprint import FingerprintCache, file_sha256
 from zoospectra.zoo.sources.local import LocalOptions, crawl
 
 

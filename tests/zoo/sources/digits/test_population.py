@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from zoospectra.zoo.sources.digits.network import build_network
-from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, Settings
+from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.split import make_split
 
 HYPERPARAMETERS = ("width", "batch_size", "dropout", "weight_decay")
@@ -44,7 +44,7 @@ def test_folder_changes_with_whatever_changes_a_weight() -> None:
     longer = Design(replace(DESIGN.settings, epochs=DESIGN.settings.epochs + 1), DESIGN.recipes)
     other_seed = Design(DESIGN.settings, (replace(DESIGN.recipes[0], seed=999), *DESIGN.recipes[1:]))
     assert len({DESIGN.folder, longer.folder, other_seed.folder}) == 3
-    assert Design(Settings(), tuple(DESIGN.recipes)).folder == DESIGN.folder
+    assert Design(TrainingSettings(), tuple(DESIGN.recipes)).folder == DESIGN.folder
 
 
 def test_hidden_matrices_are_wide_enough_for_tails() -> None:
@@ -84,4 +84,4 @@ def test_split_uses_every_image_once_and_spoils_exactly_the_stated_labels() -> N
 
 def test_split_without_test_images_is_refused() -> None:
     with pytest.raises(ValueError, match="between 1 and 1796"):
-        make_split(Settings(train_images=1797))
+        make_split(TrainingSettings(train_images=1797))

@@ -13,20 +13,20 @@ import pytest
 from safetensors.numpy import load_file
 
 from zoospectra.zoo.sources.digits import crawl
-from zoospectra.zoo.sources.digits.population import Design, Recipe, Settings
+from zoospectra.zoo.sources.digits.population import Design, Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.weights import read_metadata
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 WORKERS = 2
 DESIGN = Design(
-    Settings(train_images=200, epochs=5),
+    TrainingSettings(train_images=200, epochs=5),
     tuple(Recipe("mlp", 2, width, 10, 0.0, 0.0, seed=width) for width in range(64, 72)),
 )
 SCRIPT = f"""
 import sys
 from pathlib import Path
 from zoospectra.zoo.sources.digits import crawl
-from zoospectra.zoo.sources.digits.population import Design, Recipe, Settings
+from zoospectra.zoo.sources.digits.population import Design, Recipe, TrainingSettings
 crawl(Path(sys.argv[1]), workers={WORKERS}, design={DESIGN!r}, progress=lambda *report: print(*report, flush=True))
 """
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Loopback
+from zoospectra.zoo.fetch import client
 from zoospectra.zoo.fetch.errors import FetchError
-from zoospectra.zoo.fetch.settings import Settings, environment
+from zoospectra.zoo.fetch.settings import FetchSettings, environment
 from zoospectra.zoo.sources import Crawl, source
 from zoospectra.zoo.sources.tables import natcomm2021
 
@@ -17,8 +18,9 @@ from zoospectra.zoo.sources.tables import natcomm2021
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     with Loopback() as running:
-        settings = Settings(cache=str(tmp_path / "node"), rate=1000.0, base_delay=0.01, attempts=2)
-        for name, value in environment(settings).items():
+        monkeypatch.setattr(client, "BASE_DELAY", 0.01)
+        settings = FetchSettings(rate=1000.0, attempts=2)
+        for name, value in environment(settings, tmp_path / "node").items():
             monkeypatch.setenv(name, value)
         yield running
 
@@ -60,3 +62,24 @@ def test_other_bytes_are_refused(server: Loopback, tmp_path: Path) -> None:
 def test_paths_stay_in_their_repository(path: str) -> None:
     with pytest.raises(ValueError, match="expected a path that begins with one of r"):
         natcomm2021.pins({"r": "https://x/{path}"}, [row(path)])
+
+
+def test_data_that_cannot_be_had_says_what_to_do(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        natcomm2021, "REPOSITORIES", dict.fromkeys(natcomm2021.REPOSITORIES, f"{server.url}/none/{{path}}")
+    )
+    published = source("published")
+    with pytest.raises(ValueError, match=r"cannot be downloaded \(not_found.*give zoo\.path=DIR of a copy"):
+        published.crawl(published.options(), Crawl("published", tmp_path, print))
+
+
+def test_a_details_table_is_a_model_with_published_rows_under_any_name_of_a_zoo(tmp_path: Path) -> None:
+    (tmp_path / "net.csv").write_text("layer_id,alpha,D,N,M,layer_type\n1,2.5,0.1,8,4,DENSE\n")
+    published = source("published")
+    (model,) = published.crawl(published.options(str(tmp_path)), Crawl("mine", tmp_path, print))
+    assert (model.model_id, model.zoo, model.path) == ("mine/net", "mine", "")
+    assert model.published is not None
+    assert [(row.layer_id, row.values["alpha"]) for row in model.published.layers] == [(1, 2.5)]
+    assert model.revision == model.published.sha256

@@ -16,13 +16,13 @@ from safetensors.numpy import load_file
 from zoospectra.zoo.model import Model, catalog_columns
 from zoospectra.zoo.sources.digits import crawl
 from zoospectra.zoo.sources.digits.catalog import DigitsOptions
-from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, Settings
+from zoospectra.zoo.sources.digits.population import DESIGN, Design, Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.split import make_split
 from zoospectra.zoo.sources.digits.weights import read_metadata, write_weights
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 TINY = Design(
-    Settings(train_images=400, epochs=3),
+    TrainingSettings(train_images=400, epochs=3),
     (
         Recipe("mlp", 2, 64, 16, 0.25, 0.0, seed=1),
         Recipe("mlp", 3, 64, 16, 0.0, 0.01, seed=2),

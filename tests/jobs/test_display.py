@@ -1,0 +1,78 @@
+"""Tables on narrow screens: no number cropped, no column hidden in silence, names as text and distinct."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from zoospectra.jobs.show.display import distinct, print_rows, shortened
+from zoospectra.jobs.show.plain import plain
+
+NAMES = ["model", "series", "layers", "alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm"]
+ROWS = [
+    (f"digits/mlp4-w128-b16-d0.25-wd0.00{number}", "mlp-4", 5, 2.279, -1.757, 2.3191234, 1.775 * number, 0.2627, 83.72)
+    for number in range(8)
+]
+
+
+def printed(capsys: pytest.CaptureFixture[str], width: int, monkeypatch: pytest.MonkeyPatch, **options: object) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_rows([*NAMES, "test_accuracy"], ROWS, "averages", digits=4, keep=("test_accuracy",), **options)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("whole", [False, True])
+def test_every_number_that_is_shown_is_whole(
+    width: int, whole: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = printed(capsys, width, monkeypatch, whole=whole)
+    table = out.partition("columns left out")[0]
+    rows = [line.split() for line in table.splitlines() if "83.72" in line]
+    known = {f"{value:.4g}" for row in ROWS for value in row if not isinstance(value, str)}
+    assert all(set(row[1:]) - {"mlp-4"} <= known for row in rows)
+    assert table.count("83.72") == len(ROWS), "the target always stays"
+    assert len({row[0] for row in rows}) == len(ROWS), "names are distinct"
+    assert max(map(len, table.splitlines())) <= width
+
+
+def test_what_is_left_out_is_counted_and_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = printed(capsys, 60, monkeypatch, whole=False)
+    shown = [name for name in NAMES if name.split("_")[-1] in out.partition("left out")[0]]
+    (count,) = re.findall(r"(\d+) columns left out for width", out)
+    assert int(count) + len(shown) >= len(NAMES) - 1
+    assert "log_spectral_norm" in out
+    assert "a wider terminal shows them" in out
+    assert "left out" not in printed(capsys, 200, monkeypatch, whole=False)
+
+
+def test_names_that_look_alike_when_shortened_are_numbered() -> None:
+    names = [f"zoo/{'a' * 30}{number}{'b' * 30}" for number in range(12)]
+    short = distinct(names, 20)
+    assert len(set(short)) == 12
+    assert max(map(len, short)) <= 20
+    assert distinct(["x", "x"], 20) == ["x", "x"]
+    assert shortened("abcdefghij", 5) == "ab…ij"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[bold red]rich[/bold]", "[bold red]rich[/bold]"),
+        ("blk[/x].weight", "blk[/x].weight"),
+        ("a\nb\x1b[31mred", r"a\nb\x1b[31mred"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("a\u200bb\x85\u2028", r"a\u200bb\x85\u2028"),
+        ("\udce9t\udce9", r"\udce9t\udce9"),
+        ("modèle-漢字", "modèle-漢字"),
+    ],
+)
+def test_names_are_text(text: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plain(text) == shown
+    print_rows(["name"], [(text,)], title=text)
+    out = capsys.readouterr().out
+    assert out.count(shown) == 2
+    assert not set(out) & {"\x1b", "\u202e", "\x85", "\u2028"}
