@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.leveldb_table import entries
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields
 from zoospectra.zoo.checkpoint.formats.tf_names import DTYPES, module_name, shape_of
+from zoospectra.zoo.checkpoint.formats.tf_objects import KEY, names_of
 from zoospectra.zoo.checkpoint.layout import torch_layout
+from zoospectra.zoo.checkpoint.read import stored
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -71,11 +73,21 @@ def open_tf_checkpoint(path: str) -> Checkpoint:
     refs: list[TensorRef] = []
     skips: list[Skip] = []
     shards = 1
-    for key, start, stop in entries(data):
-        if not key:
+    names: dict[str, str] = {}
+    seen: dict[str, TensorRef] = {}
+    for raw, start, stop in entries(data):
+        if not raw:
             shards = _header(data, start, stop)
             continue
-        made = _variable(path, key.decode("utf-8", "backslashreplace"), _entry(data, start, stop), shards)
+        key, entry = raw.decode("utf-8", "backslashreplace"), _entry(data, start, stop)
+        if key == KEY:
+            names = _names(path, entry, shards)
+            continue
+        made = _variable(path, key, names.get(key), entry, shards)
+        if isinstance(made, TensorRef):
+            other = seen.setdefault(made.name, made)
+            if other is not made:
+                made = _again(made, other, module_name(key))
         if isinstance(made, Skip):
             skips.append(made)
         elif made is not None:
@@ -112,11 +124,31 @@ def _entry(data: AnyArray, start: int, stop: int) -> _Entry:
     return entry
 
 
-def _variable(path: str, key: str, entry: _Entry, shards: int) -> TensorRef | Skip | None:
+def _again(ref: TensorRef, other: TensorRef, key: str) -> TensorRef | Skip:
+    """A second variable of one name: a copy when its bytes are the same, as exports have; else known by its key."""
+    if (ref.shape, ref.dtype) == (other.shape, other.dtype) and np.array_equal(stored(ref), stored(other)):
+        return Skip(key, Reason.NOT_THE_MODEL, f"{ref.name} once more, under another path", False)
+    return replace(ref, name=key.replace("/", "."))
+
+
+def _names(path: str, entry: _Entry, shards: int) -> dict[str, str]:
+    """Names of variables by their keys; none where the graph of objects is not where it should be."""
+    file = _file(path, entry, shards)
+    if not file.is_file() or entry.offset + entry.size > file.stat().st_size or not entry.size:
+        return {}
+    return names_of(str(file), entry.offset, entry.size)
+
+
+def _file(path: str, entry: _Entry, shards: int) -> Path:
+    """The data file that has an entry's values."""
+    return Path(path).with_suffix(f".data-{entry.shard:05}-of-{shards:05}")
+
+
+def _variable(path: str, key: str, own: str | None, entry: _Entry, shards: int) -> TensorRef | Skip | None:
     """Reference of a variable; a Skip for what is none, None for text and for the slices of a partitioned one."""
-    name = module_name(key)
+    name = (own or module_name(key)).replace("/", ".")
     dtype = DTYPES.get(entry.dtype)
-    if name is None or dtype == "string":
+    if dtype == "string":
         return None
     if dtype is None:
         return Skip(name, Reason.UNSUPPORTED_DTYPE, f"TensorFlow type {entry.dtype} is not read", True)
@@ -126,7 +158,7 @@ def _variable(path: str, key: str, entry: _Entry, shards: int) -> TensorRef | Sk
         return Skip(name, Reason.NOT_THE_MODEL, f"{key[:200]}: an average, or a counter of training", False)
     if entry.sliced:
         return Skip(name, Reason.UNSUPPORTED_FORMAT, "a partitioned variable is not put together", True)
-    file = Path(path).with_suffix(f".data-{entry.shard:05}-of-{shards:05}")
+    file = _file(path, entry, shards)
     needed = math.prod(entry.shape) * types.itemsize(dtype)
     if needed != entry.size:
         detail = f"shape {entry.shape} of {dtype} needs {needed} bytes, the index gives {entry.size}"

@@ -8,6 +8,7 @@ Protocol: tensorflow/core/framework/graph.proto. Not covered: variables, which l
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -192,7 +193,7 @@ def _laid_out(ref: TensorRef, node: _Node, slot: int) -> TensorRef:
     """The constant in torch's layout, by the operator that takes it."""
     dims = len(ref.shape)
     name = ref.name.replace("/", ".")
-    ref = replace(ref, name=name.removesuffix(".ReadVariableOp"))
+    ref = replace(ref, name=re.sub(r"\.ReadVariableOp(\.resource)?$", "", name))
     if "Depthwise" in node.operator and dims >= 3:
         return axes.depthwise(ref)
     if "Conv" in node.operator and dims >= 3:

@@ -47,8 +47,6 @@ def shape_of(data: AnyArray, start: int, stop: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def module_name(key: str) -> str | None:
-    """Name of a variable without what TensorFlow adds; None for what is no variable."""
-    if key.startswith("_CHECKPOINTABLE_OBJECT_GRAPH"):
-        return None
+def module_name(key: str) -> str:
+    """Name of a variable without what TensorFlow adds."""
     return key.partition(VALUE)[0].replace(".S", "/") if VALUE in key else key
