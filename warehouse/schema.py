@@ -132,6 +132,7 @@ PARTS: dict[str, pa.Schema] = {
             _RF,
             field("shape", pa.list_(INT), "count", "Shape of the stored tensor"),
             field("dtype", TEXT, "text", "Stored element type"),
+            field("note", TEXT, "text", "What about its values is not known: scale unknown, ...; NULL when nothing"),
             field("params", INT, "count", "Elements of the stored tensor"),
             _HASH,
         ]

@@ -142,6 +142,7 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
                 "rf": shape.rf,
                 "shape": list(layer.ref.shape),
                 "dtype": layer.dtype,
+                "note": layer.note,
                 "params": prod(layer.ref.shape),
                 "content_hash": content_hash,
             }

@@ -76,8 +76,8 @@ BESIDE = re.compile(rf"^(alphas?|betas?|v|h|round\w*|importance|fisher|omega|gra
 MIN_CODES = 256
 """Elements from which integers in a float type are taken for codes; fewer are a fixed filter, such as Sobel's."""
 
-SINUSOID = 4e-3
-"""Furthest that sin^2 + cos^2 may be from 1, of a table in float16."""
+SINUSOID = 1e-2
+"""Furthest that sin^2 + cos^2 may be from 1, of a table in bfloat16."""
 
 
 def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> tuple[Reason, str] | None:
@@ -104,8 +104,8 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
         return None
     if QUANTISATION.search(last):
         return Reason.QUANTISATION_PART, f"{own} of shape {_text(shape)}: scales or zero points"
-    what = next((what for what, pattern in OWN.items() if re.search(pattern, last)), None)
-    return (Reason.BUFFER, f"{what}: {own} of shape {_text(shape)}") if what else None
+    kind = next((kind for kind, pattern in OWN.items() if re.search(pattern, last)), None)
+    return (Reason.BUFFER, f"{kind}: {own} of shape {_text(shape)}") if kind else None
 
 
 def _partner(module: str, last: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> str | None:

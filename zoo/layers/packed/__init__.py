@@ -6,6 +6,7 @@ One file a scheme. What looks packed and is none of these is refused by name: in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
@@ -50,6 +51,9 @@ SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray
 }
 """Assembly.scheme -> (arrays of its parts, options, shape) -> values."""
 
+STACKED = frozenset({"microscaling", "mlx", "scaled"})
+"""Schemes whose parts can be cut along their first axis, expert by expert, before anything is computed."""
+
 FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...] = (
     affine.find,
     gptq.find,
@@ -62,11 +66,11 @@ FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...]
     aqlm.find,
     mlx.find,
     scaled.find,
-    *adapters.FINDERS,
     weight_norm.find,
     spectral_norm.find,
     prune.find,
     parametrizations.find,
+    *adapters.FINDERS,
 )
 """Recognisers; a tensor belongs to the first that claims it."""
 
@@ -78,6 +82,8 @@ def packed(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> list[Pack
     claimed: set[str] = set()
     for finder in FINDERS:
         for weight in finder(refs, config):
+            if weight.assembly is None:  # a refusal takes what is left of its parts
+                weight = replace(weight, companions=tuple(name for name in weight.companions if name not in claimed))
             names = {weight.main, *weight.companions}
             if not names & claimed:
                 claimed |= names

@@ -1,8 +1,9 @@
 """compressed-tensors' pack-quantized: integers of 1 to 8 bits in int32 words, W = (q - 2^(bits - 1) - zero) scale.
 
 Tensors: weight_packed int32 (out, ceil(in bits / 32)), a row being one stream of bits, weight_scale (out, G),
-weight_shape, weight_zero_point packed the same along the outputs where not symmetric, weight_g_idx the group of every input. Bits are
-in quantization_config.config_groups; without it, and for the sparse and Marlin formats, the weight is refused.
+weight_shape, weight_zero_point packed the same along the outputs where not symmetric, weight_g_idx the group of every
+input. Bits are in quantization_config.config_groups; without it, and for the sparse and Marlin formats, the weight is
+refused.
 Source: compressed_tensors/compressors/pack_quantized. Legend: G groups of inputs.
 """
 

@@ -1,8 +1,8 @@
 """quanto's weights of 2 and 4 bits: W = (q - shift / scale) scale, in groups along the inputs of one output.
 
 Tensors: weight._data._data uint8, whose byte i of a row holds codes of rows i, i + n, ..., the first in the lowest
-bits; weight._scale and weight._shift (groups, 1). The shape is not in the file: the bias beside tells the outputs, and a
-weight without one is refused. 8-bit weights are in zoo.layers.packed.scaled.
+bits; weight._scale and weight._shift (groups, 1). The shape is not in the file: the bias beside tells the outputs, and
+a weight without one is refused. 8-bit weights are in zoo.layers.packed.scaled.
 Source: https://github.com/huggingface/optimum-quanto, optimum/quanto/tensor/weights/qbits.py, packed.py, grouped.py.
 """
 

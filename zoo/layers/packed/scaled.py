@@ -48,6 +48,8 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     for name, codes in refs.items():
         if len(codes.shape) < 2 or section.get("quant_method") in PERMUTED:
             continue
+        if codes.dtype in ("int8", "uint8") and _narrow(section):
+            continue
         plain = next((name.removesuffix(end) + own for end, own in CODES if name.endswith(end)), name)
         eight = codes.dtype in ("int8", "uint8") or codes.dtype in types.FLOAT8_FIELDS
         if not eight and codes.dtype not in PLAIN:
@@ -71,6 +73,12 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         options = (*((f"block{axis}", size) for axis, size in enumerate(blocks)), ("exact", int(eight)))
         stored = f"{codes.dtype}+scale" if eight else codes.dtype
         yield PackedWeight(name, plain, Assembly("scaled", parts, options, codes.shape, stored), companions)
+
+
+def _narrow(section: Mapping[str, Any]) -> bool:
+    """Whether the configuration says that codes have fewer than 8 bits: several share a byte, and not as here."""
+    stated = {section.get(key) for key in ("bits", "w_bit", "wbits", "num_bits", "weight_bits")}
+    return any(type(bits) is int and bits < 8 for bits in stated)
 
 
 def _siblings(refs: Refs, plain: str, module: str, endings: tuple[str, ...], lasts: tuple[str, ...]) -> list[TensorRef]:
@@ -114,10 +122,9 @@ def spread(scale: AnyArray, shape: tuple[int, ...], blocks: tuple[int, ...]) -> 
 
 
 def powers(scale: AnyArray) -> AnyArray:
-    """Scales in float32: powers of two where they are stored as exponents (a float8_e8m0 tensor comes as its values)."""
-    return (
-        np.ldexp(np.float32(1), scale.astype(np.int32) - 127) if scale.dtype == np.uint8 else scale.astype(np.float32)
-    )
+    """Scales in float32; exponents in uint8 as powers of two (a float8_e8m0 tensor comes as its values)."""
+    exponents = scale.dtype == np.uint8
+    return np.ldexp(np.float32(1), scale.astype(np.int32) - 127) if exponents else scale.astype(np.float32)
 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:

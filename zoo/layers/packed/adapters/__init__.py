@@ -28,9 +28,9 @@ VALUES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray]
 }
 """Assembly.scheme -> (arrays of its parts, options, shape) -> the scaled product."""
 
-FACTORS: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], tuple[AnyArray, AnyArray]]] = {
+FACTORS: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], tuple[AnyArray, AnyArray] | None]] = {
     "lora": lora.factors,
     "loha": lycoris.loha_factors,
     "lokr": lycoris.lokr_factors,
 }
-"""The same -> two factors whose product it is."""
+"""The same -> two factors whose product it is; None where they are not thin."""

@@ -20,7 +20,7 @@ import numpy as np
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import Reason
-from zoospectra.zoo.checkpoint.view import Reshape, Take, View
+from zoospectra.zoo.checkpoint.view import Reshape, Take
 from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.adapters.names import Pair, pairs
 from zoospectra.zoo.layers.packed.adapters.scale import rank_of, scale
@@ -137,8 +137,14 @@ def _module(pair: Pair, config: Mapping[str, Any]) -> str:
     return targets[0] if len(targets) == 1 else pair.module
 
 
-def factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray]:
-    """The factors (out, r), scaled, and (r, in), in float64; with a leading axis of experts where there are some."""
+def factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray] | None:
+    """The factors (out, r), scaled, and (r, in), or one pair an expert, in float64; None when r > min(out, in)."""
+    up, down = _factors(parts, options, shape)
+    return (up, down) if up.shape[-1] <= min(shape[-2:]) else None
+
+
+def _factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray]:
+    """The factors, thin or not."""
     up, down = (np.asarray(part, dtype=np.float64) for part in parts[:2])
     experts = int(options["experts"])
     out, inputs = shape[-2:]
@@ -164,10 +170,5 @@ def factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
     """The scaled product (out, in), or (E, out, in), in float64: exact factors, so that its rank is seen."""
-    up, down = factors(parts, options, shape)
+    up, down = _factors(parts, options, shape)
     return np.asarray(up @ down)
-
-
-def expert_of(view: View) -> int | None:
-    """Number of the expert that a layer's view takes; None when there are no experts."""
-    return view[0].start if view and isinstance(view[0], Take) else None

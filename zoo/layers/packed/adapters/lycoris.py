@@ -133,10 +133,12 @@ def _matrices(arrays: Mapping[str, AnyArray], side: int) -> tuple[AnyArray, AnyA
     return a, b.reshape(len(b), -1)
 
 
-def loha_factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray]:
-    """Factors (out, r^2) and (r^2, in): (A B) o (C D) is the sum of (A_i o C_j)(B_i o D_j) over i and j."""
+def loha_factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray] | None:
+    """Factors (out, r^2) and (r^2, in): (A B) o (C D) is the sum of all (A_i o C_j)(B_i o D_j); None unless thin."""
     arrays, value = _named(parts, options)
     (a, b), (c, d) = (_matrices(arrays, side) for side in (1, 2))
+    if a.shape[1] * c.shape[1] > min(shape):
+        return None
     up = (a[:, :, None] * c[:, None, :]).reshape(len(a), -1)
     return up * value, (b[:, None, :] * d[None, :, :]).reshape(-1, b.shape[1])
 
@@ -148,10 +150,12 @@ def loha(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> Any
     return np.asarray((a @ b) * (c @ d) * value)
 
 
-def lokr_factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray]:
-    """Factors of the Kronecker product: (A B) (x) (C D) = (A (x) C)(B (x) D)."""
+def lokr_factors(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> tuple[AnyArray, AnyArray] | None:
+    """Factors of the Kronecker product: (A B) (x) (C D) = (A (x) C)(B (x) D); None unless they are thin."""
     arrays, value = _named(parts, options)
     (a, b), (c, d) = (_matrices(arrays, side) for side in (1, 2))
+    if a.shape[1] * c.shape[1] > min(shape):
+        return None
     return np.kron(a, c) * value, np.kron(b, d)
 
 

@@ -28,8 +28,8 @@ FORMS = (
 )
 """Spellings, the first that fits counts."""
 
-DOWN = frozenset({"A", "a", "embedding_A", "down"})
-"""Words for the factor that is applied first."""
+DOWN = frozenset({"A", "a", "embedding_B", "down"})
+"""Words for the factor that is applied first; of an embedding, whose update lies as its table, it is B."""
 
 PREFIX = "base_model.model."
 """What PEFT puts before every name."""
