@@ -38,32 +38,36 @@ def open_deepspeed(path: str) -> Checkpoint:
         opened = open_torch_zip(str(models[0]))
         left = tuple(Skip(m[0], Reason.OPTIMIZER_STATE, "a rank's optimizer", False) for m in ranks)
         return replace(opened, format="deepspeed", skips=(*opened.skips, *left))
-    return _stage_3(folder, shapes if isinstance(shapes, list) else [shapes], [m[0] for m in ranks])
+    return _stage_3(folder, shapes if isinstance(shapes, list) else [shapes], models, [m[0] for m in ranks])
 
 
-def _stage_3(folder: Path, groups: list[object], names: list[str]) -> Checkpoint:
+def _stage_3(folder: Path, groups: list[object], models: list[Path], names: list[str]) -> Checkpoint:
     """Weights that are partitioned over all ranks."""
     flats = [_flat(folder / name) for name in names]
-    if not flats or len(flats) != len({re.findall(r"\d+", name)[0] for name in names}):
-        raise CheckpointError(Reason.UNREADABLE, f"{folder.name}: the optimizer's states of its ranks are missing")
-    if len({sum(ref.shape[0] for ref in flat) for flat in flats}) > 1:
-        raise CheckpointError(Reason.UNREADABLE, f"{folder.name}: ranks hold vectors of different lengths")
+    shapes = {name: shape for group in groups for name, shape in _shapes(group).items()}
+    written = {count for _, count in flats if count is not None} | {len(models)}
+    numbered = {int(re.findall(r"\d+", name.removeprefix("bf16_"))[0]) for name in names}
+    if not flats or written != {len(flats)} or numbered != set(range(len(flats))):
+        detail = f"{folder.name}: {len(flats)} ranks' optimizers of {max(written)}: the weights of stage 3 are in all"
+        raise CheckpointError(Reason.UNREADABLE, detail)
+    lengths = {sum(ref.shape[0] for ref in flat) for flat, _ in flats}
+    needed = sum(-(-prod(shape) // len(flats)) for shape in shapes.values())
+    if len(lengths) > 1 or min(lengths) < needed:
+        detail = f"{folder.name}: ranks hold vectors of {sorted(lengths)[:4]} numbers, the shapes need {needed}"
+        raise CheckpointError(Reason.UNREADABLE, detail)
     refs: list[TensorRef] = []
-    skips: list[Skip] = []
     at = 0
-    for name, shape in (item for group in groups for item in _shapes(group).items()):
+    for name, shape in shapes.items():
         each = -(-prod(shape) // len(flats))
         parts: list[TensorRef] = []
-        for rank, flat in enumerate(flats):
+        for rank, (flat, _) in enumerate(flats):
             wanted = min(each, max(prod(shape) - rank * each, 0))
             parts += _cut(flat, at, wanted)
         at += each
-        if sum(part.shape[0] for part in parts) != prod(shape):
-            skips.append(Skip(name, Reason.UNREADABLE, f"the ranks hold less than its shape {shape} needs", True))
-        else:
-            nbytes = sum(part.nbytes for part in parts)
-            refs.append(TensorRef(name, parts[0].path, parts[0].dtype, shape, None, 0, nbytes, parts=tuple(parts)))
-    return Checkpoint("deepspeed", tuple(refs), tuple(skips))
+        nbytes = sum(part.nbytes for part in parts)
+        first = parts[0] if parts else flats[0][0][0]
+        refs.append(TensorRef(name, first.path, first.dtype, shape, None, 0, nbytes, parts=tuple(parts)))
+    return Checkpoint("deepspeed", tuple(refs))
 
 
 def _loaded(path: Path) -> tuple[dict[object, object], Refer]:
@@ -82,15 +86,17 @@ def _shapes(group: object) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _flat(path: Path) -> list[TensorRef]:
-    """The flat float32 vectors of one rank."""
+def _flat(path: Path) -> tuple[list[TensorRef], int | None]:
+    """The flat float32 vectors of one rank, and the number of ranks that it knows."""
     root, refer = _loaded(path)
     state = root.get("optimizer_state_dict")
     held = state.get("fp32_flat_groups") if isinstance(state, Mapping) else None
     vectors = [value for value in held if isinstance(value, Tensor)] if isinstance(held, (list, tuple)) else []
     if not vectors or any(len(vector.shape) != 1 or vector.stride is not None for vector in vectors):
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path.name} has no fp32_flat_groups")
-    return [refer(f"group_{number}", vector) for number, vector in enumerate(vectors)]
+    count = state.get("partition_count") if isinstance(state, Mapping) else None
+    refs = [refer(f"group_{number}", vector) for number, vector in enumerate(vectors)]
+    return refs, count if type(count) is int else None
 
 
 def _cut(flat: list[TensorRef], at: int, count: int) -> list[TensorRef]:

@@ -210,4 +210,4 @@ def page() -> str:
         suffixes = " ".join(f"`{suffix}`" for suffix in entry.suffixes)
         cells = (entry.title, suffixes, entry.since or "not read", entry.exact, entry.refused)
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
