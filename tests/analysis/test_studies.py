@@ -57,11 +57,11 @@ def test_parameters_of_a_select_are_plain_values_nested_ones_too() -> None:
 def test_refusals_begin_with_what_was_typed() -> None:
     with pytest.raises(ValueError, match=r"^metrics=alhpa: expected some of alpha, D \(did you mean alpha\?\)$"):
         among("metrics", ["D", "alhpa"], ["alpha", "D"])
-    with pytest.raises(ValueError, match="^profile=x: expected some of none: there are none$"):
+    with pytest.raises(ValueError, match=r"^profile=x: expected some of none: there are none$"):
         among("profile", ["x"], [])
-    with pytest.raises(ValueError, match="^smallest=2: expected at least 3$"):
+    with pytest.raises(ValueError, match=r"^smallest=2: expected at least 3$"):
         at_least("smallest", 2, 3)
-    with pytest.raises(ValueError, match="^thresholds.largest=0: expected a number above 0$"):
+    with pytest.raises(ValueError, match=r"^thresholds.largest=0: expected a number above 0$"):
         positive(Limits(0))
     among("metrics", [], [])
     at_least("smallest", 3, 3)
