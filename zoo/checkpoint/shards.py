@@ -169,7 +169,7 @@ def check_shards(shards: Collection[str], index: str, suffixes: tuple[str, ...])
 
 
 def small(path: Path) -> bytes:
-    """A small file of a folder: an index or a configuration."""
+    """A small file of a folder, an index or a configuration; CheckpointError when it is large or cannot be read."""
     try:
         if path.stat().st_size > MAX_INDEX:
             raise CheckpointError(Reason.UNSAFE, f"{path.name} is larger than {MAX_INDEX} bytes")
