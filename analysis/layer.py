@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -34,7 +34,7 @@ SHAPE_COLUMNS = (
     Column("M", "bigint", "count", "smaller side of a matrix of the layer"),
     Column("Q", "double", "1", "aspect ratio N / M, at least 1"),
     Column("rf", "bigint", "count", "receptive field: number of slices of the layer"),
-    Column("num_evals", "bigint", "count", "number of eigenvalues"),
+    Column("num_evals", "bigint", "count", "number of eigenvalues; of a low-rank update its rank"),
 )
 FIT_COLUMNS = (
     Column("alpha", "double", "1", "exponent of the power law fitted to the tail, rho(lam) ~ lam^-alpha"),
@@ -95,16 +95,18 @@ def analyse_layer(
     Equivalent, for the default profile, to one row of
     `weightwatcher.WeightWatcher(...).analyze()`.
     """
-    S, M = spectrum.evals.shape
+    (S, held), M = spectrum.evals.shape, spectrum.M
+    # An update of rank r comes with r eigenvalues: the M - r zeros belong to the matrix, and are no data of a fit.
+    whole = replace(spectrum, evals=np.pad(spectrum.evals, ((0, 0), (M - held, 0)))) if held < M else spectrum
     factor = profile.factor(layer_type, spectrum.N, S)
-    scaled, *copies = (resolved(raw) * factor for raw in (spectrum, *shuffled))
+    scaled, *copies = (resolved(raw) * factor for raw in (whole, *shuffled))
     together = [slice(None)] if profile.pool else [slice(index, index + 1) for index in range(S)]
     rows = []
     for part in together:
         evals = np.sort(scaled[part], axis=None)
         copied = tuple(copy[part] for copy in copies)
         esd = Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed, resolution(dtype))
-        rows.append(_row(esd, profile))
+        rows.append(_row(esd, profile, held * len(esd.slices)))
     if profile.pool:
         return LayerAnalysis(rows[0], (), columns(profile))
     slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
@@ -117,11 +119,11 @@ def fitted(evals: FloatArray, profile: Profile) -> FloatArray:
     return kept[kept > profile.threshold * (evals[-1] if profile.threshold_relative else 1.0)]
 
 
-def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
-    """One row: shape, fit, metrics, status."""
+def _row(esd: Esd, profile: Profile, K: int) -> dict[str, Value]:
+    """One row: shape, fit, metrics, status; K eigenvalues can differ from zero."""
     row: dict[str, Value] = {column.name: None for column in columns(profile)}
-    row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": len(esd.evals)}
-    too_few, small = profile.min_evals > len(esd.evals), profile.min_M > esd.M
+    row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": K}
+    too_few, small = profile.min_evals > K, profile.min_M > esd.M
     fit = Fit(status=Status.TOO_FEW) if too_few or small else _fit(esd, profile)
     degenerate = is_degenerate(fit, esd.resolution)
     if degenerate and not profile.faithful:

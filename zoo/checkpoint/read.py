@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, AnyArray, TensorRef, span
+from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, AnyArray, TensorRef, contiguous_stride, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY, window
 from zoospectra.zoo.fetch.locator import is_remote
@@ -43,10 +43,7 @@ def stored(ref: TensorRef) -> AnyArray:
     its file does not keep.
     """
     if ref.parts:
-        whole = np.concatenate([stored(part) for part in ref.parts], axis=ref.axis)
-        if whole.shape != ref.shape:
-            raise CheckpointError(Reason.UNSAFE, f"{ref.name}: its parts make {whole.shape}, not {ref.shape}")
-        return whole
+        return _joined(ref)
     if is_remote(ref.path):
         from zoospectra.zoo.checkpoint.remote import local  # clients of the network are not loaded for local files
 
@@ -75,6 +72,17 @@ def stored(ref: TensorRef) -> AnyArray:
         return flat.reshape(shape)
     strides = tuple(step * carrier.itemsize for step in ref.stride)
     return as_strided(flat, shape, strides, writeable=False)
+
+
+def _joined(ref: TensorRef) -> AnyArray:
+    """A tensor of several parts: along an axis, or pieces of its elements one behind the other, whatever its shape."""
+    whole = np.concatenate([stored(part) for part in ref.parts], axis=ref.axis)
+    if whole.ndim == 1 and whole.size == math.prod(ref.shape) == span(ref.shape, ref.stride):
+        strides = tuple(step * whole.itemsize for step in ref.stride or contiguous_stride(ref.shape))
+        return as_strided(whole, ref.shape, strides, writeable=False)
+    if whole.shape != ref.shape or ref.stride is not None:
+        raise CheckpointError(Reason.UNSAFE, f"{ref.name}: its parts make {whole.shape}, not {ref.shape}")
+    return whole
 
 
 def content_hash(ref: TensorRef) -> str:

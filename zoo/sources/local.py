@@ -18,8 +18,10 @@ from pathlib import Path
 
 from zoospectra.zoo.checkpoint.folder import INDEX, listing
 from zoospectra.zoo.checkpoint.formats import listed_nets, place, signature
+from zoospectra.zoo.checkpoint.formats.folders import parts_of
 from zoospectra.zoo.checkpoint.formats.huggingface import config_of, shards_of
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
+from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.shards import RANK_FOLDER, is_model_folder, weights_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.model import Model
@@ -89,7 +91,7 @@ def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None 
         msg = f"zoo.path={path}: no such file or folder; give a folder of weight files"
         raise ValueError(msg)
     if not models:
-        msg = f"zoo.path={path} holds no weight files; expected one of {' '.join(signature.SUFFIXES)}"
+        msg = f"zoo.path={path} holds no weight files; expected one of {' '.join(SUFFIXES)}"
         raise ValueError(msg)
     cache.save()
     return tuple(models)
@@ -100,7 +102,11 @@ def candidates(root: Path) -> Iterator[Path]:
     base = _base(root)
     for folder, folders, files in os.walk(root):
         parent = Path(folder)
-        names = [name for name in files if not _ignored(name) and _inside(parent / name, base)]
+        parts = {path.relative_to(parent).parts[0] for path in parts_of(parent)}  # a folder in a format of folders
+        if parts and _inside(parent, base):
+            yield parent
+        names = [name for name in files if not _ignored(name) and name not in parts and _inside(parent / name, base)]
+        folders[:] = [name for name in folders if name not in parts]
         weights = [name for name in names if is_weight_file(parent / name)]
         for name in listing(names, weights, _read_by(parent) if _inside(parent, base) else ()).models:
             yield parent / name if name else parent
@@ -152,7 +158,9 @@ def is_weight_file(path: Path) -> bool:
     if path.name.endswith(INDEX):
         return path.is_file()
     suffix = path.suffix.lower()
-    if suffix in signature.SUFFIXES:
+    if signature.TF_DATA.fullmatch(suffix):
+        return path.is_file() and not path.with_suffix(".index").is_file()  # else a part of what the index is
+    if suffix in SUFFIXES:
         return path.is_file()
     if suffix in NOT_WEIGHTS or not path.is_file():
         return False
@@ -211,8 +219,8 @@ def _digest(path: Path, cache: FingerprintCache) -> str | None:
     """sha256 of a file; of the sorted 'shard:sha256' lines of several; None when they cannot be read."""
     try:
         file = Path(place(str(path))[0])
-        base, files = (file, shards_of(file)) if file.is_dir() else (file.parent, files_of(file))
-        if files == (file,):
+        base, files = (file, parts_of(file) or shards_of(file)) if file.is_dir() else (file.parent, files_of(file))
+        if tuple(files) == (file,):
             return cache.sha256(str(file))
         lines = sorted(f"{os.path.relpath(shard, base)}:{cache.sha256(str(shard))}\n" for shard in files)
     except (OSError, CheckpointError):

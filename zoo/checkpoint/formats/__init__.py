@@ -5,22 +5,16 @@ A reader looks at headers only and gives references to tensors. None executes an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.folder import TRAINING
-from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
-from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
+from zoospectra.zoo.checkpoint.formats.folders import folder_format
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
-from zoospectra.zoo.checkpoint.formats.memory import SCHEME, open_memory
-from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
-from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
-from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
+from zoospectra.zoo.checkpoint.formats.memory import SCHEME
 from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
-from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_of
-from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
-from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
+from zoospectra.zoo.checkpoint.formats.signature import format_of
+from zoospectra.zoo.checkpoint.formats.table import FORMATS, reader_of
 from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
@@ -28,20 +22,6 @@ from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY
 from zoospectra.zoo.fetch.locator import is_remote
-
-FORMATS: dict[str, Callable[[str], Checkpoint]] = {
-    "safetensors": open_safetensors,
-    "torch_zip": open_torch_zip,
-    "torch_legacy": open_torch_legacy,
-    "hdf5": open_hdf5,
-    "keras": open_hdf5,
-    "onnx": open_onnx,
-    "gguf": open_gguf,
-    "npz": open_npz,
-    "npy": open_npy,
-    "memory": open_memory,
-}
-"""Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
 
 WITH_NETS = ("torch_zip", "torch_legacy", "safetensors")
 """Formats whose files may hold several nets."""
@@ -62,9 +42,15 @@ def open_checkpoint(path: str) -> Checkpoint:
 
         return open_remote(path, open_checkpoint)
     where, net = place(path)
-    published = path.startswith(SCHEME) or Path(where).is_dir()
-    whole = open_folder(where, _open_file) if Path(where).is_dir() else open_sharded(Path(where), _open_file)
-    checkpoint = whole or _open_file(where)
+    folder = Path(where).is_dir()
+    published = path.startswith(SCHEME) or folder
+    kind = folder_format(Path(where)) if folder else None
+    if kind is not None:
+        checkpoint = _opened(kind, where)
+    elif folder:
+        checkpoint = open_folder(where, _open_file)
+    else:
+        checkpoint = open_sharded(Path(where), _open_file) or _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
         published = bool(config)
@@ -95,7 +81,7 @@ def listed_nets(path: str) -> tuple[str, ...] | None:
         kind = format_of(path)
         if len(files_of(Path(path))) > 1 or kind not in WITH_NETS:
             return () if trained and kind == "pickle" else None
-        contents = selected(FORMATS[kind](path), path, None).contents
+        contents = selected(_opened(kind, path), path, None).contents
     except CheckpointError:
         return () if trained else None
     assert contents is not None
@@ -116,11 +102,15 @@ def place(path: str) -> tuple[str, str | None]:
 
 def _open_file(path: str) -> Checkpoint:
     """Open one file by its format."""
-    name = MEMORY if path.startswith(SCHEME) else format_of(path)
-    reader = FORMATS.get(name)
+    return _opened(MEMORY if path.startswith(SCHEME) else format_of(path), path)
+
+
+def _opened(name: str, path: str) -> Checkpoint:
+    """Open a file or folder that is in a format."""
+    reader = reader_of(name)
     if reader is None:
-        detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"
-        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, detail)
+        known = FORMATS[name]
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{known.title}: no reader for this format; {known.refused}")
     return reader(path)
 
 

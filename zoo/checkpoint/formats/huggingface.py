@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from zoospectra.zoo.checkpoint.folder import listing
-from zoospectra.zoo.checkpoint.formats import signature
 from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
+from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import CONFIGS, WEIGHTS, small, weight_map, weights_of
@@ -83,7 +83,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
 def _beside(folder: Path, read: Collection[str]) -> list[Skip]:
     """Rows for the files of a model's folder that are no models of their own."""
     names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
-    weights = [name for name in names if Path(name).suffix.lower() in signature.SUFFIXES]
+    weights = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
     return [Skip(row.name, row.reason, row.why, False) for row in listing(names, weights, read).beside]
 
 

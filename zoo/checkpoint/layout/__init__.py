@@ -34,6 +34,10 @@ CONVOLUTION = re.compile(r"conv|patch_embed|(?:^|\.)stem")
 """Names of modules whose weights of three axes are kernels and no stacks of experts."""
 
 
+TABLE = re.compile(r"embed|pos|token|mask")
+"""Names of tables, whose four axes are no kernel's."""
+
+
 def torch_layout(refs: Sequence[TensorRef], config: Mapping[str, Any]) -> tuple[TensorRef, ...]:
     """References to the same elements in torch's layout; config: Checkpoint.config with the header as 'metadata'."""
     wrote = library_of(refs, config)
@@ -88,7 +92,8 @@ def _channels_last(ref: TensorRef, biases: Mapping[str, tuple[int, ...]], wrote:
     plain = renamed(ref) if wrote == "tf" else ref
     laid = keras.relaid(plain, biases.get(_bias(ref.name)))
     # Haiku's and Sonnet's kernels are called 'w': in these libraries four axes are always (kh, kw, in, out).
-    unnamed = _last(ref) in WEIGHTS - keras.KERNELS and len(ref.shape) in (2, 4, 5) and ref.stride is None
+    dims = (2, 4, 5) if _last(ref) in WEIGHTS else (4, 5) if wrote == "tf" and not TABLE.search(ref.name) else ()
+    unnamed = _last(ref) not in keras.KERNELS | keras.DEPTHWISE and len(ref.shape) in dims and ref.stride is None
     return axes.outputs_last(plain) if laid is plain and unnamed else laid
 
 

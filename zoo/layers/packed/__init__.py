@@ -12,6 +12,7 @@ from typing import Any
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.layers.packed import (
     adapters,
+    affine,
     aqlm,
     awq,
     bitsandbytes,
@@ -31,6 +32,7 @@ from zoospectra.zoo.layers.packed import (
 from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray]] = {
+    "affine": affine.values,
     "gptq": gptq.values,
     "awq": awq.values,
     "bnb4": bitsandbytes.values_4bit,
@@ -53,6 +55,7 @@ STACKED = frozenset({"microscaling", "mlx", "scaled"})
 """Schemes whose parts can be cut along their first axis, expert by expert, before anything is computed."""
 
 FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...] = (
+    affine.find,
     gptq.find,
     awq.find,
     bitsandbytes.find,

@@ -26,6 +26,11 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, tuple[Row, ...]] = {
+    "affine": (
+        Row("ONNX", "8-bit codes with DequantizeLinear, QLinear operators, onnxruntime's names", READ, "0.2"),
+        Row("TensorFlow Lite", "8-bit codes, one scale or one a channel", READ, "0.2"),
+        Row("TensorFlow.js", "8- and 16-bit codes, q scale + min", READ, "0.2"),
+    ),
     "gptq": (Row("AutoGPTQ, GPTQModel", "2, 3, 4, 8 bits, with and without g_idx, v1 and v2", READ, "0.1"),),
     "awq": (Row("AutoAWQ", "gemm, 4 bits", READ, "0.1"),),
     "bnb4": (Row("bitsandbytes", "nf4, fp4, double quantisation", READ, "0.1"),),
@@ -75,7 +80,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "VPTQ": (Row("VPTQ", "VPTQ", REFUSED, "0.2"),),
     "QuIP#": (Row("QuIP#", "QuIP#", REFUSED, "0.1"),),
     "SpQR": (Row("SpQR", "SpQR", REFUSED, "0.2"),),
-    "ONNX QDQ integers": (Row("ONNX", "integers of no DequantizeLinear", REFUSED, "0.1"),),
+    "ONNX QDQ integers": (Row("ONNX", "integers without a scale in the file", REFUSED, "0.1"),),
     "integer weights without a known scale": (
         Row("BitNet, EETQ and any other", "integer weights without a known scale", REFUSED, "0.1"),
     ),

@@ -2,7 +2,7 @@
 
 torch: weight_ih_l0 (g u, in), weight_hh_l0 (g u, u), gates in the order of torch.nn.LSTM and torch.nn.GRU. Keras (in
 torch's layout, see zoo.checkpoint.layout): kernel (g u, in), recurrent_kernel (g u, u), for ConvLSTM with the axes of a
-kernel behind. ONNX (one direction, see formats/onnx_graph): W (g u, in), R (g u, u). Legend: u units, g gates.
+kernel behind. ONNX (one direction, see formats/onnx_file): LSTM.W (g u, in), LSTM.R (g u, u). Legend: u units, g gates.
 Not covered: cells whose names are their own.
 """
 
@@ -30,7 +30,7 @@ KERAS_GATES: dict[int, tuple[str, ...]] = {
 
 
 ONNX = re.compile(r"[WR](_reverse)?$")
-"""Last part of the names that formats/onnx_graph gives the weights of a recurrent operator."""
+"""Last part of the names that formats/onnx_file gives the weights of a recurrent operator."""
 
 ONNX_GATES: dict[int, tuple[str, ...]] = {
     3: ("update gate", "reset gate", "new gate"),
@@ -50,8 +50,9 @@ def recurrent(name: str, shape: tuple[int, ...], context: Context) -> tuple[Laye
     if len(shape) != 2:
         return None
     if ONNX.match(last):
-        inner = context.sibling_shape(name, f"R{last[1:]}")
-        return _gates(shape, inner[1], ONNX_GATES) if inner and len(inner) == 2 else None
+        operator = name.split(".")[-2:-1]
+        gates = {"LSTM": 4, "GRU": 3, "RNN": 1}.get(operator[0].partition("_")[0]) if operator else None
+        return _gates(shape, shape[0] // gates, ONNX_GATES) if gates else None
     if match:
         layer = match[2] or ""
         inner = context.sibling_shape(name, f"weight_hh{layer}")
