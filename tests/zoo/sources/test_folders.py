@@ -70,7 +70,9 @@ def test_training_files_anywhere_are_no_models_unless_they_hold_a_net(tmp_path: 
     torch.save(optimizer(), tmp_path / "optimizer.bin")
     torch.save({"x": 3}, tmp_path / "scheduler.bin")
     torch.save(object, tmp_path / "training_args.bin")
-    torch.save({"states": [torch.ones(5, dtype=torch.uint8)]}, tmp_path / "random_states_0.pkl")
+    torch.save(
+        {"states": [torch.ones(5, dtype=torch.uint8)], "numpy": np.ones((3, 3))}, tmp_path / "random_states_0.pkl"
+    )
     torch.save(state(), tmp_path / "scaler.pt")
     (tmp_path / "rng_state.pth").write_bytes(b"cut")
     torch.save({"epoch": 3}, tmp_path / "empty.pt")
