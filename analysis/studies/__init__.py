@@ -15,6 +15,7 @@ STUDIES: dict[str, str] = {
     "collapse": "zoospectra.analysis.studies.collapse",
     "health": "zoospectra.analysis.studies.health",
     "drift": "zoospectra.analysis.studies.drift",
+    "pair": "zoospectra.analysis.studies.pair",
 }
 """Kind -> the module that ends in its STUDY."""
 GROUP = "zoospectra.studies"
