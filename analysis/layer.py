@@ -79,20 +79,27 @@ def analyse_layer(
     comes from the layer's content. Equivalent, for the default profile, to one row of
     `weightwatcher.WeightWatcher(...).analyze()`.
     """
-    S, M = spectrum.evals.shape
-    factor = profile.factor(layer_type, spectrum.N, S)
-    scaled, *copies = (resolved(raw) * factor for raw in (spectrum, *shuffled))
-    together = [slice(None)] if profile.pool else [slice(index, index + 1) for index in range(S)]
-    rows = []
-    for part in together:
-        evals = np.sort(scaled[part], axis=None)
-        copied = tuple(copy[part] for copy in copies)
-        esd = Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed)
-        rows.append(_row(esd, profile))
+    rows = [_row(esd, profile) for esd in esds(spectrum, layer_type, profile, shuffled=shuffled, seed=seed)]
     if profile.pool:
         return LayerAnalysis(rows[0], (), columns(profile))
     slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
     return LayerAnalysis(_compound(rows, columns(profile)), slices, columns(profile))
+
+
+def esds(
+    spectrum: Spectrum, layer_type: str, profile: Profile, *, shuffled: Sequence[Spectrum] = (), seed: int = 0
+) -> list[Esd]:
+    """The ESDs that a profile makes of a raw spectrum: one of all slices, or one a slice where it does not pool."""
+    S, M = spectrum.evals.shape
+    factor = profile.factor(layer_type, spectrum.N, S)
+    scaled, *copies = (resolved(raw) * factor for raw in (spectrum, *shuffled))
+    together = [slice(None)] if profile.pool else [slice(index, index + 1) for index in range(S)]
+    made = []
+    for part in together:
+        evals = np.sort(scaled[part], axis=None)
+        copied = tuple(copy[part] for copy in copies)
+        made.append(Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed))
+    return made
 
 
 def fitted(evals: FloatArray, profile: Profile) -> FloatArray:
