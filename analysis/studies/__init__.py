@@ -16,6 +16,7 @@ STUDIES: dict[str, str] = {
     "health": "zoospectra.analysis.studies.health",
     "drift": "zoospectra.analysis.studies.drift",
     "pair": "zoospectra.analysis.studies.pair",
+    "convention": "zoospectra.analysis.studies.convention",
 }
 """Kind -> the module that ends in its STUDY."""
 GROUP = "zoospectra.studies"
