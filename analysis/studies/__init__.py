@@ -17,6 +17,8 @@ STUDIES: dict[str, str] = {
     "drift": "zoospectra.analysis.studies.drift",
     "pair": "zoospectra.analysis.studies.pair",
     "convention": "zoospectra.analysis.studies.convention",
+    "alpha_hat": "zoospectra.analysis.studies.alpha_hat",
+    "invariance": "zoospectra.analysis.studies.invariance",
 }
 """Kind -> the module that ends in its STUDY."""
 GROUP = "zoospectra.studies"
