@@ -10,6 +10,7 @@ from zoospectra.analysis.studies.record import Study
 STUDIES: dict[str, str] = {
     "natcomm2021": "zoospectra.analysis.studies.natcomm2021",
     "contest": "zoospectra.analysis.studies.contest",
+    "contest_audit": "zoospectra.analysis.studies.contest_audit",
     "simpson": "zoospectra.analysis.studies.simpson",
     "flow": "zoospectra.analysis.studies.flow",
     "collapse": "zoospectra.analysis.studies.collapse",
