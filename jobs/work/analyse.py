@@ -74,7 +74,8 @@ def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:
 
 def _metrics(item: Item, profile: Profile, known: Mapping[str, Spectrum]) -> LayerAnalysis:
     own, *copies = (known[name] for name in profile.spectra)
-    return analyse_layer(own, item.layer_type, profile, shuffled=copies, seed=seed_of(item.content_hash))
+    seed = seed_of(item.content_hash)
+    return analyse_layer(own, item.layer_type, profile, dtype=item.dtype, shuffled=copies, seed=seed)
 
 
 def seed_of(content_hash: str) -> int:

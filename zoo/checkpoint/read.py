@@ -1,4 +1,4 @@
-"""From a reference to its values: memory-mapped views, content hashes, file checksums.
+"""From a reference to its values: memory-mapped views and content hashes.
 
 Bounds are checked here again, whatever reader made the reference, so that no reference can reach beyond its file.
 Not covered: writing, and machines with big-endian byte order.
@@ -12,7 +12,6 @@ import os
 import zipfile
 import zlib
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -107,12 +106,6 @@ def digest_of(dtype: str, shape: tuple[int, ...], elements: AnyArray) -> str:
     for start in range(0, elements.shape[0], rows):
         digest.update(np.ascontiguousarray(elements[start : start + rows]).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def file_sha256(path: str) -> str:
-    """sha256 (hex) of a whole file; OSError when it cannot be read. Equivalent to `sha256sum`."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bytes(ref: TensorRef) -> NDArray[np.uint8]:

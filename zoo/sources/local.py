@@ -58,7 +58,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """Options of conf/zoo/local.yaml."""
+    """Options of `zoo=local`."""
 
     path: str | None = None
     """Folder of weight files, or one file."""

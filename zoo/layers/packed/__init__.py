@@ -81,9 +81,10 @@ def packed(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> list[Pack
     weights: list[PackedWeight] = []
     claimed: set[str] = set()
     for finder in FINDERS:
-        for weight in finder(refs, config):
-            if weight.assembly is None:  # a refusal takes what is left of its parts
-                weight = replace(weight, companions=tuple(name for name in weight.companions if name not in claimed))
+        for claim in finder(refs, config):
+            left = tuple(name for name in claim.companions if name not in claimed)
+            # A refusal takes what is left of its parts; a weight needs them all.
+            weight = claim if claim.assembly else replace(claim, companions=left)
             names = {weight.main, *weight.companions}
             if not names & claimed:
                 claimed |= names
