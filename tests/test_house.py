@@ -186,6 +186,8 @@ UNUSED = {
     "curve": "the whole search of one tail, for a figure: the distance at every xmin",
     "hill_plot": "the estimate at every k, for a figure",
     "forward": "torch calls it",
+    "markdown": "writes the table of docs/formats.md, and of a bench",
+    "chance": "the test of plain sequences, which oracles compare",
 }
 """Public names without a use in the package -> why they are there."""
 

@@ -96,7 +96,7 @@ def test_a_profile_a_metric_and_a_study_of_ones_own(tmp_path: Path) -> None:
         "describe my_models/net0.safetensors profiles=mine",
         f"compare {nets} profiles=mine",
         "catalog zoo=local zoo.path=my_models",
-        "dictionary layer_metrics",
+        "dictionary layer_metrics format=csv",
         "study study=gaps study.least=1",
         "sql FROM/**/study_results format=csv",
     ]

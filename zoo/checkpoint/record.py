@@ -26,5 +26,8 @@ class Checkpoint:
     config: Mapping[str, Any] = field(default_factory=dict)
     """What lies beside the weights and says how they split: config.json, adapter_config.json under the key 'adapter',
     or a file's own metadata. Data from outside: every value is checked where it is used."""
+    net: str = ""
+    """Which net of `contents` the tensors are; '' for a file that is one."""
     contents: Contents | None = None
-    """What else the file holds; every leaf's value is a TensorRef, or a Skip for what cannot be referred to."""
+    """Nets and the rest of the file. From a reader a leaf's value is a TensorRef, or a Skip for what cannot be referred
+    to; in an opened checkpoint it is None, for `tensors` and `skips` say it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.nets import Contents, Leaf, Net, parted, unwrapped
@@ -40,7 +40,55 @@ def selected(checkpoint: Checkpoint, path: str, name: str | None, *, published: 
     values = [leaf.value for _, leaf in chosen.leaves]
     skips += [value for value in values if isinstance(value, Skip)]
     tensors = tuple(value for value in values if isinstance(value, TensorRef))
-    return replace(checkpoint, tensors=tensors, skips=tuple(skips), contents=contents)
+    return replace(
+        checkpoint,
+        tensors=tensors,
+        skips=tuple(skips),
+        net=chosen.name,
+        contents=replace(contents, nets=_outlines(nets)),
+    )
+
+
+def _outlines(nets: tuple[Net, ...]) -> tuple[Net, ...]:
+    """Nets without references: names and shapes are enough to say what a file holds."""
+    return tuple(replace(net, leaves=tuple((n, replace(leaf, value=None)) for n, leaf in net.leaves)) for net in nets)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a file, as `describe` shows it."""
+
+    name: str
+    """Where it lies; '' for the whole file."""
+    tensors: int
+    """Tensors in it."""
+    matrices: int
+    """Those that could be weights by type and shape."""
+    opened: bool
+    """Whether its tensors are those of the checkpoint."""
+    taken: str
+    """What it was taken for: 'net', 'copy of a net', or the reason why it is none."""
+    why: str
+    """The rule, in words."""
+
+
+def containers(checkpoint: Checkpoint) -> tuple[Container, ...]:
+    """The tree of an opened checkpoint: every net, the model first, and everything else."""
+    if checkpoint.contents is None:
+        return ()
+    nets = tuple(
+        Container(
+            name=net.name,
+            tensors=len(net.leaves),
+            matrices=net.matrices,
+            opened=net.name == checkpoint.net,
+            taken="net" if net.listed else "copy of a net",
+            why=net.why,
+        )
+        for net in checkpoint.contents.nets
+    )
+    rest = checkpoint.contents.rest
+    return nets + tuple(Container(r.name, r.tensors, r.matrices, False, str(r.reason), r.why) for r in rest)
 
 
 def _words(net: Net, opened: str) -> str:

@@ -100,7 +100,10 @@ def split_of(path: Path) -> dict[str, Path | None]:
 
 
 def ranks_of(path: Path) -> list[Path]:
-    """Files of all ranks of the tensor-parallel model that a file is one rank of; empty when it is a whole model."""
+    """Files of all ranks of the tensor-parallel model that a file is one rank of; empty when it is a whole model.
+
+    CheckpointError: 'unsafe' for more ranks than a model may have files.
+    """
     match = RANK.fullmatch(path.name)
     if match is not None:
         names = [name for name in _names(path.parent) if (m := RANK.fullmatch(name)) and m["suffix"] == match["suffix"]]
@@ -166,7 +169,7 @@ def check_shards(shards: Collection[str], index: str, suffixes: tuple[str, ...])
 
 
 def small(path: Path) -> bytes:
-    """A small file of a folder: an index or a configuration."""
+    """A small file of a folder, an index or a configuration; CheckpointError when it is large or cannot be read."""
     try:
         if path.stat().st_size > MAX_INDEX:
             raise CheckpointError(Reason.UNSAFE, f"{path.name} is larger than {MAX_INDEX} bytes")

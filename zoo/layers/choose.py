@@ -7,6 +7,7 @@ tensor that is in no layer gets a Skip with its reason. Shapes are torch's: (out
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
@@ -17,25 +18,34 @@ from zoospectra.zoo.layers.buffers import buffer
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import packed
 from zoospectra.zoo.layers.packed.weight import PackedWeight
+from zoospectra.zoo.layers.rules import NO_RULES, Override, Rules, parts_of, relaid
 from zoospectra.zoo.layers.split import split
 from zoospectra.zoo.layers.split.part import Context, LayerPart
-from zoospectra.zoo.layers.split.plain import CONVOLUTION
+from zoospectra.zoo.layers.split.plain import CONVOLUTION, plain
 from zoospectra.zoo.layers.split.tables import POSITIONS
 
 DEPTHWISE, DEPTHWISE_DENSE = "depthwise", "depthwise_dense"
 """Types of layers whose matrices have M = 1."""
 
+NOTHING = Override("")
+"""What a user says about a tensor that no rule of his is about."""
 
-def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None) -> tuple[list[Layer], list[Skip]]:
+
+def layers(
+    tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None, rules: Rules = NO_RULES
+) -> tuple[list[Layer], list[Skip]]:
     """Layers that can be analysed, and a Skip for every tensor that is in none, both in checkpoint order.
 
-    config: Checkpoint.config. Reads no weights, only the small descriptions of 4-bit ones. layer_id counts in
-    checkpoint order: a tensor takes one number, one that holds several layers takes as many.
+    config: Checkpoint.config; rules: a user's own, which come before ours. Reads no weights, only the small
+    descriptions of 4-bit ones. layer_id counts in checkpoint order: a tensor takes one number, one that holds several
+    layers takes as many.
     """
     chosen: list[Layer] = []
     skips: list[Skip] = []
     config = config or {}
-    weights = packed(tensors, config)
+    overrides = {ref.name: rules.of(ref.name) for ref in tensors} if rules.overrides else {}
+    tensors = [relaid(ref, overrides[ref.name]) for ref in tensors] if overrides else tensors
+    weights = packed([ref for ref in tensors if overrides.get(ref.name, NOTHING).weight is None], config)
     mains = {weight.main: weight for weight in weights}
     owners = {name: weight for weight in weights for name in weight.companions}
     # Rules that look at a sibling see a packed weight by the shape of its values, not of its codes.
@@ -44,28 +54,37 @@ def layers(tensors: Sequence[TensorRef], config: Mapping[str, Any] | None = None
     context = Context(shapes, config)
     number = 0
     for ref in tensors:
-        if ref.name in mains:
+        override = overrides.get(ref.name, NOTHING)
+        result: list[Layer | Skip] | Skip
+        if override.weight is False:
+            result = Skip(ref.name, Reason.BUFFER, f"zoo.rules says so: {override.glob}", False)
+        elif override.weight:
+            result = _stored(ref, context, number, override)
+        elif ref.name in mains:
             result = _unpacked(ref, mains[ref.name], context, number)
         elif ref.name in owners:
             owner = owners[ref.name]
             result = Skip(ref.name, owner.companion_reason, f"part of {owner.longname}", False)
         else:
-            result = reason_to_skip(ref, context) or _stored(ref, context, number)
+            result = reason_to_skip(ref, context) or _stored(ref, context, number, override)
         results = [result] if isinstance(result, Skip) else result
         skips += [entry for entry in results if isinstance(entry, Skip)]
-        made = [entry for entry in results if isinstance(entry, Layer)]
+        made = [replace(e, factor=override.scale or 1.0) for e in results if isinstance(e, Layer)]
         chosen += made
         number += max(len(made), 1)
     return chosen, skips
 
 
-def _stored(ref: TensorRef, context: Context, number: int) -> list[Layer | Skip] | Skip:
-    """Layers of a tensor of floating-point weights; a Skip when no rule knows what it is."""
-    parts = split(ref.name, ref.shape, context)
+def _stored(ref: TensorRef, context: Context, number: int, override: Override) -> list[Layer | Skip] | Skip:
+    """Layers of a tensor of floating-point weights; a Skip when no rule knows what it is: it could be a weight."""
+    if override.split is not None:
+        whole = plain(ref.name, ref.shape, context)
+        parts = parts_of(ref.shape, whole[0], override) if whole else None
+    else:
+        parts = split(ref.name, ref.shape, context)
     if parts is None:
         shape = "x".join(map(str, ref.shape))
-        kernel = ref.name.rpartition(".")[2] in ("weight", "kernel")  # else a parameter of its own, no layer's matrix
-        return Skip(ref.name, Reason.UNSUPPORTED_SHAPE, f"{len(ref.shape)}-D tensor {shape}: no rule splits it", kernel)
+        return Skip(ref.name, Reason.UNSUPPORTED_SHAPE, f"{len(ref.shape)}-D tensor {shape}: no rule splits it", True)
     return _layers(number, ref.name.removesuffix(".weight").removesuffix(".kernel"), parts, ref, None)
 
 

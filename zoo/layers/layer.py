@@ -44,6 +44,8 @@ class Layer:
     """Which part of the tensor's (or assembly's) values this is; () for all of them as they are."""
     assembly: Assembly | None = None
     """How the values are computed where they are not stored as they are."""
+    factor: float = 1.0
+    """Of the values, where a user's rules say so (zoo.layers.rules)."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -26,6 +27,9 @@ def read_layer(layer: Layer) -> AnyArray:
 
     Raises CheckpointError as `read` does, and 'missing_reader' where a package is needed that is not installed.
     """
+    if layer.factor != 1.0:
+        plain = read_layer(replace(layer, factor=1.0))
+        return np.asarray(plain * plain.dtype.type(layer.factor))
     if layer.assembly is not None:
         return _assembled(layer.assembly, layer.view)
     ref, view = layer.ref, layer.view
@@ -38,7 +42,7 @@ def read_layer(layer: Layer) -> AnyArray:
 def read_factors(layer: Layer) -> tuple[AnyArray, AnyArray] | None:
     """Factors (out, r) and (r, in), scaled, of a low-rank update that is thinner than its product; else None."""
     assembly = layer.assembly
-    if assembly is None or assembly.scheme not in FACTORS:
+    if assembly is None or assembly.scheme not in FACTORS or layer.factor != 1.0:
         return None
     arrays = [read(part) for part in assembly.parts]
     two = FACTORS[assembly.scheme](arrays, dict(assembly.options), assembly.shape)
@@ -52,8 +56,12 @@ def layer_hash(layer: Layer) -> str:
     """sha256 (hex) that names the values of a layer.
 
     The content hash of the tensor, or what it would be if the layer's part were a tensor of its own, so that a split
-    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view.
+    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view. A layer
+    that a user scales: of that and the factor.
     """
+    if layer.factor != 1.0:
+        scaled = f"{layer_hash(replace(layer, factor=1.0))} times {layer.factor!r}"
+        return hashlib.sha256(scaled.encode()).hexdigest()
     if layer.assembly is not None:
         assembly = layer.assembly
         cut = _stacked(assembly, layer.view)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 
 def file_sha256(path: str | Path) -> str:
@@ -28,12 +29,23 @@ Nets = tuple[str, ...] | None
 """Names of a file's nets; None when it is one model."""
 
 
+class FileState(NamedTuple):
+    """What a file had when it was read: while it has the same, it is not read again."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Time of its last change, ns."""
+    inode: int
+    """Its number in the file system."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What is known about a file."""
 
-    seen: tuple[int, int, int]
-    """Size in bytes, modification time in ns, inode."""
+    seen: FileState
+    """Whether it still holds."""
     sha256: str
     """Checksum, hex."""
     nets: Nets = None
@@ -94,7 +106,7 @@ class FingerprintCache:
 
     def _fingerprint(self, where: str) -> Fingerprint:
         status = os.stat(where)
-        seen = (status.st_size, status.st_mtime_ns, status.st_ino)
+        seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
         if known is None or known.seen != seen:
             known = self.entries[where] = Fingerprint(seen, self.hash_file(where))
@@ -126,4 +138,4 @@ def _entry(line: str) -> tuple[str, Fingerprint] | None:
     plain = [type(item) for item in (path, *seen, sha256, rules)] == [str, int, int, int, str, int]
     if not plain or not (nets is None or (isinstance(nets, list) and all(isinstance(net, str) for net in nets))):
         return None
-    return path, Fingerprint((seen[0], seen[1], seen[2]), sha256, nets if nets is None else tuple(nets), rules)
+    return path, Fingerprint(FileState(*seen), sha256, nets if nets is None else tuple(nets), rules)

@@ -8,7 +8,7 @@ SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.p
     avg(l.degenerate_tail::INT) FILTER (WHERE in_means(l.layer_type, l.left_out)) AS share_warned,
     {means of slice_metrics_history},
     'mean over slices of layers that are no embeddings and no parts of fused matrices'
-        || coalesce('; left out: ' || CASE max(l.left_out) WHEN '' THEN 'nothing else' ELSE max(l.left_out) END, '') AS rule
+        || coalesce('; left out: ' || if(max(l.left_out) = '', 'nothing else', max(l.left_out)), '') AS rule
 FROM slice_metrics AS l
 JOIN models AS m USING (model_id, revision)
 GROUP BY ALL

@@ -85,7 +85,9 @@ def listed_nets(path: str) -> tuple[str, ...] | None:
     except CheckpointError:
         return () if trained else None
     assert contents is not None
-    if not contents.nets or (trained and not any(net.matrices for net in contents.nets)):
+    if not contents.nets or (
+        trained and not any(leaf.shape and leaf.matrix for net in contents.nets for _, leaf in net.leaves)
+    ):
         return () if trained or contents.rest else None
     listed = tuple(net.name for net in contents.nets if net.listed)
     return listed if len(listed) > 1 else None

@@ -59,7 +59,7 @@ def _fits(mask: TensorRef, weight: TensorRef) -> bool:
 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:
-    """The product, in the weight's type: exact."""
+    """The product, in the weight's type: exact. CheckpointError for a mask of other values than 0 and 1."""
     weight, mask = parts
     if not np.isin(mask, (0, 1)).all():
         detail = "a mask with values other than 0 and 1: what it does to the weight is not in the file"
