@@ -200,13 +200,3 @@ FORMATS: dict[str, Format] = {
 
 SUFFIXES: dict[str, str] = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 """Suffixes of weight files -> what their name promises."""
-
-
-def page() -> str:
-    """The table as Markdown."""
-    lines = ["| format | suffixes | read since | read exactly | refused, with a reason |", "|---|---|---|---|---|"]
-    for entry in FORMATS.values():
-        suffixes = " ".join(f"`{suffix}`" for suffix in entry.suffixes)
-        cells = (entry.title, suffixes, entry.since or "not read", entry.exact, entry.refused)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])

@@ -74,11 +74,11 @@ def open_tf_checkpoint(path: str) -> Checkpoint:
     shards = 1
     names: dict[str, str] = {}
     seen: dict[str, TensorRef] = {}
-    for raw, start, stop in entries(data):
-        if not raw:
-            shards = _header(data, start, stop)
+    for item in entries(data):
+        if not item.key:
+            shards = _header(data, item.start, item.stop)
             continue
-        key, entry = raw.decode("utf-8", "backslashreplace"), _entry(data, start, stop)
+        key, entry = item.key.decode("utf-8", "backslashreplace"), _entry(data, item.start, item.stop)
         if key == KEY:
             names = _names(path, entry, shards)
             continue
@@ -132,11 +132,7 @@ def _again(ref: TensorRef, other: TensorRef, key: str) -> TensorRef | Skip:
 
 def _bytes(ref: TensorRef) -> AnyArray:
     """The bytes of a variable, mapped."""
-    return (
-        np.memmap(ref.path, dtype=np.uint8, mode="r", offset=ref.offset, shape=(ref.nbytes,))
-        if ref.nbytes
-        else np.empty(0)
-    )
+    return np.memmap(ref.path, dtype=np.uint8, mode="r")[ref.offset : ref.offset + ref.nbytes]
 
 
 def _names(path: str, entry: _Entry, shards: int) -> dict[str, str]:

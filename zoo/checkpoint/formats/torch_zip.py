@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.members import DAMAGE, Slice, data_offset, members_of
@@ -56,7 +56,7 @@ def open_range(path: str, start: int, length: int) -> Checkpoint:
 def loaded(path: str, start: int, length: int) -> Loaded:
     """What a zip checkpoint that is a range of bytes of a file holds; CheckpointError: damaged."""
     try:
-        with Path(path).open("rb") as file, zipfile.ZipFile(Slice(file, start, length)) as archive:
+        with Path(path).open("rb") as file, zipfile.ZipFile(cast("IO[bytes]", Slice(file, start, length))) as archive:
             return _read(path, archive, start, length)
     except CheckpointError:
         raise
