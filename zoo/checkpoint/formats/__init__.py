@@ -14,7 +14,7 @@ from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
 from zoospectra.zoo.checkpoint.formats.memory import SCHEME
 from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
 from zoospectra.zoo.checkpoint.formats.signature import format_of
-from zoospectra.zoo.checkpoint.formats.table import FORMATS, reader_of
+from zoospectra.zoo.checkpoint.formats.table import FORMATS
 from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
@@ -109,11 +109,10 @@ def _open_file(path: str) -> Checkpoint:
 
 def _opened(name: str, path: str) -> Checkpoint:
     """Open a file or folder that is in a format."""
-    reader = reader_of(name)
-    if reader is None:
-        known = FORMATS[name]
+    known = FORMATS[name]
+    if known.reader is None:
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{known.title}: no reader for this format; {known.refused}")
-    return reader(path)
+    return known.reader(path)
 
 
 def _encodable(name: str) -> str:

@@ -23,7 +23,7 @@ MAX_KEY = 1 << 16
 
 
 def entries(data: AnyArray) -> Iterator[tuple[bytes, int, int]]:
-    """(key, first byte of the value, byte behind it) of a table whose bytes are `data`, in the order of the keys."""
+    """(key, first byte of the value, byte behind it) of a table of bytes `data`, by key; CheckpointError: damaged."""
     if len(data) < FOOTER:
         raise CheckpointError(Reason.UNREADABLE, f"a table of {len(data)} bytes: cut short")
     start = len(data) - FOOTER

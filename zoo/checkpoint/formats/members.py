@@ -36,10 +36,6 @@ class Slice(io.RawIOBase):
     def __init__(self, file: IO[bytes], start: int, length: int) -> None:
         self.file, self.start, self.length, self.at = file, start, length, 0
 
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
     def seekable(self) -> bool:
         """Yes."""
         return True
