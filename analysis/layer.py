@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +17,7 @@ from zoospectra.analysis.methods import method
 from zoospectra.analysis.powerlaw import fit_powerlaw
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Outcome, Spectrum, Status, Value
-from zoospectra.analysis.rounding import resolved
+from zoospectra.analysis.rounding import resolution, resolved
 
 Row = Mapping[str, Value]
 
@@ -34,7 +34,7 @@ SHAPE_COLUMNS = (
     Column("M", "bigint", "count", "smaller side of a matrix of the layer"),
     Column("Q", "double", "1", "aspect ratio N / M, at least 1"),
     Column("rf", "bigint", "count", "receptive field: number of slices of the layer"),
-    Column("num_evals", "bigint", "count", "number of eigenvalues"),
+    Column("num_evals", "bigint", "count", "number of eigenvalues; of a low-rank update its rank"),
 )
 FIT_COLUMNS = (
     Column("alpha", "double", "1", "exponent of the power law fitted to the tail, rho(lam) ~ lam^-alpha"),
@@ -46,8 +46,17 @@ FIT_COLUMNS = (
 )
 STATUS_COLUMNS = (
     Column("outcome", "varchar", "text", "'fit', 'failed', or 'filtered' by the profile's min_evals or min_M"),
+    Column("filtered_by", "varchar", "text", "the profile's filter that left it out: 'min_evals' or 'min_M'"),
     Column("status", "varchar", "text", "'success', or why there is no fit"),
+    Column(
+        "degenerate_tail",
+        "boolean",
+        "boolean",
+        "whether (xmax - xmin) / xmax is below 8 eps of the stored type: alpha is rounding, and kept by faithful "
+        "profiles only; NULL where nothing was fitted; of slices: any",
+    ),
     Column("warning", "varchar", "text", "'over-trained' (alpha < 2), 'under-trained' (alpha > 6), or nothing"),
+    Column("left_out", "varchar", "text", "the profile's left_out: what its means leave out, separated by ', '"),
 )
 
 
@@ -71,15 +80,24 @@ def columns(profile: Profile) -> tuple[Column, ...]:
 
 
 def analyse_layer(
-    spectrum: Spectrum, layer_type: str, profile: Profile, *, shuffled: Sequence[Spectrum] = (), seed: int = 0
+    spectrum: Spectrum,
+    layer_type: str,
+    profile: Profile,
+    *,
+    dtype: str = "float32",
+    shuffled: Sequence[Spectrum] = (),
+    seed: int = 0,
 ) -> LayerAnalysis:
     """All metrics of one layer, from its raw spectrum under the profile's unfold rule.
 
-    `shuffled` holds the spectra of element-wise shuffled copies (the same shape), for methods that need them; `seed`
-    comes from the layer's content. Equivalent, for the default profile, to one row of
+    `dtype` is what the weights are stored as: it says how narrow a tail can be. `shuffled` holds the spectra of
+    element-wise shuffled copies (the same shape), for methods that need them; `seed` comes from the layer's content.
+    Equivalent, for the default profile, to one row of
     `weightwatcher.WeightWatcher(...).analyze()`.
     """
-    rows = [_row(esd, profile) for esd in esds(spectrum, layer_type, profile, shuffled=shuffled, seed=seed)]
+    K = spectrum.evals.shape[1]
+    made = esds(spectrum, layer_type, profile, dtype=dtype, shuffled=shuffled, seed=seed)
+    rows = [_row(esd, profile, K * len(esd.slices)) for esd in made]
     if profile.pool:
         return LayerAnalysis(rows[0], (), columns(profile))
     slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
@@ -87,18 +105,29 @@ def analyse_layer(
 
 
 def esds(
-    spectrum: Spectrum, layer_type: str, profile: Profile, *, shuffled: Sequence[Spectrum] = (), seed: int = 0
+    spectrum: Spectrum,
+    layer_type: str,
+    profile: Profile,
+    *,
+    dtype: str = "float32",
+    shuffled: Sequence[Spectrum] = (),
+    seed: int = 0,
 ) -> list[Esd]:
-    """The ESDs that a profile makes of a raw spectrum: one of all slices, or one a slice where it does not pool."""
-    S, M = spectrum.evals.shape
+    """The ESDs that a profile makes of a raw spectrum: one of all slices, or one a slice where it does not pool.
+
+    Arguments as of `analyse_layer`.
+    """
+    (S, held), M = spectrum.evals.shape, spectrum.M
+    # An update of rank r comes with r eigenvalues: the M - r zeros belong to the matrix, and are no data of a fit.
+    whole = replace(spectrum, evals=np.pad(spectrum.evals, ((0, 0), (M - held, 0)))) if held < M else spectrum
     factor = profile.factor(layer_type, spectrum.N, S)
-    scaled, *copies = (resolved(raw) * factor for raw in (spectrum, *shuffled))
+    scaled, *copies = (resolved(raw) * factor for raw in (whole, *shuffled))
     together = [slice(None)] if profile.pool else [slice(index, index + 1) for index in range(S)]
     made = []
     for part in together:
         evals = np.sort(scaled[part], axis=None)
         copied = tuple(copy[part] for copy in copies)
-        made.append(Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed))
+        made.append(Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed, resolution(dtype)))
     return made
 
 
@@ -108,29 +137,42 @@ def fitted(evals: FloatArray, profile: Profile) -> FloatArray:
     return kept[kept > profile.threshold * (evals[-1] if profile.threshold_relative else 1.0)]
 
 
-def _row(esd: Esd, profile: Profile) -> dict[str, Value]:
-    """One row: shape, fit, metrics, status."""
+def _row(esd: Esd, profile: Profile, K: int) -> dict[str, Value]:
+    """One row: shape, fit, metrics, status; K eigenvalues can differ from zero."""
     row: dict[str, Value] = {column.name: None for column in columns(profile)}
-    row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": len(esd.evals)}
-    too_few, small = profile.min_evals > len(esd.evals), profile.min_M > esd.M
+    row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": K}
+    too_few, small = profile.min_evals > K, profile.min_M > esd.M
     fit = Fit(status=Status.TOO_FEW) if too_few or small else _fit(esd, profile)
+    degenerate = is_degenerate(fit, esd.resolution)
+    if degenerate and not profile.faithful:
+        fit = Fit(status=Status.DEGENERATE)
     metrics: dict[str, Value] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes None below
         for name in profile.methods:
-            metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
+            if fit.status is not Status.DEGENERATE or "tail" not in method(name).needs:
+                metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
     row |= {name: _finite(value) for name, value in metrics.items() if not small or name in SPECTRAL}
     if fit.xmin is not None:
         row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}
         row["num_pl_spikes"] = int(np.count_nonzero(esd.evals >= fit.xmin))
     status = TOO_FEW_EVALS if too_few else TOO_SMALL if small else str(fit.status)
-    outcome = Outcome.FILTERED if too_few or small else Outcome.FAILED if fit.alpha is None else Outcome.FIT
-    return row | {"outcome": str(outcome), "status": status, "warning": _warning(fit.alpha)}
+    outcome = Outcome.FILTERED if too_few or small else Outcome.FAILED if row["alpha"] is None else Outcome.FIT
+    row |= {"outcome": str(outcome), "status": status, "warning": _warning(fit.alpha)}
+    row["filtered_by"] = "min_evals" if too_few else "min_M" if small else None
+    return row | {"degenerate_tail": degenerate, "left_out": ", ".join(profile.left_out)}
 
 
 def _fit(esd: Esd, profile: Profile) -> Fit:
     if not esd.evals[-1] > 0.0:
         return Fit(status=Status.ZERO)
     return fit_powerlaw(esd.fitted, profile.fit, **profile.options.get("fit", {}))
+
+
+def is_degenerate(fit: Fit, narrowest: float) -> bool | None:
+    """Whether the tail spans less than the share `narrowest` of xmax; None where there was nothing to fit."""
+    if fit.xmin is None or fit.xmax is None:
+        return True if fit.status is Status.DEGENERATE else None
+    return fit.xmax - fit.xmin < narrowest * fit.xmax
 
 
 def _finite(value: Value) -> Value:
@@ -158,9 +200,12 @@ def _compound(rows: Sequence[Row], known: Sequence[Column]) -> dict[str, Value]:
             layer[column.name] = math.fsum(numbers) / len(numbers)
         elif column.type == "bigint":
             layer[column.name] = int(sum(numbers))
+        elif column.type == "boolean":
+            layer[column.name] = any(values)
         else:
             layer[column.name] = values[0] if len(set(values)) == 1 else None
-    example = next((row for row in rows if row["outcome"] == Outcome.FIT), rows[0])  # slices are filtered all or none
+    fits = [row for row in rows if row["outcome"] == Outcome.FIT]
+    example = [*fits, *(row for row in rows if row["degenerate_tail"]), rows[0]][0]  # slices are filtered all or none
     layer |= {"outcome": example["outcome"], "status": example["status"]}
     alpha = layer["alpha"]
     layer["warning"] = _warning(alpha if isinstance(alpha, float) else None)

@@ -10,6 +10,7 @@ Legend: x the K values, ascending; tail i is x[i:], n = K - i its size, S = sum 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -51,10 +52,10 @@ def fit_powerlaw(x: FloatArray, rule: str = "weightwatcher", **options: float) -
     if isinstance(tails, Status):
         return Fit(status=tails)
     winner, D = nearest(tails)
-    if D >= 1.0:
-        return Fit(status=Status.DEGENERATE)
     n = int(tails.size[winner])
     slope = float(tails.slope[winner]) * (1.0 - tails.lost / n)
+    if not (D < 1.0 and math.isfinite(slope)):
+        return Fit(status=Status.DEGENERATE)
     return Fit(
         status=Status.SUCCESS,
         alpha=1.0 + slope,

@@ -21,13 +21,13 @@ from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
 # Parts of every result's identity; each is raised when a change of code changes its numbers beyond rounding: those of
 # raw spectra (which cost N M^2, and are kept), and those of fits and metrics (which cost milliseconds).
 SPECTRUM_VERSION = "1"
-FIT_VERSION = "2"
+FIT_VERSION = "3"
 
 # Factor on the eigenvalues of a slice, from the layer type and the number of slices.
 SCALES: dict[str, Callable[[str, int], float]] = {
     "none": lambda _layer_type, _rf: 1.0,
     # WeightWatcher 0.7.7: convolution slices times sqrt(1/2), pooled or not; dense matrices as they are.
-    "weightwatcher": lambda layer_type, _rf: 0.5 if layer_type.startswith("conv") else 1.0,
+    "weightwatcher": lambda layer_type, _rf: 0.5 if layer_type.startswith("conv") or layer_type == "depthwise" else 1.0,
     # WeightWatcher 0.2.7: every matrix times sqrt(rf / 2), dense ones too, though the papers say convolutions only.
     "half_rf": lambda _layer_type, rf: rf / 2,
 }
@@ -38,7 +38,7 @@ LEAST = {"min_evals": 1, "min_M": 1, "threshold": 0, "drop_smallest": 0, "replic
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Values of one convention; the defaults are those of WeightWatcher 0.7.7."""
+    """Values of one convention; the defaults are those of WeightWatcher 0.7.7, but for degenerate tails."""
 
     name: str
     """How results, views and people call it."""
@@ -64,6 +64,10 @@ class Profile:
     """How many of the smallest eigenvalues of an ESD are not fitted."""
     fit: str = "weightwatcher"
     """Power-law rule, one of analysis.powerlaw.RULES."""
+    faithful: bool = False
+    """Whether a degenerate tail keeps the numbers that the convention's own code gives, beside a warning; else NULL."""
+    left_out: tuple[str, ...] = ("degenerate_tail",)
+    """What means leave out beside embeddings and parts of fused matrices: types of layers, and 'degenerate_tail'."""
     methods: tuple[str, ...] = ("norms", "alpha_norms")
     """Metrics, names of analysis.methods.METHODS."""
     replicas: int = 0

@@ -25,7 +25,8 @@ class Status(StrEnum):
     SUCCESS = "success"
     TOO_FEW = "failed: too few eigenvalues above the threshold"
     ZERO = "failed: every eigenvalue is zero"
-    DEGENERATE = "failed: the eigenvalues are (nearly) all equal, no tail to fit"
+    DEGENERATE = "degenerate_tail"
+    """The tail is narrower than rounding of the stored weights: its values are equal as far as anyone can tell."""
 
 
 class Outcome(StrEnum):
@@ -75,6 +76,8 @@ class Esd:
     """Scaled eigenvalues (S, M) of element-wise shuffled copies of the layer, one array a replica; may be empty."""
     seed: int = 0
     """Seed derived from the layer's content hash: everything random about this layer starts from it."""
+    resolution: float = 2.0**-20
+    """Share of xmax that a tail must span, see analysis.rounding.resolution; here that of float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class Method:
     citation: str
     """Where the definition comes from."""
     needs: tuple[str, ...]
-    """What it looks at: 'spectrum', 'fit', 'shuffled'."""
+    """What it looks at: 'spectrum', 'fit', 'shuffled'; with 'tail' it has no value where the tail is degenerate."""
     cost: str
     """Rough time for K = 768 on one core, e.g. '1 ms'."""
     run: Callable[[Esd, Fit, Mapping[str, Any]], dict[str, Value]]

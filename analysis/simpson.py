@@ -1,12 +1,12 @@
 """Simpson's paradox: does the trend across all models turn around inside the groups that they come from?
 
 Three trends are tested: the pooled line (HC3 errors), the trend between groups (a line through group means, G - 2
-degrees of freedom), and the trend inside groups (an intercept each). Inside handfuls of models this is a permutation
-test, exact when models of one group could be exchanged; in larger groups HC3 errors must tell it too. Each group has a
-test of its own (t; beyond a handful HC3 too), adjusted over groups after Holm; leaving out one group at a time shows
-whether the trend inside hangs on it. `judge` turns these into a verdict. Source of the question: Martin and Mahoney,
-"Post-mortem on a deep learning contest". Not covered: why groups differ; a grouping found by the search is a hint, not
-a cause.
+degrees of freedom), and the trend inside groups (an intercept each). The last must be told by a permutation test, exact
+when models of one group could be exchanged, and by t: with HC3 errors, or plain ones inside handfuls of models. Each
+group has a test of its own (t; beyond a handful HC3 too), adjusted over groups after Holm; leaving out one group at a
+time shows whether the trend inside hangs on it. `judge` turns these into a verdict. Source of the question: Martin and
+Mahoney, "Post-mortem on a deep learning contest". Not covered: why groups differ; a grouping found by the search is a
+hint, not a cause.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Evidence:
     """The group without which the slope inside groups turns around."""
     rest: Told = Told()
     """The slope inside the other groups, where there is such a group; p counts that any group could have been it."""
-    differ: bool = False
-    """Whether the slopes are told to differ from group to group (F-test)."""
+    differ: float | None = None
+    """p-value of equal slopes in all groups (F-test), where it tells that they differ; else None."""
     shuffled_p: float | None = None
     """p-value of the permutation test of the slope inside groups."""
     lowest: float | None = None
@@ -197,8 +197,8 @@ def gather(found: Sample, seed: int, level: float) -> Evidence:
     shuffled = permutation.of_sample(found, SHUFFLES, seed)
     means, without, equal = between.of_sample(found), leave_group.of_sample(found), interaction.of_sample(found)
     handfuls = found.n <= HANDFUL * len(found.names)
-    p = shuffled.p if handfuls else _larger(inside.p, shuffled.p)
     common = within.of_sample(found)
+    p = _larger(common.p if handfuls else inside.p, shuffled.p)
     error, freedom = (
         (common.slope_se, inside.n - len(found.names) - 1) if handfuls else (inside.slope_se, inside.freedom)
     )
@@ -210,7 +210,7 @@ def gather(found: Sample, seed: int, level: float) -> Evidence:
         _trends(found, level),
         without.turned_by,
         _told(without.slope, without.p, level),
-        equal.p is not None and equal.p <= level,
+        equal.p if equal.p is not None and equal.p <= level else None,
         shuffled.p,
         without.low,
         without.high,
@@ -246,11 +246,11 @@ def judge(found: Evidence) -> Judgement:
     """The rule of this module in one place; pure.
 
     reversal: pooled line and group means tell one sign, the slope inside groups tells the other, no group of its own
-    follows the pooled trend or, where slopes are told to differ, seems to, and the slope inside keeps its sign
-    whichever group is left out. opposite in these groups: the same, but the group means tell no trend, so that other
-    groups may be otherwise. partial reversal: some groups follow the pooled trend and some go against it, both told.
-    none: the slope inside groups follows the pooled trend, nothing goes against it, and it hangs on no single group.
-    Anything else is undetermined.
+    follows the pooled trend, and the slope inside keeps its sign whichever group is left out. opposite in these groups:
+    the same, but the group means tell no trend, so that other groups may be otherwise. partial reversal: some groups
+    follow the pooled trend and some go against it, both told; or the slope inside goes against it, slopes are told to
+    differ, and some group's estimate follows. none: the slope inside groups follows the pooled trend, nothing is told
+    to go against it, and it hangs on no single group. Anything else is undetermined.
     """
     sign = found.pooled.sign
     said = _named(found)
@@ -267,10 +267,9 @@ def judge(found: Evidence) -> Judgement:
     p = _most(found.pooled.p, found.within.p)
     if found.within.sign == sign:
         return Judgement(Verdict.NONE, said, p)
-    seem = [trend.name for trend in found.groups if (trend.told.slope or 0.0) * sign > 0]
-    if found.differ and seem:
-        names = ", ".join(map(str, seem))
-        return Judgement(Verdict.UNDETERMINED, f"slopes differ, and {names} may follow the pooled trend; {said}")
+    seem = ", ".join(str(trend.name) for trend in found.groups if (trend.told.slope or 0.0) * sign > 0)
+    if found.differ is not None and seem:
+        return Judgement(Verdict.PARTIAL, f"slopes differ, and {seem} seem to follow; {said}", _most(p, found.differ))
     if found.between.sign == sign:
         return Judgement(Verdict.REVERSAL, said, _most(p, found.between.p))
     groups = len(found.groups)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.jobs.zoos import make_zoo
 from tests.loopback import Loopback, Repo
 from tests.zoo.fetch.models import gpt2, safetensors
-from zoospectra.analysis import methods
-from zoospectra.analysis.layer import analyse_layer
-from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.records import Spectrum
 from zoospectra.jobs.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,17 +52,66 @@ def test_every_command_runs(
     assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("text", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_python_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    known = dict(methods.METHODS)
-    try:
-        exec(compile(text, "README.md", "exec"), {})
-        new = {name: method for name, method in methods.METHODS.items() if name not in known}
-        for name, method in new.items():
-            spectrum = Spectrum(np.array([[1.0, 2.0, 6.0]]), 3, 3, "gram", "cpu")
-            row = analyse_layer(spectrum, "dense", Profile(name="x", methods=(name,))).layer
-            assert row[method.columns[0].name] == 3.0
-        assert new or float(capsys.readouterr().out) > 1
-    finally:
-        methods.METHODS.clear()
-        methods.METHODS.update(known)
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [text for text in blocks("python") if "import zoospectra" in text])
+def test_the_python_runs(
+    text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    exec(compile(text, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 1
+
+
+VERBS = """
+import sys
+from zoospectra.jobs.main import main
+for line in sys.stdin.read().splitlines():
+    print(">", line, flush=True)
+    assert main([*line.split(), "--config-dir", "my_conf"]) == 0, line
+"""
+
+
+def test_a_profile_a_metric_and_a_study_of_ones_own(tmp_path: Path) -> None:
+    """The README's package, as if installed, and its profile, in every verb."""
+    make_zoo(tmp_path / "my_models", models=2)
+    (tmp_path / "my_conf" / "profile").mkdir(parents=True)
+    (tmp_path / "my_conf" / "profile" / "mine.yaml").write_text(*blocks("yaml"))
+    package = tmp_path / "package"
+    info = package / "mine-1.0.dist-info"
+    info.mkdir(parents=True)
+    (package / "mine.py").write_text(next(text for text in blocks("python") if "GAP =" in text))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (registered,) = blocks("toml")
+    groups = tomllib.loads(registered)["project"]["entry-points"]
+    entries = [f"[{group}]\n{name} = {value}" for group, names in groups.items() for name, value in names.items()]
+    (info / "entry_points.txt").write_text("\n".join(entries))
+    nets = "my_models/net0.safetensors my_models/net1.safetensors"
+    lines = [
+        "scan zoo=local zoo.path=my_models cluster=inline",
+        "scan zoo=local zoo.path=my_models cluster=inline profiles=mine",
+        "refit profiles=mine cluster=inline",
+        "describe my_models/net0.safetensors profiles=mine",
+        f"compare {nets} profiles=mine",
+        "catalog zoo=local zoo.path=my_models",
+        "dictionary layer_metrics format=csv",
+        "study study=gaps study.least=1",
+        "sql FROM/**/study_results format=csv",
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(package)]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", VERBS],
+        input="\n".join(lines),
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    *_, dictionary, study, results = done.stdout.split("\n> ")
+    assert "largest eigenvalue over the second largest" in dictionary
+    assert "2 cells" in study
+    assert results.count('"gaps","gaps"') == 2

@@ -17,7 +17,7 @@ import duckdb
 
 from zoospectra.warehouse.connect import connect, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
-from zoospectra.warehouse.dictionary import describe
+from zoospectra.warehouse.dictionary import MEDIAN, describe
 from zoospectra.warehouse.load import load, spectra_files
 from zoospectra.warehouse.parts import sweep
 from zoospectra.warehouse.publish import publishing
@@ -104,18 +104,21 @@ def without_blanks(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The SQL of a definition with its {blanks} filled from what stands before it in the order."""
     for table in ("layer_metrics_history", "slice_metrics_history"):
         if (blank := f"{{means of {table}}}") in sql:
-            means = (f"avg(l.{name}) FILTER (WHERE l.counted) AS {name}" for name in _doubles(connection, table))
-            sql = sql.replace(blank, ",\n    ".join(means))
+            counted = "(l.{}) FILTER (WHERE l.counted) AS {}"
+            names = _doubles(connection, table)
+            means = [f"avg{counted.format(quoted(name), quoted(name))}" for name in names]
+            medians = [f"median{counted.format(quoted(name), quoted(name + MEDIAN))}" for name in names]
+            sql = sql.replace(blank, ",\n    ".join([*means, *medians]))
     if (blank := "{numbers of model_averages}") in sql:
-        sql = sql.replace(blank, ", ".join(f"a.{name}" for name in _doubles(connection, "model_averages")))
+        sql = sql.replace(blank, ", ".join(f"a.{quoted(name)}" for name in _doubles(connection, "model_averages")))
     return sql
 
 
 def _doubles(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    """Quoted names of a table's DOUBLE columns, in order."""
+    """Names of a table's DOUBLE columns, in order."""
     sql = """SELECT column_name FROM duckdb_columns() WHERE data_type = 'DOUBLE' AND table_name = $1
              AND database_name = current_database() ORDER BY column_index"""
-    return [quoted(name) for (name,) in connection.execute(sql, [table]).fetchall()]
+    return [name for (name,) in connection.execute(sql, [table]).fetchall()]
 
 
 def _rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:

@@ -35,8 +35,14 @@ BUILT: dict[str, Meaning] = {
     "num_embeddings": Meaning("count", "Embeddings, left out of the means"),
     "num_fits": Meaning("count", "Slices with a fit behind the means"),
     "num_failed": Meaning("count", "Layers without a fit, left out of the means"),
-    "rule": Meaning("text", "Which layers the means are over"),
+    "num_left_out": Meaning("count", "Layers with a fit that the profile leaves out, see left_out of layer_metrics"),
+    "share_warned": Meaning(
+        "1", "Share of degenerate tails among the layers (or slices) with a tail, see degenerate_tail"
+    ),
+    "rule": Meaning("text", "Which layers the means and medians are over, and what their profile leaves out"),
 }
+MEDIAN = "_median"
+"""What the name of a median ends in, behind that of its metric."""
 UNKNOWN: Meaning = Meaning("unknown", "Not described by the part that holds it: another tool wrote it")
 
 
@@ -95,10 +101,12 @@ def explain(definition: Definition, column: str, meanings: Meanings) -> Meaning:
     if definition.name == "snapshots":
         known["models"] = Meaning("count", "Models it lists")
     lower = {name.lower(): value for name, value in known.items()}
-    unit, comment = known.get(column) or lower.get(column.lower()) or UNKNOWN
+    metric = column if column in known else column.removesuffix(MEDIAN)
+    unit, comment = known.get(metric) or lower.get(metric.lower()) or UNKNOWN
     of_the_model = column in PARTS["models"].names or column in BUILT or column == "profile"
     averaged = definition.name in ("model_metrics", "model_slice_metrics") and not of_the_model
-    return Meaning(unit, f"Mean, see rule: {comment}") if averaged else Meaning(unit, comment)
+    average = "Mean" if metric == column else "Median"
+    return Meaning(unit, f"{average}, see rule: {comment}") if averaged else Meaning(unit, comment)
 
 
 def descriptions() -> dict[str, str]:

@@ -27,6 +27,8 @@ class LayerKind(NamedTuple):
     """A model that has it."""
     layer_type: str
     """'dense', 'conv2d', ..."""
+    dtype: str
+    """Stored element type."""
 
 
 class SkipRow(NamedTuple):
@@ -87,7 +89,7 @@ def known_results(directory: Path) -> Known:
     identity = "content_hash, unfold, profile_key, code_version"
     metrics = rows("layer_metrics", f"{identity}, bool_or(outcome = 'filtered')", f"GROUP BY {identity}")
     spectra = rows("spectra", "DISTINCT content_hash, unfold, code_version, filename")
-    kinds = rows("layers", "content_hash, min(model_id), min(layer_type)", "GROUP BY content_hash")
+    kinds = rows("layers", "content_hash, min(model_id), min(layer_type), min(dtype)", "GROUP BY content_hash")
     return Known(
         spectra={SpectrumId(*row[:3]): Path(row[3]) for row in spectra},
         metrics=frozenset(ResultId(*row[:4]) for row in metrics),
@@ -113,10 +115,10 @@ def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfol
     """
     paths = sorted(set(files))
     names = PARTS["spectra"].names
-    wanted = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
+    hashes = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
     sql = f"""
         SELECT {", ".join(names)} FROM read_parquet($files, filename = true)
-        WHERE content_hash IN (SELECT content_hash FROM wanted) AND ($unfold IS NULL OR unfold = $unfold)
+        WHERE content_hash IN (SELECT content_hash FROM hashes) AND ($unfold IS NULL OR unfold = $unfold)
         QUALIFY rank() OVER (PARTITION BY content_hash, unfold ORDER BY written DESC, filename) = 1
         ORDER BY content_hash, unfold, slice_id"""
 
@@ -124,7 +126,7 @@ def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfol
         if not files:
             return PARTS["spectra"].empty_table()
         with connect() as connection:
-            connection.register("wanted", wanted)
+            connection.register("hashes", hashes)
             texts = [str(file) for file in files]
             return connection.sql(sql, params={"files": texts, "unfold": unfold}).to_arrow_table()
 

@@ -81,7 +81,21 @@ _METRIC_COLUMNS = (
     field("outcome", TEXT, "text", "fit (it has an alpha), failed, or filtered (left out by a filter of the profile)"),
     field("filtered_by", TEXT, "text", "The filter of the profile that left it out: min_evals or min_M; else NULL"),
     field("status", TEXT, "text", "'success', or why there is no fit; every number of a failed fit is NULL"),
+    field(
+        "degenerate_tail",
+        BOOL,
+        "boolean",
+        "Whether (xmax - xmin) / xmax is below 8 eps of the stored type: alpha is rounding, and kept by faithful "
+        "profiles only; NULL where nothing was fitted",
+    ),
     field("warning", TEXT, "text", "Advice on alpha: over-trained, under-trained, or NULL"),
+    field(
+        "left_out",
+        TEXT,
+        "text",
+        "What the means of the profile (its left_out) leave out beside embeddings and parts of fused matrices: layer "
+        "types, and degenerate_tail for fits that are rounding; separated by ', '",
+    ),
 )
 
 _AVERAGED = frozenset(["alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm", "stable_rank"])
@@ -132,6 +146,7 @@ PARTS: dict[str, pa.Schema] = {
             _RF,
             field("shape", pa.list_(INT), "count", "Shape of the stored tensor"),
             field("dtype", TEXT, "text", "Stored element type"),
+            field("note", TEXT, "text", "What about its values is not known: scale unknown, ...; NULL when nothing"),
             field("params", INT, "count", "Elements of the stored tensor"),
             _HASH,
         ]

@@ -21,12 +21,12 @@ FOLDER = resources.files("zoospectra.warehouse") / "sql" / "studies"
 
 def selects(kind: str, shared: Sequence[str] = (), queries: Mapping[str, str] | None = None) -> dict[str, str]:
     """Name -> SELECT of a kind of study: the `shared` ones, its own by name, and `queries` brought from outside."""
-    found = {name: (FOLDER / "any" / f"{name}.sql").read_text() for name in shared}
+    texts = {name: (FOLDER / "any" / f"{name}.sql").read_text() for name in shared}
     own = FOLDER / kind
     if own.is_dir():
         files = sorted(entry.name for entry in own.iterdir() if entry.name.endswith(".sql"))
-        found |= {name.removesuffix(".sql"): (own / name).read_text() for name in files}
-    return found | dict(queries or {})
+        texts |= {name.removesuffix(".sql"): (own / name).read_text() for name in files}
+    return texts | dict(queries or {})
 
 
 def designs(
@@ -36,13 +36,13 @@ def designs(
 
     Raises ValueError when there is no warehouse or a SELECT fails, in one line.
     """
-    found = {}
+    tables = {}
     with open_newest(directory) as connection:
         for name, text in queries.items():
             params = {key: value for key, value in (values or {}).items() if f"${key}" in text}
             try:
-                found[name] = connection.sql(text, params=params or None).to_arrow_table()
+                tables[name] = connection.sql(text, params=params or None).to_arrow_table()
             except duckdb.Error as error:
                 msg = f"design {name}: {one_line(error)}"
                 raise ValueError(msg) from error
-    return found
+    return tables

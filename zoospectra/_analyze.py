@@ -130,7 +130,7 @@ def _results(indexed: Indexed, profile: Profile) -> tuple[dict[str, pa.Table], l
         names.setdefault(content_hash, []).append(layer.ref.name)
         size = itemsize(layer.ref.dtype)
         cost = spectra_cost(layer.shape, layer.layer_type, needed([profile]), size)
-        items.setdefault(content_hash, Item(content_hash, layer.layer_type, layer, cost))
+        items.setdefault(content_hash, Item(content_hash, layer.layer_type, layer.dtype, layer, cost))
     tables: dict[str, list[pa.Table]] = {}
     lost: list[Skip] = []
 

@@ -149,7 +149,7 @@ def study(
     config_dir: str | PathLike[str] | None = None,
     **options: Any,  # noqa: ANN401 - any option of any study
 ) -> StudyRun:
-    """Run a named study on a warehouse; `options` are keys of conf/study/<name>.yaml.
+    """Run a named study on a warehouse; `options` are the keys of its kind.
 
     Equivalent to `zoospectra study study=NAME study.KEY=VALUE warehouse.dir=...`. The results are in the warehouse's
     table study_results too. Raises ValueError for an unknown study or option, and for a warehouse without

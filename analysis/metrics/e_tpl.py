@@ -43,7 +43,7 @@ METHOD = Method(
     name="e_tpl",
     columns=COLUMNS,
     citation="WeightWatcher 0.7.7, fit='E_TPL'",
-    needs=("spectrum",),
+    needs=("spectrum", "tail"),
     cost="0.6 ms",
     run=run,
 )

@@ -62,18 +62,21 @@ def _alpha(evals: FloatArray, k: int) -> float | None:
 
 
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Columns of `METHOD`; None for K < 2, a zero threshold or a constant tail."""
-    K = esd.evals.size
-    if K < 2:
-        return dict.fromkeys(FRACTIONS)
-    return {name: _alpha(esd.evals, max(1, int(share * K))) for name, share in FRACTIONS.items()}
+    """Columns of `METHOD`; None for K < 2, a zero threshold or a tail narrower than the stored weights resolve."""
+    lam, K = esd.evals, esd.evals.size
+    row: dict[str, Value] = dict.fromkeys(FRACTIONS)
+    for name, share in FRACTIONS.items() if K > 1 else ():
+        k = max(1, int(share * K))
+        if lam[-1] - lam[K - k - 1] >= esd.resolution * lam[-1]:
+            row[name] = _alpha(lam, k)
+    return row
 
 
 METHOD = Method(
     name="hill",
     columns=COLUMNS,
     citation="Hill 1975, Annals of Statistics 3:1163",
-    needs=("spectrum",),
+    needs=("spectrum", "tail"),
     cost="0.05 ms",
     run=run,
 )

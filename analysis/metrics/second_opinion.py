@@ -55,7 +55,7 @@ METHOD = Method(
     name="second_opinion",
     columns=COLUMNS,
     citation="Alstott, Bullmore, Plenz, PLoS ONE 9(1), 2014: powerlaw.Fit",
-    needs=("spectrum", "fit"),
+    needs=("spectrum", "fit", "tail"),
     cost="370 ms",
     run=run,
 )

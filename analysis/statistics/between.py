@@ -6,13 +6,12 @@ of each of 3 groups leave 1 degree of freedom, not 34.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from zoospectra.analysis.regression import regression
-from zoospectra.analysis.statistics.sample import Sample, sample
+from zoospectra.analysis.statistics.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +30,8 @@ class Between:
     """Why numbers are missing."""
 
 
-def between(x: Sequence[float | None], y: Sequence[float | None], groups: Sequence[Hashable]) -> Between:
-    """Line through group means, each group once. Equivalent to `scipy.stats.linregress` of the means."""
-    return of_sample(sample(x, y, groups))
-
-
 def of_sample(found: Sample) -> Between:
-    """As `between`, of points at hand."""
+    """Line through group means, each group once. Equivalent to `scipy.stats.linregress` of the means."""
     counts = np.bincount(found.group, minlength=1)
     if len(found.names) < 2:
         return Between(len(found.names), reason="fewer than two groups")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
-from zoospectra.analysis.statistics.sample import Sample, sample
+from zoospectra.analysis.statistics.sample import Sample
 from zoospectra.analysis.statistics.within import centred
 
 
@@ -28,16 +27,11 @@ class Interaction:
     """Why numbers are missing."""
 
 
-def interaction(x: Sequence[float | None], y: Sequence[float | None], groups: Sequence[Hashable]) -> Interaction:
+def of_sample(found: Sample) -> Interaction:
     """F-test of equal slopes; groups in which x is constant have none and do not count.
 
     Equivalent to `statsmodels` anova_lm of y ~ C(group) + x against y ~ C(group) * x.
     """
-    return of_sample(sample(x, y, groups))
-
-
-def of_sample(found: Sample) -> Interaction:
-    """As `interaction`, of points at hand."""
     if found.n == 0:
         return Interaction(0, 0, reason="no points")
     dx, dy = centred(found.x, found.group), centred(found.y, found.group)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 
 from zoospectra.analysis.statistics import robust
-from zoospectra.analysis.statistics.sample import Sample, sample
+from zoospectra.analysis.statistics.sample import Sample
 from zoospectra.analysis.statistics.within import centred
 
 
@@ -30,13 +30,8 @@ class LeaveGroup:
     """Its two-sided HC3 p-value times the number of groups, at most 1: any of them could have been the one."""
 
 
-def leave_group(x: Sequence[float | None], y: Sequence[float | None], groups: Sequence[Hashable]) -> LeaveGroup:
-    """Fixed-effects slopes without each group; groups without which x is constant inside groups do not count."""
-    return of_sample(sample(x, y, groups))
-
-
 def of_sample(found: Sample) -> LeaveGroup:
-    """As `leave_group`, of points at hand."""
+    """Fixed-effects slopes without each group; groups without which x is constant inside groups do not count."""
     count = len(found.names)
     if count < 2:
         return LeaveGroup(count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import permutations
@@ -12,7 +11,7 @@ import numpy as np
 
 from zoospectra.analysis.records import FloatArray
 from zoospectra.analysis.statistics import within
-from zoospectra.analysis.statistics.sample import Sample, sample
+from zoospectra.analysis.statistics.sample import Sample
 from zoospectra.analysis.statistics.within import centred
 
 TIES = 1e-12
@@ -39,14 +38,7 @@ class Chance:
     """Why numbers are missing."""
 
 
-def chance(
-    x: Sequence[float | None],
-    y: Sequence[float | None],
-    groups: Sequence[Hashable],
-    *,
-    shuffles: int = 9999,
-    seed: int = 0,
-) -> Chance:
+def of_sample(found: Sample, shuffles: int, seed: int) -> Chance:
     """Permutation test of the fixed-effects slope; all orders when there are at most `shuffles` of them, else random.
 
     Of random orders a tenth is drawn first, and the others only where few of these do as well: a large p-value needs no
@@ -55,11 +47,6 @@ def chance(
     Equivalent, for one group, to `scipy.stats.permutation_test(permutation_type='pairings')` of the slope. Raises
     ValueError for shuffles < 1.
     """
-    return of_sample(sample(x, y, groups), shuffles, seed)
-
-
-def of_sample(found: Sample, shuffles: int, seed: int) -> Chance:
-    """As `chance`, of points at hand."""
     if shuffles < 1:
         msg = f"shuffles must be at least 1, got {shuffles}"
         raise ValueError(msg)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.statistics.sample import Sample, is_constant, sample
+from zoospectra.analysis.statistics.sample import Sample, is_constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,8 @@ def centred(values: FloatArray, group: np.ndarray[tuple[int], np.dtype[np.intp]]
     return np.asarray(values - means[group], dtype=np.float64)
 
 
-def within(x: Sequence[float | None], y: Sequence[float | None], groups: Sequence[Hashable]) -> Within:
-    """Fixed-effects slope. Equivalent to `statsmodels` OLS of y on x and a dummy for every group."""
-    return of_sample(sample(x, y, groups))
-
-
 def of_sample(found: Sample) -> Within:
-    """As `within`, of points at hand."""
+    """Fixed-effects slope. Equivalent to `statsmodels` OLS of y on x and a dummy for every group."""
     if found.n == 0:
         return Within(0, 0, reason="no points")
     counts = np.bincount(found.group)

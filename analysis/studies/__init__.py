@@ -26,11 +26,16 @@ GROUP = "zoospectra.studies"
 """Entry points by which another package adds kinds: name -> a Study."""
 
 
+def kinds() -> tuple[str, ...]:
+    """Names of the kinds there are: ours, then those of installed packages."""
+    return tuple(dict.fromkeys([*STUDIES, *(entry.name for entry in entry_points(group=GROUP))]))
+
+
 def study(kind: str) -> Study:
     """A kind of study by name, ours first; ValueError lists the kinds there are."""
     if kind in STUDIES:
-        found: Study = import_module(STUDIES[kind]).STUDY
-        return found
+        ours: Study = import_module(STUDIES[kind]).STUDY
+        return ours
     outside = {entry.name: entry for entry in entry_points(group=GROUP)}
     if kind not in outside:
         msg = f"kind={kind}: expected one of {', '.join([*STUDIES, *outside])}"

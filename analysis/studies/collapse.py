@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from zoospectra.analysis.studies.noise import entries, entry_scale, excess, kind, words
+from zoospectra.analysis.studies.noise import Kind, entries, entry_scale, excess, kind
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number, positive
 
 METRICS = ("log_norm", "log_spectral_norm", "alpha")
@@ -187,7 +187,7 @@ def _means(
 
 def _within(rows: Sequence[Row], thresholds: Thresholds) -> tuple[list[Cell], list[str]]:
     """Layers whose entries are far smaller than those of their kind in their own model."""
-    kinds: dict[tuple[str, tuple[str, str, int]], list[Row]] = {}
+    kinds: dict[tuple[str, Kind], list[Row]] = {}
     for row in rows:
         if entry_scale(row) is not None:
             kinds.setdefault((row["model_id"], kind(row)), []).append(row)
@@ -196,8 +196,8 @@ def _within(rows: Sequence[Row], thresholds: Thresholds) -> tuple[list[Cell], li
     for (model, of), members in kinds.items():
         small += len(members) < FEW
         for row, z, scale, ratio in _collapsed(members, thresholds) if len(members) >= FEW else ():
-            label = f"{of[0]} / {model} / {row['longname']}"
-            why = f"its entries are {ratio:.2g} of the median of {len(members)} layers of its kind ({words(of)})"
+            label = f"{of.profile} / {model} / {row['longname']}"
+            why = f"its entries are {ratio:.2g} of the median of {len(members)} layers of its kind ({of})"
             values: dict[str, float | None] = {"log10 rms entry": scale, "rms entry over kind's": ratio, "robust z": z}
             values["log10 largest eigenvalue over shuffled copy's"] = excess(row)
             found += [
@@ -205,9 +205,9 @@ def _within(rows: Sequence[Row], thresholds: Thresholds) -> tuple[list[Cell], li
                 for name, value in values.items()
             ]
     notes = []
-    for profile in dict.fromkeys(of[0] for _, of in kinds):
+    for profile in dict.fromkeys(of.profile for _, of in kinds):
         hit = [cell.row for cell in found if cell.column == "robust z" and cell.row.startswith(f"{profile} / ")]
-        models = {model for model, of in kinds if of[0] == profile}
+        models = {model for model, of in kinds if of.profile == profile}
         bad = {row.removeprefix(f"{profile} / ").rpartition(" / ")[0] for row in hit}
         notes.append(f"{profile}: {len(hit)} collapsed layers in {len(bad)} of {len(models)} models")
     notes += [f"{small} kinds of layers are too few to compare (fewer than {FEW})"] if small else []

@@ -19,7 +19,7 @@ from scipy import stats
 
 from zoospectra.analysis.statistics.multiple import holm
 from zoospectra.analysis.studies.collapse import FEW, robust_z
-from zoospectra.analysis.studies.noise import entry_scale, excess, kind
+from zoospectra.analysis.studies.noise import Kind, entry_scale, excess, kind
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number, positive
 from zoospectra.analysis.studies.target import Target, targets
 
@@ -183,7 +183,7 @@ def run(designs: Designs, options: Options) -> Findings:
 
 def _with_scale(rows: Sequence[Row]) -> list[Row]:
     """The layers of a model with their robust z-scores of scale among their kind in it; None for a kind of few."""
-    kinds: dict[tuple[str, str, int], list[Row]] = {}
+    kinds: dict[Kind, list[Row]] = {}
     for row in rows:
         kinds.setdefault(kind(row), []).append(row)
     made: list[Row] = []
@@ -215,12 +215,12 @@ def _beyond(value: float, limit: float, wrong: int) -> bool:
     return abs(value) > limit if wrong == 0 else wrong * value > wrong * limit
 
 
-def _limits(rows: Sequence[Row], check: Check, literature: float) -> dict[tuple[str, str, int], float]:
+def _limits(rows: Sequence[Row], check: Check, literature: float) -> dict[Kind, float]:
     """Kind -> where its layers are flagged: the literature's threshold, or what is usual for the kind if farther.
 
     Noise is noise, however usual: its threshold stays.
     """
-    kinds: dict[tuple[str, str, int], list[float]] = {}
+    kinds: dict[Kind, list[float]] = {}
     for row in rows:
         value = number(row, check.column)
         kinds.setdefault(kind(row), []).extend([] if value is None else [abs(value) if check.wrong == 0 else value])

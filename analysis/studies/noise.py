@@ -8,18 +8,29 @@ sigma^2 (sqrt(N) + sqrt(M))^2 of the same entries stands for them.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from zoospectra.analysis.studies.record import Row, number
 
 
-def kind(row: Row) -> tuple[str, str, int]:
-    """(profile, layer type, receptive field): layers of one kind compare."""
-    return row["profile"], row["layer_type"] or "unknown", int(row["rf"] or 1)
+class Kind(NamedTuple):
+    """Layers of one kind compare."""
+
+    profile: str
+    """Profile of their numbers."""
+    layer_type: str
+    """'dense', 'conv2d', ..."""
+    rf: int
+    """Receptive field, slices of a kernel."""
+
+    def __str__(self) -> str:
+        """'conv2d, 9 slices'."""
+        return f"{self.layer_type}, {self.rf} slices" if self.rf > 1 else self.layer_type
 
 
-def words(of: tuple[str, str, int]) -> str:
-    """'conv2d, 9 slices' of a kind."""
-    return f"{of[1]}, {of[2]} slices" if of[2] > 1 else of[1]
+def kind(row: Row) -> Kind:
+    """Kind of a layer."""
+    return Kind(row["profile"], row["layer_type"] or "unknown", int(row["rf"] or 1))
 
 
 def entry_scale(row: Row) -> float | None:

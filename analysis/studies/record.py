@@ -54,7 +54,7 @@ class Study:
     """A kind of study: its options, its statistics, and the SELECTs that feed them."""
 
     options: type[Any]
-    """Frozen dataclass of its options, checked in __post_init__: the schema of conf/study/*.yaml besides `kind`."""
+    """Frozen dataclass of its options, checked in __post_init__: the keys `study.KEY` besides kind."""
     run: Callable[..., Findings]
     """(designs, options), and printed when there is any -> findings. Pure; ValueError for options that do not fit."""
     shared: tuple[str, ...] = ()
@@ -63,31 +63,6 @@ class Study:
     """Name of conf/published/<name>.yaml with the numbers that a paper printed."""
     queries: Mapping[str, str] = field(default_factory=dict)
     """Name -> SELECT of a study from outside; those of our own are in warehouse/sql/studies/<kind>."""
-
-    def configure(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of `options`
-        """Options from plain values; ValueError names a key that no option has, or a value that does not fit."""
-        return build(self.options, values)
-
-
-def build(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:  # noqa: ANN401 - an instance of schema
-    """An instance of a frozen dataclass from plain values; a field whose default is such a record takes a mapping.
-
-    Raises ValueError for a key that is no field, naming the fields, and what the record itself refuses.
-    """
-    known = {one.name: one for one in dataclasses.fields(schema)}
-    given: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" (did you mean {prefix}{close[0]}?)" if close else ""
-            msg = f"{prefix}{key}={value}: expected a key among {', '.join(known)}{hint}"
-            raise ValueError(msg)
-        default: object = known[key].default_factory
-        if isinstance(default, type) and dataclasses.is_dataclass(default) and isinstance(value, Mapping):
-            given[key] = build(default, value, f"{prefix}{key}.")
-        else:
-            given[key] = value
-    return schema(**given)
 
 
 def parameters(options: Any) -> dict[str, str | int | float | None]:  # noqa: ANN401 - any record of options

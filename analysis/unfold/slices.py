@@ -11,6 +11,9 @@ from math import prod
 
 from zoospectra.analysis.unfold.shape import AnyArray, MatrixShape, Unfold
 
+CONVOLUTIONS = ("conv", "depthwise")
+"""How the types of layers begin whose tensors may have more than two dimensions."""
+
 
 def shape_of(shape: tuple[int, ...], layer_type: str) -> MatrixShape:
     """Shape of the matrices of a tensor, from its shape alone.
@@ -18,7 +21,7 @@ def shape_of(shape: tuple[int, ...], layer_type: str) -> MatrixShape:
     Two dimensions are one matrix whatever the layer type; three and more must be a convolution (out, in, *kernel).
     Raises ValueError for vectors, empty tensors and other stacks of matrices.
     """
-    known = len(shape) == 2 or (len(shape) in (3, 4, 5) and layer_type.startswith("conv"))
+    known = len(shape) == 2 or (len(shape) in (3, 4, 5) and layer_type.startswith(CONVOLUTIONS))
     if not known or prod(shape) == 0:
         msg = (
             f"cannot slice a {layer_type!r} tensor of shape {shape}: expected two dimensions, or a convolution "

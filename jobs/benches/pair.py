@@ -64,19 +64,19 @@ def compare(suite: str, case: str, contenders: Sequence[Contender], rounds: int,
         if time.perf_counter() - begun > budget:
             break
     rows = []
-    for contender, taken, found in zip(contenders, times, numbers, strict=True):
-        ratios = [mine / first for mine, first in zip(taken, times[0], strict=True)]
+    for contender, seconds, answer in zip(contenders, times, numbers, strict=True):
+        ratios = [second / first for second, first in zip(seconds, times[0], strict=True)]
         rows.append(
             Row(
                 suite=suite,
                 case=case,
                 contender=contender.name,
-                seconds=median(taken),
+                seconds=median(seconds),
                 ratio=median(ratios),
                 ratio_least=min(ratios),
                 ratio_most=max(ratios),
-                difference=difference(numbers[0], found),
-                rounds=len(taken),
+                difference=difference(numbers[0], answer),
+                rounds=len(seconds),
             )
         )
     return rows

@@ -43,11 +43,12 @@ def analyse_portion(portion: Portion) -> list[float]:
     rule = unfold_rule(portion.profile.unfold)
     alphas: list[float] = []
     for path in portion.paths:
-        found, _ = layers(open_checkpoint(path).tensors)
-        for layer in found:
+        chosen, _ = layers(open_checkpoint(path).tensors)
+        for layer in chosen:
             if portion.layer_id in (None, layer.layer_id):
-                one = spectrum(rule.unfold(read_layer(layer), layer.layer_type))
-                alpha = analyse_layer(one, layer.layer_type, portion.profile).layer["alpha"]
+                computed = spectrum(rule.unfold(read_layer(layer), layer.layer_type))
+                result = analyse_layer(computed, layer.layer_type, portion.profile, dtype=layer.dtype)
+                alpha = result.layer["alpha"]
                 alphas += [alpha] if isinstance(alpha, float) else []
     return alphas
 

@@ -14,23 +14,23 @@ PACKAGES = ("zoospectra", "numpy", "scipy", "torch", "duckdb", "pyarrow", "ray",
 
 def versions() -> dict[str, str]:
     """Installed versions of Python and of every package that a number can depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            installed[package] = "not installed"
+    return installed
 
 
 def git_commit() -> str | None:
     """Commit of the checkout this code runs from, '+dirty' when files differ; None outside a checkout."""
-    here = Path(__file__).resolve().parents[2]
-    if not (here / ".git").exists():
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
         return None
     try:
-        commit = _git(here, "rev-parse", "HEAD")
-        return commit + ("+dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
+        commit = _git(checkout, "rev-parse", "HEAD")
+        return commit + ("+dirty" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -46,6 +46,8 @@ class ListedLayer(NamedTuple):
     """'dense', 'conv2d', ..."""
     shape: tuple[int, ...]
     """Shape of the values."""
+    dtype: str
+    """What the values are stored as."""
 
 
 LISTED = ListedLayer._fields
@@ -90,7 +92,7 @@ def models(catalog: Sequence[Model], digest: str) -> pa.Table:
     ]
     table = pa.Table.from_pylist(data, schema=PARTS["models"])
     for name in sorted({name for model in catalog for name in model.extra}):
-        column = field(name, _type([row.get(name) for row in data]), "as catalogued", f"{name} of the catalog")
+        column = field(name, _type([row.get(name) for row in data]), "as in the catalog", f"{name} of the catalog")
         table = table.append_column(column, pa.array([_cast(row.get(name), column.type) for row in data], column.type))
     return table
 
@@ -142,6 +144,7 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
                 "rf": shape.rf,
                 "shape": list(layer.ref.shape),
                 "dtype": layer.dtype,
+                "note": layer.note,
                 "params": prod(layer.ref.shape),
                 "content_hash": content_hash,
             }
@@ -151,8 +154,9 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
 
 def listed_layers(table: pa.Table) -> Iterator[ListedLayer]:
     """The layers of a kept index; the table has the columns of `LISTED`, and maybe more."""
-    for content_hash, tensor, layer_type, shape in zip(*(table[name].to_pylist() for name in LISTED), strict=True):
-        yield ListedLayer(content_hash, tensor, layer_type, tuple(shape))
+    for row in zip(*(table[name].to_pylist() for name in LISTED), strict=True):
+        listed = ListedLayer(*row)
+        yield listed._replace(shape=tuple(listed.shape))
 
 
 def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:

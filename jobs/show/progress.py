@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
 
-TELLING = 0.05
+LEAST_SHARE = 0.05
 """Share of the work after which the rate says something about the time left."""
 
 
@@ -63,7 +63,7 @@ class ProgressLine:
         self._failures += failures
         self._show()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """One line of news."""
         if self._live:
             self._live.console.print(text)
@@ -75,7 +75,7 @@ class ProgressLine:
         rate = self._done / elapsed if elapsed > 0 else 0.0
         share = self._done / self._total if self._total > 0 else 1.0
         words = [f"{share:4.0%} of {self._total:.1f} s of work", f"{self._tasks} tasks", f"{rate:.1f} s/s"]
-        if share > TELLING:
+        if share > LEAST_SHARE:
             words.append(f"{max(0.0, self._total - self._done) / rate:.0f} s left")
         if self._failures:
             words.append(f"{self._failures} failed")
@@ -86,4 +86,4 @@ class ProgressLine:
             self._live.update(self._bar, total=max(self._total, 1e-9), completed=self._done, state=self._state())
         elif not self._quiet and time.monotonic() - self._printed > PLAIN_EVERY:
             self._printed = time.monotonic()
-            self.say(self._state())
+            self.print(self._state())

@@ -67,16 +67,16 @@ def _pivot(cells: Sequence[Cell]) -> pa.Table:
         if cell.n is not None:
             row["n"] = max(cell.n, row.get("n") or 0)
         if cell.verdict and cell.verdict != "reproduces":
-            told = row.get("verdict")
-            row["verdict"] = cell.verdict if told in (None, cell.verdict) else f"{told}; {cell.verdict}"
+            earlier = row.get("verdict")
+            row["verdict"] = cell.verdict if earlier in (None, cell.verdict) else f"{earlier}; {cell.verdict}"
     fields = [
         pa.field("row", pa.string()),
         pa.field("n", pa.int64()),
-        *(pa.field(one, pa.float64()) for one in columns),
+        *(pa.field(name, pa.float64()) for name in columns),
     ]
     if any("verdict" in row for row in rows.values()):
         fields.append(pa.field("verdict", pa.string()))
-    unique = {one.name: one for one in fields}
+    unique = {field.name: field for field in fields}
     return pa.Table.from_pylist(list(rows.values()), schema=pa.schema(list(unique.values())))
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoospectra.analysis.studies import STUDIES
+from zoospectra.analysis.studies import STUDIES, kinds
 from zoospectra.analysis.studies import study as study_of
-from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Verb
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Verb
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class StudyChoice:
     """Which study; the options are those of its kind, and stand beside this key."""
 
     name: str = field(default="natcomm2021", metadata={CHOICE: True})
-    """Its file in conf/study, and its name in results."""
-    kind: str = "natcomm2021"
+    """Its kind or its file in conf/study, and its name in results."""
+    kind: str = field(default="natcomm2021", metadata={VARIANTS: lambda: {name: {"kind": name} for name in kinds()}})
     """Its statistics, a key of analysis.studies.STUDIES."""
     options: Any = field(default=None, metadata={REGISTRY: lambda values: study_of(values["kind"]).options})
     """Options of the kind, a record of its own."""

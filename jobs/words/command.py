@@ -22,13 +22,14 @@ from typing import Any, TypeVar
 from hydra import compose
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from zoospectra.jobs.words.verb import CHOICE, REGISTRY, Positional, did_you_mean
+from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Positional, did_you_mean
 
 Settings = TypeVar("Settings")
 
@@ -132,8 +133,10 @@ class Configuration:
         return typing.cast(Settings, _record(schema, plain, ""))
 
     def text(self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]) -> str:
-        """The values that a verb would run with, as YAML."""
-        return OmegaConf.to_yaml(self._compose(verb, schema, overrides, positional)[0])
+        """The values that a verb would run with, as YAML; MisuseError as for `settings`."""
+        composed, _ = self._compose(verb, schema, overrides, positional)
+        own = {place.field for place in positional}
+        return OmegaConf.to_yaml({key: value for key, value in _complete(schema, composed).items() if key not in own})
 
     def _compose(
         self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]
@@ -143,6 +146,7 @@ class Configuration:
         Two steps: the groups' choices decide which keys there are; then every word is read by its key's type.
         """
         own = {place.field for place in positional}
+        _store_variants(schema)
         with self._hydra():
             name = verb if verb in self._names("", ObjectType.CONFIG) else None
             groups = {field.name for field in dataclasses.fields(schema)} & set(self._names("", ObjectType.GROUP))
@@ -194,6 +198,16 @@ def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(schema)
 
 
+def _store_variants(schema: type[Any]) -> None:
+    """Make choices of what the registries of a verb's groups name: a source of models or a study needs no file."""
+    types = typing.get_type_hints(schema)
+    for group in _fields(schema):
+        inner = _fields(types[group.name]) if dataclasses.is_dataclass(types[group.name]) else ()
+        for field in inner:
+            for name, values in field.metadata.get(VARIANTS, dict)().items():
+                ConfigStore.instance().store(name=name, group=group.name, node=values)
+
+
 def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys of a settings record and their types; `values` say which record a registry field takes."""
     types = typing.get_type_hints(schema)
@@ -206,6 +220,24 @@ def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> I
             yield from _leaves(types[field.name], values.get(field.name) or {}, f"{prefix}{field.name}.")
         elif CHOICE not in field.metadata:
             yield f"{prefix}{field.name}", types[field.name]
+
+
+def _complete(schema: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a settings record, its own defaults where none is given."""
+    types = typing.get_type_hints(schema)
+    complete: dict[str, Any] = {}
+    for field in _fields(schema):
+        if registry := field.metadata.get(REGISTRY):
+            complete |= _complete(registry(values), values)
+        elif dataclasses.is_dataclass(types[field.name]):
+            record = typing.cast(type[Any], types[field.name])
+            complete[field.name] = _complete(record, values.get(field.name) or {})
+        elif field.name in values:
+            complete[field.name] = values[field.name]
+        elif CHOICE not in field.metadata:
+            factory = field.default_factory
+            complete[field.name] = field.default if factory is dataclasses.MISSING else factory()
+    return complete
 
 
 def _record(schema: type[Any], values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401 - an instance of schema

@@ -16,6 +16,9 @@ REGISTRY = "registry"
 CHOICE = "choice"
 """Metadata key of a field that takes the name of the file that the group's values come from."""
 
+VARIANTS = "variants"
+"""Metadata key of a field that names one of a registry: a function to {name: values}, choices that need no file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Positional:

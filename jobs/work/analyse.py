@@ -52,9 +52,11 @@ def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterato
         if item.layer is None:
             msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
             raise ValueError(msg)
-        factors = read_factors(item.layer) if missing == ["slices"] else None
-        if factors is not None:
+        factors = read_factors(item.layer) if "slices" in missing else None
+        if factors is not None:  # whatever else is needed: an update of rank r has r eigenvalues, not min(N, M)
             yield "slices", product_spectrum(*factors)
+            missing.remove("slices")
+        if not missing:
             return
         array = read_layer(item.layer)
         seed = seed_of(item.content_hash)
@@ -72,7 +74,8 @@ def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:
 
 def _metrics(item: Item, profile: Profile, known: Mapping[str, Spectrum]) -> LayerAnalysis:
     own, *copies = (known[name] for name in profile.spectra)
-    return analyse_layer(own, item.layer_type, profile, shuffled=copies, seed=seed_of(item.content_hash))
+    seed = seed_of(item.content_hash)
+    return analyse_layer(own, item.layer_type, profile, dtype=item.dtype, shuffled=copies, seed=seed)
 
 
 def seed_of(content_hash: str) -> int:

@@ -67,7 +67,8 @@ def _row(name: str, old: Layer | None, new: Layer | None, profile: Profile) -> d
     row["distance"] = float(np.linalg.norm(moved)) / size if size else None
     row["cka"] = layer_distance(unfold(after, old.layer_type), unfold(before, old.layer_type), "cka")
     for end, array in (("_base", before), ("", after), ("_difference", moved)):
-        metrics = analyse_layer(spectrum(unfold(array, old.layer_type)), old.layer_type, profile).layer
+        raw = spectrum(unfold(array, old.layer_type))
+        metrics = analyse_layer(raw, old.layer_type, profile, dtype=old.dtype).layer
         row |= {f"{name}{end}": _number(metrics.get(name)) for name in SHOWN}
     return row | {"status": "compared" if np.any(moved) else "identical"}
 

@@ -9,16 +9,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from zoospectra.jobs.words.verb import REGISTRY
+from zoospectra.jobs.words.verb import REGISTRY, VARIANTS
 from zoospectra.zoo.model import Model
-from zoospectra.zoo.sources import Crawl, source
+from zoospectra.zoo.sources import SOURCES, Crawl, source
 
 
 @dataclass(frozen=True, slots=True)
 class ZooSettings:
     """Which zoo; the options are those of its source, and stand beside these keys."""
 
-    source: str = "digits"
+    source: str = field(
+        default="digits", metadata={VARIANTS: lambda: {name: {"source": name, "name": name} for name in SOURCES}}
+    )
     """Name of a source, a key of zoo.sources.SOURCES."""
     name: str = "digits"
     """Prefix of the models' ids."""

@@ -148,7 +148,7 @@ class Engine:
         self._skips = keep.SkipParts(root)
         self.counts = Counts()
         for part in self._todo.known.broken:
-            progress.say(f"damaged part moved aside, its content is computed again: {part}")
+            progress.print(f"damaged part moved aside, its content is computed again: {part}")
 
     def open_models(self, models: Sequence[Model]) -> list[Task]:
         """First tasks of a scan: an index of every model that is new, and what is missing of those that are listed.
@@ -221,7 +221,7 @@ class Engine:
         keep.keep_layers(self._root, model, indexed)
         self._count_skips(skip.failed for skip in indexed.skips)
         layers = [
-            KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer)
+            KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
             for layer, content_hash in indexed.layers
         ]
         return self._plan(model, layers)

@@ -38,6 +38,8 @@ class StoredLayer:
     """Its name there."""
     layer_type: str
     """'dense', 'conv2d', ..."""
+    dtype: str
+    """What it is stored as."""
     content_hash: str
     """Hash of its bytes."""
     spectra: Mapping[str, Spectrum]
@@ -52,7 +54,7 @@ def stored_layer(directory: Path, model: str, name: str, unfold: str) -> StoredL
     """
     models = query(directory, "SELECT DISTINCT model_id FROM layers ORDER BY 1")["model_id"].to_pylist()
     model_id = _only(models, model, "MODEL", f"models with layers at {directory}")
-    sql = "SELECT longname, layer_type, content_hash FROM layers WHERE model_id = $model ORDER BY layer_id"
+    sql = "SELECT longname, layer_type, dtype, content_hash FROM layers WHERE model_id = $model ORDER BY layer_id"
     layers = {row["longname"]: row for row in query(directory, sql, {"model": model_id}).to_pylist()}
     layer = layers[_only(list(layers), name, "NAME", f"layers of {model_id}")]
     sql = """SELECT content_hash, unfold, slice_id, N, M, evals, method, device FROM layer_spectra
@@ -63,18 +65,19 @@ def stored_layer(directory: Path, model: str, name: str, unfold: str) -> StoredL
         there = f"only by {', '.join(kept)}" if kept else "nor by any other: were its numbers published by others?"
         msg = f"{model_id} {layer['longname']}: no spectrum by unfold rule {unfold} is kept, {there}"
         raise ValueError(f"{msg}; scan its zoo with a profile that uses {unfold}")
-    return StoredLayer(model_id, layer["longname"], layer["layer_type"] or "", layer["content_hash"], kept)
+    kind, dtype = layer["layer_type"] or "", layer["dtype"] or "float32"
+    return StoredLayer(model_id, layer["longname"], kind, dtype, layer["content_hash"], kept)
 
 
 def _only(names: Sequence[str], wanted: str, word: str, what: str) -> str:
     """The one name that is `wanted`, or that it matches as a glob."""
-    found = [wanted] if wanted in names else [name for name in names if fnmatchcase(name, wanted)]
-    if len(found) == 1:
-        return found[0]
-    listed = found or list(names)
+    matching = [wanted] if wanted in names else [name for name in names if fnmatchcase(name, wanted)]
+    if len(matching) == 1:
+        return matching[0]
+    listed = matching or list(names)
     some = ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
-    hint = "" if found else did_you_mean(wanted, names)
-    msg = f"{word} {wanted!r} matches {len(found)} of {len(names)} {what}{hint}"
+    hint = "" if matching else did_you_mean(wanted, names)
+    msg = f"{word} {wanted!r} matches {len(matching)} of {len(names)} {what}{hint}"
     raise ValueError(f"{msg}, expected one: {some or 'there are none'}")
 
 
@@ -88,15 +91,15 @@ def tables(layer: StoredLayer, profile: Profile, names: Sequence[str]) -> dict[s
     """Tables of these names (TABLES), each with the layer's identity in front."""
     spectrum, copies = layer.spectra[profile.unfold], copies_of(layer, profile.unfold)
     seed = seed_of(layer.content_hash)
-    made = esds(spectrum, layer.layer_type, profile, shuffled=copies, seed=seed)
-    analysis = analyse_layer(spectrum, layer.layer_type, profile, shuffled=copies, seed=seed)
-    found: dict[str, Iterable[Mapping[str, Value]]] = {
+    made = esds(spectrum, layer.layer_type, profile, dtype=layer.dtype, shuffled=copies, seed=seed)
+    analysis = analyse_layer(spectrum, layer.layer_type, profile, dtype=layer.dtype, shuffled=copies, seed=seed)
+    records: dict[str, Iterable[Mapping[str, Value]]] = {
         "fit": figure.fit_rows(made, analysis),
         "curve": figure.curve_rows(made, analysis, profile),
         "esd": figure.esd_rows(made, analysis),
     }
     who = {"model_id": layer.model_id, "longname": layer.longname, "profile": profile.name}
-    return {name: _table(who, found[name]) for name in names}
+    return {name: _table(who, records[name]) for name in names}
 
 
 def _table(who: Mapping[str, str], records: Iterable[Mapping[str, Value]]) -> pa.Table:

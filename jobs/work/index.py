@@ -9,8 +9,11 @@ from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.remote import prefetched
+from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.layers.buffers import fixed
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.copies import HashedLayer, corners, without_copies
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
@@ -45,15 +48,25 @@ def index(request: IndexRequest) -> Indexed:
         return Indexed((), (Skip(None, error.reason, error.detail, failed=True),))
     chosen, skips = layers(checkpoint.tensors, checkpoint.config)
     skips = [*checkpoint.skips, *skips]
-    hashed: list[tuple[Layer, str]] = []
+    hashed: list[HashedLayer] = []
     for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
         try:
-            if known is None and not is_finite(read_layer(layer)):
-                detail = f"{layer.longname} holds NaN or infinity"
-                skips.append(Skip(layer.ref.name, Reason.NON_FINITE, detail, failed=True))
+            values = read_layer(layer) if known is None else None
+            skip = _unfit(layer, values) if values is not None else None
+            if skip is not None:
+                skips.append(skip)
             else:
-                hashed.append((layer, known or layer_hash(layer)))
+                ends = corners(layer, values) if values is not None else None
+                hashed.append(HashedLayer(layer, known or layer_hash(layer), ends))
         except CheckpointError as error:
             skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
-    return Indexed(tuple(hashed), tuple(skips))
+    kept, copied = without_copies(hashed)
+    return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied))
+
+
+def _unfit(layer: Layer, values: AnyArray) -> Skip | None:
+    """Why the values of a layer are no weight's; None when they may be."""
+    if not is_finite(values):
+        return Skip(layer.ref.name, Reason.NON_FINITE, f"{layer.longname} holds NaN or infinity", failed=True)
+    return fixed(layer, values)

@@ -19,7 +19,7 @@ from zoospectra.warehouse import parts
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.trouble import Skip
 
-READER_VERSION = "2"
+READER_VERSION = "3"
 """Changes when a reader or a layer rule finds other layers in the same bytes: older indexes are then made anew."""
 
 

@@ -25,6 +25,8 @@ class Item:
     """Identity of its bytes, dtype and shape."""
     layer_type: str
     """Decides how it unfolds: 'dense', 'conv2d', ..."""
+    dtype: str
+    """Stored element type: how narrow a tail can be."""
     layer: Layer | None
     """How its values are read; None when everything needed is stored."""
     cost: Cost

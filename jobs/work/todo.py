@@ -29,6 +29,8 @@ class KnownLayer:
     """'dense', 'conv2d', ..."""
     shape: tuple[int, ...]
     """Shape of the values."""
+    dtype: str
+    """Stored element type."""
     layer: Layer | None
     """How its values are read; None when the checkpoint was not opened."""
 
@@ -94,10 +96,10 @@ class Todo:
         stored = self.stored(layer.content_hash)
         absent = [name for name in needed(self.profiles) if name not in dict(stored)]
         if not absent:
-            return Item(layer.content_hash, layer.layer_type, None, REFIT_COST, stored)
+            return Item(layer.content_hash, layer.layer_type, layer.dtype, None, REFIT_COST, stored)
         itemsize = -(-layer.layer.ref.nbytes // prod(layer.layer.ref.shape)) if layer.layer else 4
         cost = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
-        return Item(layer.content_hash, layer.layer_type, layer.layer, cost, stored)
+        return Item(layer.content_hash, layer.layer_type, layer.dtype, layer.layer, cost, stored)
 
     def refits(self) -> Refits:
         """What the spectra of the whole warehouse allow."""
@@ -109,7 +111,7 @@ class Todo:
             elif len(stored := self.stored(content_hash)) < len(needed(self.profiles)):
                 lacking += 1
             else:
-                item = Item(content_hash, kind.layer_type, None, REFIT_COST, stored)
+                item = Item(content_hash, kind.layer_type, kind.dtype, None, REFIT_COST, stored)
                 items.setdefault(kind.model_id, []).append(item)
         for group in items.values():
             group.sort(key=lambda item: item.stored[0][1])  # a part is read by as few shards as possible

@@ -21,11 +21,13 @@ NATCOMM = {
     "threshold": 0.0,
     "drop_smallest": 1,
     "fit": "natcomm2021",
+    "faithful": True,
+    "left_out": [],
     "methods": ["norms_2021", "alpha_norms"],
     "options": {"alpha_norms": {"drop_smallest": 1}},
 }
 PROFILES: dict[str, dict[str, Any]] = {
-    "weightwatcher": {},
+    "weightwatcher": {"faithful": True},
     "natcomm2021": NATCOMM,
     "natcomm2021_normalized": NATCOMM | {"normalize": True},
     "ww012": NATCOMM | {"scale": "none"},
@@ -33,6 +35,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "threshold": 1e-8,
         "threshold_relative": True,
         "fit": "corrected",
+        "left_out": ["degenerate_tail", "depthwise", "depthwise_dense"],
         "options": {"fit": {"min_tail": 8, "bias": 2.0}},
     },
 }
@@ -52,10 +55,10 @@ def profile() -> Callable[..., Profile]:
 
 @pytest.fixture(scope="session")
 def analyse() -> Callable[..., LayerAnalysis]:
-    """analyse(array, layer_type, profile) -> LayerAnalysis, from weights."""
+    """analyse(array, layer_type, profile, dtype="float32") -> LayerAnalysis, from weights."""
 
-    def run(array: np.ndarray, layer_type: str, profile: Profile) -> LayerAnalysis:
-        return analyse_layer(spectrum(unfold(array, layer_type, profile.unfold)), layer_type, profile)
+    def run(array: np.ndarray, layer_type: str, profile: Profile, dtype: str = "float32") -> LayerAnalysis:
+        return analyse_layer(spectrum(unfold(array, layer_type, profile.unfold)), layer_type, profile, dtype=dtype)
 
     return run
 

@@ -45,7 +45,7 @@ def test_a_method_says_what_it_is(name) -> None:
     assert found.name == name
     assert found.citation
     assert found.cost
-    assert set(found.needs) <= {"spectrum", "fit", "shuffled"}
+    assert set(found.needs) <= {"spectrum", "fit", "shuffled", "tail"}
     for column in found.columns:
         assert column.type in ("double", "bigint", "varchar", "boolean")
         assert column.unit

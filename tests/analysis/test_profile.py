@@ -44,6 +44,8 @@ CHANGES = [
     {"drop_smallest": 1},
     {"replicas": 2},
     {"fit": "corrected"},
+    {"faithful": True},
+    {"left_out": []},
     {"methods": ["norms"]},
     {"options": {"norms": {"tolerance": 1e-3}}},
 ]

@@ -112,9 +112,10 @@ def test_a_group_that_seems_to_follow_is_no_reversal_where_slopes_differ() -> No
     trends = [Trend("a", Regression(4), told(-1)), Trend("b", Regression(4), told(0, slope=2.0))]
     base = Evidence(told(1), told(1), told(-1), tuple(trends))
     assert judge(base).verdict == Verdict.REVERSAL
-    found = judge(replace(base, differ=True))
-    assert found.verdict == Verdict.UNDETERMINED
-    assert "b may follow" in found.reason
+    found = judge(replace(base, differ=0.04))
+    assert (found.verdict, found.p) == (Verdict.PARTIAL, 0.04)
+    assert "b seem to follow" in found.reason
+    assert judge(replace(base, differ=0.04, groups=tuple(trends[:1]))).verdict == Verdict.REVERSAL
 
 
 def test_the_p_value_is_the_weakest_link() -> None:
@@ -169,7 +170,7 @@ def test_a_small_group_that_follows_is_not_overlooked() -> None:
 
     found = count(make)
     assert found[Verdict.REVERSAL] == 0
-    assert found[Verdict.PARTIAL] >= 50
+    assert found[Verdict.PARTIAL] >= 57
 
 
 @pytest.mark.parametrize("noise", [0.3, 1.5])

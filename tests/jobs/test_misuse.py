@@ -91,7 +91,7 @@ def test_globs_that_match_nothing_name_what_there_is(tmp_path: Path, capsys: pyt
     assert "net0" in line
 
 
-def test_a_malformed_catalogue_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_malformed_catalog_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zoo = make_zoo(tmp_path / "zoo", models=1)
     with (zoo / "catalog.csv").open("a") as file:
         file.write("net0.safetensors,even,toy,top1_error,twelve,false,test,MIT,\n")

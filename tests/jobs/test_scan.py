@@ -93,7 +93,7 @@ def test_model_averages_leave_embeddings_out(scanned: tuple[Path, Path]) -> None
     assert "embedding" in averages[0]["rule"]
 
 
-def test_the_catalogue_is_in_the_warehouse(scanned: tuple[Path, Path]) -> None:
+def test_the_catalog_is_in_the_warehouse(scanned: tuple[Path, Path]) -> None:
     _, data = scanned
     rows = query(
         data, "SELECT model_id, metric, value, higher_is_better FROM reported_metrics ORDER BY model_id"

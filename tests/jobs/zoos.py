@@ -29,7 +29,7 @@ def weights(seed: int, width: int = 64) -> dict[str, torch.Tensor]:
 
 
 def make_zoo(folder: Path, models: int = 4, width: int = 64) -> Path:
-    """A folder of safetensors files with a catalogue: two series, one metric."""
+    """A folder of safetensors files with a catalog: two series, one metric."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["file,series,dataset,metric,value,higher_is_better,source,licence,note"]
     for number in range(models):

@@ -28,6 +28,8 @@ def test_every_contract_column_is_filled_by_something(tmp_path: Path) -> None:
     data, tables = tmp_path / "data", tmp_path / "tables"
     zoo = make_zoo(tmp_path / "zoo", models=2)
     save_file({"h.0.attn.c_attn.weight": torch.randn(48, 144)}, zoo / "fused.safetensors")
+    update = {"q.lora_A.weight": torch.randn(2, 24), "q.lora_B.weight": torch.randn(16, 2)}  # its scale is not known
+    save_file(update, zoo / "update.safetensors")
     lines = ["file,series,dataset,metric,value,higher_is_better,source,source_date,licence,note,task"]
     lines += [f"net{i}.safetensors,s,d,top1_error,{i},false,test,2026-11-01,MIT,a note,vision" for i in range(2)]
     (zoo / "catalog.csv").write_text("\n".join(lines) + "\n")

@@ -15,7 +15,7 @@ from zoospectra.warehouse.identity import ResultId
 from zoospectra.warehouse.known import known_results
 from zoospectra.warehouse.parts import list_parts, write
 from zoospectra.warehouse.query import query
-from zoospectra.warehouse.studies import designs
+from zoospectra.warehouse.studies import designs, selects
 
 
 def scan(zoo: Path, data: Path, *words: str) -> int:
@@ -42,12 +42,11 @@ def test_fused_layers_count_once_in_every_answer(fused: Path) -> None:
     values = {"model": "*", "base": None, "profile": None, "largest": 6.0}
     answers = {
         "model_metrics": query(fused, "SELECT num_layers FROM model_metrics")["num_layers"].to_pylist(),
-        "flow": designs(fused, "flow", values=values)["flow"]["layers"].to_pylist(),
-        "health": [designs(fused, "health", values=values)["layers"].num_rows],
-        "collapse": [designs(fused, "collapse", values=values)["layers"].num_rows],
-        "drift": designs(fused, "drift", values=values)["averages"]["layers"].to_pylist(),
+        "flow": designs(fused, selects("flow"), values)["flow"]["layers"].to_pylist(),
+        "health, collapse": [designs(fused, selects("health", ("measured",)), values)["measured"].num_rows],
+        "drift": designs(fused, selects("drift"), values)["averages"]["layers"].to_pylist(),
     }
-    assert answers == {"model_metrics": [6], "flow": [6], "health": [6], "collapse": [6], "drift": [6, 6]}
+    assert answers == {"model_metrics": [6], "flow": [6], "health, collapse": [6], "drift": [6, 6]}
 
 
 def test_the_language_tables_leave_parts_of_fused_matrices_out(lake, make_table) -> None:
@@ -61,7 +60,7 @@ def test_the_language_tables_leave_parts_of_fused_matrices_out(lake, make_table)
     rows = [row | {"slice_id": 0, "content_hash": f"h{i}"} for i in range(len(kinds))]
     write(lake.directory, "slice_metrics", "k", make_table("slice_metrics", rows), "published/gpt2")
     lake.build()
-    language = designs(lake.directory, "natcomm2021")["language"]
+    language = designs(lake.directory, {"language": selects("natcomm2021")["language"]})["language"]
     assert language["layer_type"].to_pylist() == ["embedding", "dense"]
     assert query(lake.directory, "SELECT num_slices FROM model_slice_metrics")["num_slices"].to_pylist() == [1]
 

@@ -68,8 +68,8 @@ BLOCKS: dict[str, tuple[int, int]] = {
 }
 """GGUF's block types -> (elements, bytes) of a block; the same as gguf.GGML_QUANT_SIZES."""
 
-FLOATING = frozenset({*BLOCKS, *(name for name in CARRIERS if name.startswith(("float", "bfloat")))})
-"""Types whose values are real numbers; only these are analysed."""
+FLOATING = frozenset({*BLOCKS, *(name for name in CARRIERS if name.startswith(("float", "bfloat", "complex")))})
+"""Types whose values are real or complex numbers; only these are analysed."""
 
 
 class Float8(NamedTuple):

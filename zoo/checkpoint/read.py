@@ -1,4 +1,4 @@
-"""From a reference to its values: memory-mapped views, content hashes, file checksums.
+"""From a reference to its values: memory-mapped views and content hashes.
 
 Bounds are checked here again, whatever reader made the reference, so that no reference can reach beyond its file.
 Not covered: writing, and machines with big-endian byte order.
@@ -12,14 +12,13 @@ import os
 import zipfile
 import zlib
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef, span
+from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, AnyArray, TensorRef, contiguous_stride, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY, window
 from zoospectra.zoo.fetch.locator import is_remote
@@ -43,6 +42,8 @@ def stored(ref: TensorRef) -> AnyArray:
     Block types come as rows of bytes (see zoo.checkpoint.dtype.carried). Raises CheckpointError for a reference that
     its file does not keep.
     """
+    if ref.parts:
+        return _joined(ref)
     if is_remote(ref.path):
         from zoospectra.zoo.checkpoint.remote import local  # clients of the network are not loaded for local files
 
@@ -54,7 +55,8 @@ def stored(ref: TensorRef) -> AnyArray:
         raise CheckpointError(Reason.UNSAFE, f"{ref.name}: {error}") from error
     if ref.stride is not None and (len(ref.stride) != len(shape) or min(ref.stride, default=0) < 0):
         raise CheckpointError(Reason.UNSAFE, f"{ref.name}: strides {ref.stride} do not fit shape {ref.shape}")
-    if min(shape, default=1) < 0 or math.prod(shape) * carrier.itemsize > ref.nbytes:
+    room = ref.nbytes if ref.stride is None else max(ref.nbytes, MAX_REPEATED * carrier.itemsize)
+    if min(shape, default=1) < 0 or math.prod(shape) * carrier.itemsize > room:
         detail = f"{ref.name}: shape {ref.shape} of {ref.dtype} needs more than its {ref.nbytes} stored bytes"
         raise CheckpointError(Reason.UNSAFE, detail)
     elements = span(shape, ref.stride)
@@ -70,6 +72,17 @@ def stored(ref: TensorRef) -> AnyArray:
         return flat.reshape(shape)
     strides = tuple(step * carrier.itemsize for step in ref.stride)
     return as_strided(flat, shape, strides, writeable=False)
+
+
+def _joined(ref: TensorRef) -> AnyArray:
+    """A tensor of several parts: along an axis, or pieces of its elements one behind the other, whatever its shape."""
+    whole = np.concatenate([stored(part) for part in ref.parts], axis=ref.axis)
+    if whole.ndim == 1 and whole.size == math.prod(ref.shape) == span(ref.shape, ref.stride):
+        strides = tuple(step * whole.itemsize for step in ref.stride or contiguous_stride(ref.shape))
+        return as_strided(whole, ref.shape, strides, writeable=False)
+    if whole.shape != ref.shape or ref.stride is not None:
+        raise CheckpointError(Reason.UNSAFE, f"{ref.name}: its parts make {whole.shape}, not {ref.shape}")
+    return whole
 
 
 def content_hash(ref: TensorRef) -> str:
@@ -93,12 +106,6 @@ def digest_of(dtype: str, shape: tuple[int, ...], elements: AnyArray) -> str:
     for start in range(0, elements.shape[0], rows):
         digest.update(np.ascontiguousarray(elements[start : start + rows]).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def file_sha256(path: str) -> str:
-    """sha256 (hex) of a whole file; OSError when it cannot be read. Equivalent to `sha256sum`."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bytes(ref: TensorRef) -> NDArray[np.uint8]:

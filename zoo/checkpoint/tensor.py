@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 AnyArray = NDArray[Any]
 
+MAX_REPEATED = 1 << 24
+"""Most elements of a view that has more of them than are stored, as `expand` makes: it costs no bytes in the file, but
+memory and time where it is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
@@ -35,6 +39,10 @@ class TensorRef:
     """What gives the bytes when neither mapping nor inflating does: 'hdf5' for a chunked data set, whose path is then
     `member` (behind the archive member's name and '::' in a .keras file); offset counts from its first byte. 'memory'
     for an array of this very process, whose number is `member` (zoo.checkpoint.windows)."""
+    parts: tuple[TensorRef, ...] = ()
+    """Where a tensor was cut into parts, as ranks of a tensor-parallel model hold them: the parts, in their order."""
+    axis: int = 0
+    """Axis along which the parts were cut."""
 
 
 def span(shape: tuple[int, ...], stride: tuple[int, ...] | None) -> int:

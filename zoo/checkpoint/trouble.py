@@ -30,7 +30,10 @@ class Reason(StrEnum):
     OPTIMIZER_STATE = "optimizer_state", "optimizer state, not the model"
     NOT_THE_MODEL = "not_the_model", "beside the model in its file: averages, masks, schedules of training"
     QUANTISATION_PART = "quantisation_part", "scales, zeros and codes of a packed weight, used to compute its values"
+    COPY = "copy", "the bytes of another layer of the model, or their transpose: that layer is counted, this is not"
     LORA_FACTOR = "lora_factor", "one factor of a low-rank update; the scaled product is the layer"
+
+    UNSPLIT = "unsplit", "a fused matrix that is analysed whole: how its q, k and v lie in it is not known"
 
     TOO_FEW_EIGENVALUES = "too_few_eigenvalues", "fewer eigenvalues than the profile's min_evals: norms, but no fit"
     BELOW_MIN_M = "below_min_M", "a matrix whose smaller side is below the profile's min_M: norms, but no fit"
@@ -41,6 +44,11 @@ class Reason(StrEnum):
         "unsupported_quantisation",
         "packed weights of a scheme that cannot be unpacked exactly: never fitted as integers",
     )
+    UNSUPPORTED_PARAMETRIZATION = (
+        "unsupported_parametrization",
+        "factors of a weight that is computed by code, and the file does not say how: export the weight itself",
+    )
+    EXPANDED = "expanded", "a view that repeats few stored numbers more often than is read: save it contiguous"
     UNSUPPORTED_DTYPE = "unsupported_dtype", "an element type that cannot be read exactly"
     UNSUPPORTED_FORMAT = "unsupported_format", "no reader for this file format"
     MISSING_READER = (

@@ -22,6 +22,8 @@ class Assembly:
     """Shape of the values, torch's layout."""
     dtype: str
     """What the weights were stored as: 'gptq-int4', 'bnb-nf4', 'float8_e4m3fn+scale', ..."""
+    note: str = ""
+    """What about the values is not known: 'scale unknown: taken as 1'; '' when nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,18 @@ class Layer:
     """Which part of the tensor's (or assembly's) values this is; () for all of them as they are."""
     assembly: Assembly | None = None
     """How the values are computed where they are not stored as they are."""
+    factor: float = 1.0
+    """Of the values, where a user's rules say so (zoo.layers.rules)."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the values that are analysed."""
         return shape_after(self.assembly.shape if self.assembly else self.ref.shape, self.view)
+
+    @property
+    def note(self) -> str | None:
+        """What about its values is not known; None when nothing."""
+        return self.assembly.note or None if self.assembly else None
 
     @property
     def dtype(self) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -16,8 +18,8 @@ from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.view import Take, View, apply
 from zoospectra.zoo.layers.layer import Assembly, Layer
-from zoospectra.zoo.layers.packed import SCHEMES
-from zoospectra.zoo.layers.packed.lora import factors
+from zoospectra.zoo.layers.packed import SCHEMES, STACKED
+from zoospectra.zoo.layers.packed.adapters import FACTORS
 
 
 def read_layer(layer: Layer) -> AnyArray:
@@ -25,8 +27,11 @@ def read_layer(layer: Layer) -> AnyArray:
 
     Raises CheckpointError as `read` does, and 'missing_reader' where a package is needed that is not installed.
     """
+    if layer.factor != 1.0:
+        plain = read_layer(replace(layer, factor=1.0))
+        return np.asarray(plain * plain.dtype.type(layer.factor))
     if layer.assembly is not None:
-        return apply(_assembled(layer.assembly), layer.view)
+        return _assembled(layer.assembly, layer.view)
     ref, view = layer.ref, layer.view
     first = _leading(ref, view)
     # The part is cut out before it is decoded: one expert of 128 costs what one expert holds.
@@ -37,21 +42,30 @@ def read_layer(layer: Layer) -> AnyArray:
 def read_factors(layer: Layer) -> tuple[AnyArray, AnyArray] | None:
     """Factors (out, r) and (r, in), scaled, of a low-rank update that is thinner than its product; else None."""
     assembly = layer.assembly
-    if assembly is None or assembly.scheme != "lora" or layer.view:
+    if assembly is None or assembly.scheme not in FACTORS or layer.factor != 1.0:
         return None
-    up, down = factors([read(part) for part in assembly.parts], dict(assembly.options), assembly.shape)
-    return (up, down) if up.shape[1] <= min(assembly.shape) else None
+    arrays = [read(part) for part in assembly.parts]
+    two = FACTORS[assembly.scheme](arrays, dict(assembly.options), assembly.shape)
+    cut = _cut(layer.view)
+    if two is None or cut is None:
+        return two
+    return two[0][cut.start], two[1][cut.start]
 
 
 def layer_hash(layer: Layer) -> str:
     """sha256 (hex) that names the values of a layer.
 
     The content hash of the tensor, or what it would be if the layer's part were a tensor of its own, so that a split
-    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view.
+    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view. A layer
+    that a user scales: of that and the factor.
     """
+    if layer.factor != 1.0:
+        scaled = f"{layer_hash(replace(layer, factor=1.0))} times {layer.factor!r}"
+        return hashlib.sha256(scaled.encode()).hexdigest()
     if layer.assembly is not None:
         assembly = layer.assembly
-        parts = [content_hash(part) for part in assembly.parts]
+        cut = _stacked(assembly, layer.view)
+        parts = [digest_of(p.dtype, *_piece(p, cut)) if cut else content_hash(p) for p in assembly.parts]
         words = [assembly.scheme, assembly.options, assembly.shape, parts, [repr(step) for step in layer.view]]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
     ref, view = layer.ref, layer.view
@@ -71,11 +85,40 @@ def _leading(ref: TensorRef, view: View) -> int:
     return rows.index(False) if False in rows else len(rows)
 
 
-def _assembled(assembly: Assembly) -> AnyArray:
-    """Values of an assembly."""
-    values = SCHEMES[assembly.scheme]([read(part) for part in assembly.parts], dict(assembly.options), assembly.shape)
-    if values.shape != assembly.shape:
-        raise CheckpointError(
-            Reason.UNREADABLE, f"{assembly.parts[0].name}: {assembly.scheme} gives {values.shape}, not {assembly.shape}"
-        )
-    return values
+def _assembled(assembly: Assembly, view: View) -> AnyArray:
+    """The view of an assembly's values; where it takes one expert of a stack, only that one is computed."""
+    cut, shape, options = _stacked(assembly, view), assembly.shape, dict(assembly.options)
+    if cut:
+        shape, view = (cut.stop - cut.start, *shape[1:]), view[1:]
+        arrays = [types.decode(_piece(part, cut)[1], part.dtype) for part in assembly.parts]
+    else:
+        arrays = [read(part) for part in assembly.parts]
+    if assembly.scheme == "lora" and (expert := _cut(view)) is not None:
+        two = FACTORS["lora"](arrays, options, shape)
+        if two is not None:
+            return np.asarray(two[0][expert.start] @ two[1][expert.start])
+    values = SCHEMES[assembly.scheme](arrays, options, shape)
+    if values.shape != shape:
+        detail = f"{assembly.parts[0].name}: {assembly.scheme} gives {values.shape}, not {shape}"
+        raise CheckpointError(Reason.UNREADABLE, detail)
+    return apply(values, view)
+
+
+def _cut(view: View) -> Take | None:
+    """The step that takes one of a stack of matrices; None when the view starts otherwise."""
+    first = view[0] if view else None
+    return first if isinstance(first, Take) and first.axis == 0 and first.stop == first.start + 1 else None
+
+
+def _stacked(assembly: Assembly, view: View) -> Take | None:
+    """The cut of a view that can be made in the parts before anything is decoded."""
+    cut = _cut(view)
+    same = all(part.shape[:1] == assembly.shape[:1] or prod(part.shape) == 1 for part in assembly.parts)
+    return cut if assembly.scheme in STACKED and len(assembly.shape) == 3 and same else None
+
+
+def _piece(ref: TensorRef, cut: Take) -> tuple[tuple[int, ...], AnyArray]:
+    """Shape and stored elements of a part after a cut; those of a single number as they are."""
+    if prod(ref.shape) == 1:
+        return ref.shape, stored(ref)
+    return (cut.stop - cut.start, *ref.shape[1:]), stored(ref)[cut.start : cut.stop]

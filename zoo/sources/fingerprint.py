@@ -1,4 +1,4 @@
-"""sha256 of files, remembered: a zoo that did not change is not read again.
+"""sha256 of files and the names of their nets, remembered: a zoo that did not change is not read again.
 
 A file is taken as unchanged while its path, size, modification time (ns) and inode are. Not covered: a file whose
 bytes were changed in place and whose times were set back on purpose.
@@ -11,8 +11,9 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 
 def file_sha256(path: str | Path) -> str:
@@ -21,7 +22,39 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _no_entries() -> dict[str, tuple[int, int, int, str]]:
+RULES = 1
+"""Version of the rules that tell the nets of a file; names that others found are forgotten."""
+
+Nets = tuple[str, ...] | None
+"""Names of a file's nets; None when it is one model."""
+
+
+class FileState(NamedTuple):
+    """What a file had when it was read: while it has the same, it is not read again."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Time of its last change, ns."""
+    inode: int
+    """Its number in the file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is known about a file."""
+
+    seen: FileState
+    """Whether it still holds."""
+    sha256: str
+    """Checksum, hex."""
+    nets: Nets = None
+    """Its nets."""
+    rules: int = 0
+    """Version of the rules that told them; 0 when nobody asked."""
+
+
+def _no_entries() -> dict[str, Fingerprint]:
     return {}
 
 
@@ -33,8 +66,8 @@ class FingerprintCache:
     """JSON-lines file of the cache; None keeps it in memory only."""
     hash_file: Callable[[str], str] = file_sha256
     """How a file that is not known is read."""
-    entries: dict[str, tuple[int, int, int, str]] = field(default_factory=_no_entries)
-    """Absolute path -> (size in bytes, modification time in ns, inode, sha256 hex)."""
+    entries: dict[str, Fingerprint] = field(default_factory=_no_entries)
+    """By absolute path."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
 
@@ -52,21 +85,33 @@ class FingerprintCache:
         for line in lines:
             entry = _entry(line)
             if entry is not None:
-                cache.entries[entry[0]] = entry[1:]
+                cache.entries[entry[0]] = entry[1]
         return cache
 
     def sha256(self, path: str) -> str:
         """sha256 (hex) of a file, read only when it is new or changed; OSError when it cannot be read."""
-        place = str(Path(path).absolute())
-        status = os.stat(place)
-        key = (status.st_size, status.st_mtime_ns, status.st_ino)
-        known = self.entries.get(place)
-        if known is not None and known[:3] == key:
-            return known[3]
-        digest = self.hash_file(place)
-        self.entries[place] = (*key, digest)
-        self.changed = True
-        return digest
+        return self._fingerprint(str(Path(path).absolute())).sha256
+
+    def nets(self, path: str, read: Callable[[str], Nets]) -> Nets:
+        """Names of a file's nets, which `read` takes from its header when it is new or changed; None for one model."""
+        where = str(Path(path).absolute())
+        try:
+            known = self._fingerprint(where)
+        except OSError:
+            return None
+        if known.rules != RULES:
+            known = self.entries[where] = replace(known, nets=read(where), rules=RULES)
+            self.changed = True
+        return known.nets
+
+    def _fingerprint(self, where: str) -> Fingerprint:
+        status = os.stat(where)
+        seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
+        known = self.entries.get(where)
+        if known is None or known.seen != seen:
+            known = self.entries[where] = Fingerprint(seen, self.hash_file(where))
+            self.changed = True
+        return known
 
     def save(self) -> None:
         """Write the cache beside its place and move it there, so that a reader never sees half of it."""
@@ -76,20 +121,21 @@ class FingerprintCache:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=self.path.parent, prefix=".fingerprints-", delete=False
         ) as file:
-            for place, entry in sorted(self.entries.items()):
-                file.write(json.dumps([place, *entry]) + "\n")
+            for where, entry in sorted(self.entries.items()):
+                file.write(json.dumps([where, *entry.seen, entry.sha256, entry.rules, entry.nets]) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(file.name, self.path)
         self.changed = False
 
 
-def _entry(line: str) -> tuple[str, int, int, int, str] | None:
+def _entry(line: str) -> tuple[str, Fingerprint] | None:
     """One line of the cache; None for anything else."""
     try:
-        entry = json.loads(line)
-    except ValueError:
+        path, *seen, sha256, rules, nets = json.loads(line)
+    except (ValueError, TypeError):
         return None
-    if not isinstance(entry, list) or [type(item) for item in entry] != [str, int, int, int, str]:
+    plain = [type(item) for item in (path, *seen, sha256, rules)] == [str, int, int, int, str, int]
+    if not plain or not (nets is None or (isinstance(nets, list) and all(isinstance(net, str) for net in nets))):
         return None
-    return (entry[0], entry[1], entry[2], entry[3], entry[4])
+    return path, Fingerprint(FileState(*seen), sha256, nets if nets is None else tuple(nets), rules)

@@ -1,21 +1,28 @@
 """A folder of weight files as a zoo, with an optional catalog.csv; also a single file.
 
-A file is a model when its suffix is one of a weight format's, readable or not, or when its first bytes are. A folder
-with config.json and weights in the Hugging Face layout is one model. Hidden files, caches, and links that leave the
-folder are passed over. Not covered: shards without an index, which count as one model each.
+A file is a model when its suffix is one of a weight format's, readable or not, or when its first bytes are; which files
+together are one, and which are none, is in zoo.checkpoint.folder. A torch or safetensors file with several nets is
+several models, 'gan.pth#netG' and 'gan.pth#netD', unless the catalog names the file itself; their names are read from
+its header once and kept with its checksum. A file with nothing but the state of an optimizer is no model. Below a hub's
+cache only snapshots are looked at. Hidden files, caches, and links that leave the folder are passed over, and links to
+folders that are walked anyway.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoospectra.zoo.checkpoint.formats import signature
+from zoospectra.zoo.checkpoint.folder import INDEX, listing
+from zoospectra.zoo.checkpoint.formats import listed_nets, place, signature
+from zoospectra.zoo.checkpoint.formats.folders import parts_of
 from zoospectra.zoo.checkpoint.formats.huggingface import config_of, shards_of
-from zoospectra.zoo.checkpoint.shards import is_model_folder
+from zoospectra.zoo.checkpoint.formats.sharded import files_of
+from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
+from zoospectra.zoo.checkpoint.shards import RANK_FOLDER, is_model_folder, weights_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
@@ -51,7 +58,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """Options of conf/zoo/local.yaml."""
+    """Options of `zoo=local`."""
 
     path: str | None = None
     """Folder of weight files, or one file."""
@@ -72,47 +79,88 @@ def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None 
     root = Path(path)
     cache = fingerprints if fingerprints is not None else FingerprintCache()
     if root.is_file():
-        models = [_model(root, root.name, name, None, cache)]
+        present = _nets({root.name: root}, {}, cache)
+        models = [_model(place, key, name, None, cache) for key, place in present.items()]
     elif root.is_dir():
         listed = read_catalog(root / CATALOG) if (root / CATALOG).is_file() else {}
-        present = {place.relative_to(root).as_posix(): place for place in candidates(root)}
-        models = [_model(present[key], key, name, listed.get(key), cache) for key in sorted(present)]
+        places = {place.relative_to(root).as_posix(): place for place in candidates(root)}
+        present = _nets(dict(sorted(places.items())), listed, cache)
+        models = [_model(place, key, name, listed.get(key), cache) for key, place in present.items()]
         models += [_listed(root, listed[key], name, cache) for key in sorted(listed.keys() - present.keys())]
     else:
         msg = f"zoo.path={path}: no such file or folder; give a folder of weight files"
         raise ValueError(msg)
     if not models:
-        msg = f"zoo.path={path} holds no weight files; expected one of {' '.join(signature.SUFFIXES)}"
+        msg = f"zoo.path={path} holds no weight files; expected one of {' '.join(SUFFIXES)}"
         raise ValueError(msg)
     cache.save()
     return tuple(models)
 
 
 def candidates(root: Path) -> Iterator[Path]:
-    """Weight files and model folders below root, root itself included."""
-    base = root.resolve()
-    if is_model_folder(root):
-        yield root
-        return
+    """What models are opened by, below root: files, folders (root itself included), the first of several files."""
+    base = _base(root)
     for folder, folders, files in os.walk(root):
         parent = Path(folder)
-        folders.sort()
-        models = [
-            sub
-            for sub in folders
-            if not _ignored(sub) and _inside(parent / sub, base) and is_model_folder(parent / sub)
-        ]
-        yield from (parent / sub for sub in models)
-        folders[:] = [sub for sub in folders if sub not in models and not _ignored(sub)]
-        for file in sorted(files):
-            if not _ignored(file) and _inside(parent / file, base) and is_weight_file(parent / file):
-                yield parent / file
+        parts = {path.relative_to(parent).parts[0] for path in parts_of(parent)}  # a folder in a format of folders
+        if parts and _inside(parent, base):
+            yield parent
+        names = [name for name in files if not _ignored(name) and name not in parts and _inside(parent / name, base)]
+        folders[:] = [name for name in folders if name not in parts]
+        weights = [name for name in names if is_weight_file(parent / name)]
+        for name in listing(names, weights, _read_by(parent) if _inside(parent, base) else ()).models:
+            yield parent / name if name else parent
+        folders[:] = sorted(name for name in folders if _walked(parent, name, folders))
+
+
+def _walked(parent: Path, name: str, folders: Collection[str]) -> bool:
+    """Whether a folder is looked into: no link, for what it leads to is walked itself or lies outside; of a hub's cache
+    no blobs, which snapshots link to; of the ranks of a model the first, which opens them all.
+    """
+    blobs = name == "blobs" and "snapshots" in folders
+    rank = RANK_FOLDER.fullmatch(name) and name != min(f for f in folders if RANK_FOLDER.fullmatch(f))
+    return not (_ignored(name) or blobs or rank or (parent / name).is_symlink())
+
+
+def _read_by(folder: Path) -> list[str]:
+    """Names of the files that a model's folder reads, of its index where that is no good; none if it is no model."""
+    if not is_model_folder(folder):
+        return []
+    try:
+        return [file.name for file in shards_of(folder)]
+    except CheckpointError:
+        return [file.name for file in (weights_of(folder),) if file]
+
+
+def _base(root: Path) -> Path:
+    """The folder that links may lead into: root, or the hub's folder of the model that root is a snapshot of."""
+    base = root.resolve()
+    hubs = (p.parent for p in (base, *base.parents) if p.name == "snapshots" and (p.parent / "blobs").is_dir())
+    return next(hubs, base)
+
+
+def _nets(places: dict[str, Path], listed: Mapping[str, CatalogEntry], cache: FingerprintCache) -> dict[str, Path]:
+    """The same with one entry a net, for files with several nets that the catalog does not name; without files of
+    training state.
+    """
+    present: dict[str, Path] = {}
+    for key, path in places.items():
+        nets = cache.nets(str(path), listed_nets) if key not in listed and path.is_file() else None
+        if nets is None:
+            present[key] = path
+        else:
+            present |= {f"{key}#{net}": path.with_name(f"{path.name}#{net}") for net in nets}
+    return present
 
 
 def is_weight_file(path: Path) -> bool:
     """Whether a file is one of a weight format, by suffix, else by its first bytes."""
+    if path.name.endswith(INDEX):
+        return path.is_file()
     suffix = path.suffix.lower()
-    if suffix in signature.SUFFIXES:
+    if signature.TF_DATA.fullmatch(suffix):
+        return path.is_file() and not path.with_suffix(".index").is_file()  # else a part of what the index is
+    if suffix in SUFFIXES:
         return path.is_file()
     if suffix in NOT_WEIGHTS or not path.is_file():
         return False
@@ -168,11 +216,13 @@ def _model(path: Path, key: str, zoo: str, entry: CatalogEntry | None, cache: Fi
 
 
 def _digest(path: Path, cache: FingerprintCache) -> str | None:
-    """sha256 of a file; of the sorted 'shard:sha256' lines for a folder; None when it cannot be read."""
+    """sha256 of a file; of the sorted 'shard:sha256' lines of several; None when they cannot be read."""
     try:
-        if not path.is_dir():
-            return cache.sha256(str(path))
-        lines = sorted(f"{shard.name}:{cache.sha256(str(shard))}\n" for shard in shards_of(path))
+        file = Path(place(str(path))[0])
+        base, files = (file, parts_of(file) or shards_of(file)) if file.is_dir() else (file.parent, files_of(file))
+        if tuple(files) == (file,):
+            return cache.sha256(str(file))
+        lines = sorted(f"{os.path.relpath(shard, base)}:{cache.sha256(str(shard))}\n" for shard in files)
     except (OSError, CheckpointError):
         return None
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -65,7 +65,7 @@ Configs = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class PgdlOptions:
-    """Options of conf/zoo/pgdl.yaml."""
+    """Options of `zoo=pgdl`."""
 
     path: str | None = None
     """Folder that the contest's archives were unpacked in."""

@@ -29,8 +29,8 @@ class Source(Generic[Options]):
     """One source of models; the last name in its module is `SOURCE`."""
 
     name: str
-    """Its name in SOURCES and in `source:` of conf/zoo/*.yaml."""
+    """Its name in SOURCES and in `zoo.source`."""
     options: type[Options]
-    """Frozen dataclass: the schema of conf/zoo/<name>.yaml besides `source` and `name`; checks its values when made."""
+    """Frozen dataclass: the keys `zoo.KEY` besides source and name; checks its values when made."""
     crawl: Callable[[Options, Crawl], tuple[Model, ...]]
     """Lists models without reading a tensor. ValueError for what the user can mend."""

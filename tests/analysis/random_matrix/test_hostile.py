@@ -80,4 +80,4 @@ def test_methods_declare_themselves_once():
     assert len(set(columns)) == len(columns)
     for method in METHODS:
         assert all(column.doc and column.unit and column.type in TYPES for column in method.columns)
-        assert set(method.needs) <= {"spectrum", "fit", "shuffled"}
+        assert set(method.needs) <= {"spectrum", "fit", "shuffled", "tail"}

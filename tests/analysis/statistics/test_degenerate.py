@@ -7,14 +7,13 @@ import math
 
 import pytest
 
+from tests.analysis.statistics.direct import chance, within
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.normality import residual_normality
-from zoospectra.analysis.statistics.permutation import chance
 from zoospectra.analysis.statistics.theil_sen import theil_sen
-from zoospectra.analysis.statistics.within import within
 
 SAME = [2.0] * 8
 RISING = [float(i) for i in range(8)]

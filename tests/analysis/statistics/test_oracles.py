@@ -8,20 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.analysis.statistics.direct import between, chance, interaction, leave_group, within
 from zoospectra.analysis.regression import regression
-from zoospectra.analysis.statistics.between import between
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
-from zoospectra.analysis.statistics.interaction import interaction
-from zoospectra.analysis.statistics.leave_group import leave_group
 from zoospectra.analysis.statistics.mixed import mixed
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg, holm
 from zoospectra.analysis.statistics.normality import residual_normality
-from zoospectra.analysis.statistics.permutation import chance
 from zoospectra.analysis.statistics.power import detectable, more
 from zoospectra.analysis.statistics.robust import robust_slope
 from zoospectra.analysis.statistics.theil_sen import theil_sen
-from zoospectra.analysis.statistics.within import within
 
 pytestmark = pytest.mark.oracle
 

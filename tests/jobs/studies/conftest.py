@@ -49,7 +49,7 @@ def write_model(
     keep(directory, "layer_metrics", f"m-{revision}", rows, model=model_id)
 
 
-def write_catalogue(directory: Path, snapshot: str, models: list[dict], reported: list[dict], day: int = 0) -> None:
+def write_catalog(directory: Path, snapshot: str, models: list[dict], reported: list[dict], day: int = 0) -> None:
     base = {"snapshot": snapshot, "zoo": "toy", "dataset": "toy", "revision": "r"}
     keep(directory, "models", snapshot, [base | one for one in models], DEPTH, WIDTH)
     rows = [{"snapshot": snapshot, "revision": "r", "dataset": "toy", "source": "test"} | one for one in reported]
@@ -76,6 +76,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
             reported.append({"model_id": name, "metric": metric_, "value": value, "higher_is_better": True})
         alphas = (alpha + 0.1 * rng.normal(size=LAYERS)).tolist()
         write_model(directory, name, alphas, rng.normal(size=LAYERS).tolist())
-    write_catalogue(directory, "s1", models, reported)
+    write_catalog(directory, "s1", models, reported)
     build(directory)
     return directory

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.jobs.studies.ask import study
-from tests.jobs.studies.conftest import write_catalogue, write_model
+from tests.jobs.studies.conftest import write_catalog, write_model
 from zoospectra.analysis.studies.collapse import robust_z
 from zoospectra.analysis.studies.noise import entry_scale, excess
 from zoospectra.jobs.main import main
@@ -141,7 +141,7 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_model(data, name, alphas, rng.normal(0, 0.05, 4).tolist())
         models.append({"model_id": name, "name": name})
         rows.append({"model_id": name, "metric": "test_accuracy", "higher_is_better": True, "value": 60.0 + i})
-    write_catalogue(data, "s", models, rows)
+    write_catalog(data, "s", models, rows)
     build(data)
     return data
 
@@ -185,7 +185,7 @@ def test_a_check_says_whether_its_flags_go_with_quality(tmp_path: Path, worse: b
         models.append({"model_id": name, "name": name})
         value = 50.0 + i + (30.0 if ill is not worse else 0.0)
         rows.append({"model_id": name, "metric": "test_accuracy", "higher_is_better": True, "value": value})
-    write_catalogue(data, "s", models, rows)
+    write_catalog(data, "s", models, rows)
     build(data)
     found = run("health", data)
     checks = {cell.row: cell for cell in found.cells if cell.table_id == "HEALTH_CHECKS" and "flagged" in cell.column}

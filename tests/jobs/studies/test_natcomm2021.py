@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,60 @@ def test_577_of_580_printed_numbers_reproduce_and_three_are_shown_right(done: Do
     assert all("it should read" in (cell.reason or "") for cell in wrong.values())
     judged = {key(row): row["reproduces"] for row in expected(shared) if row["published"]}
     assert {place for place, said in judged.items() if said == "False"} == set(wrong)
+
+
+def test_the_audit_says_what_each_number_was_computed_from(done: Done) -> None:
+    printed = [cell for cell in done.findings.cells if cell.published is not None and cell.table_id in TABLES]
+    counted = Counter(cell.basis for cell in printed)
+    assert counted == {"printed averages": 544, "layer rows": 30, "typed numbers": 6}
+    words = "542 of 544 from printed averages, 29 of 30 from layer rows, 6 of 6 from typed numbers"
+    assert f"what that is an audit of: {words}" in done.findings.notes
+    (loose,) = [cell for cell in printed if cell.table_id == "DRAFT_T1" and cell.verdict == "differs"]
+    assert "not known" in loose.reason  # two other columns would print it too
+    assert all(value in loose.reason for value in ("0.4236", "0.4221"))
+
+
+def test_every_line_of_the_supplement_has_interval_p_and_normality(done: Done) -> None:
+    columns = {cell.column for cell in done.findings.cells if cell.table_id == "NC_S_LINES"}
+    words = ("slope low", "slope high", "slope p", "slope p, adjusted", "Shapiro-Wilk p")
+    assert {f"{word} alpha_weighted" for word in words} <= columns
+    lines = [cell for cell in done.findings.cells if cell.table_id == "NC_S_LINES" and cell.column == "R2 lognorm"]
+    assert len(lines) == 27
+
+
+def test_regress_keeps_the_data_sets_apart(warehouse: Path) -> None:
+    """All 56 ResNets together gave R2 0.0093."""
+    sql = """SELECT dataset, n, r2 FROM regress('alpha_weighted', 'top1_error',
+             profile_name := 'published/weightwatcher-0.2') WHERE "group" = 'ResNet'"""
+    rows = {row["dataset"]: row for row in query(warehouse, sql).to_pylist()}
+    assert {name: round(row["r2"], 3) for name, row in rows.items()} == {
+        "imagenet-1k": 0.848, "cifar-10": 0.617, "cifar-100": 0.712, "svhn": 0.818, "cub-200-2011": 0.084,
+    }  # fmt: skip
+
+
+def test_a_model_under_two_names_counts_once(warehouse: Path) -> None:
+    doubles = query(warehouse, "SELECT model_id, double_of FROM doubles").to_pylist()
+    assert len(doubles) == 20
+    assert {"model_id": "published/resnet-1k/resnet50", "double_of": "published/osmr/resnet50"} in doubles
+    sql = """SELECT n FROM regress('alpha', 'top1_error', dataset_name := 'imagenet-1k',
+             profile_name := 'published/weightwatcher-0.2') WHERE "group" = '(all)'"""
+    assert query(warehouse, sql).to_pylist() == [{"n": 193}]
+
+
+def test_the_search_finds_imagenet_by_series_without_options(warehouse: Path) -> None:
+    """It said 'no grouping with at least two groups; 213 models'."""
+    found = study("simpson", warehouse).findings
+    row = "published/weightwatcher-0.2 / imagenet-1k / top1_error / alpha by series"
+    cells = {cell.column: cell for cell in found.cells if cell.row == row}
+    assert cells["pooled slope"].value == pytest.approx(2.549, abs=0.001)
+    assert cells["within slope"].value == pytest.approx(-2.883, abs=0.001)
+    assert cells["between p"].value < 0.05 < cells["within p"].value
+    assert cells["pooled slope"].n == 149
+    assert cells["pooled slope"].verdict == "partial reversal"
+    assert (
+        "2 follow the pooled trend (DRN-C/DRN-D, EfficientNet), 2 go against it (VGG/BN-VGG, VGG)"
+        in cells["pooled slope"].reason
+    )
 
 
 def test_printed_numbers_are_those_of_the_reference(done: Done, shared: Path) -> None:
@@ -155,7 +210,9 @@ def test_results_are_kept_and_written(warehouse: Path, done: Done) -> None:
 def test_a_second_run_replaces_the_first(warehouse: Path, done: Done) -> None:
     again = study("natcomm2021", warehouse)
     assert again.findings == done.findings
-    counted = query(warehouse, "SELECT count(*) AS n, count(DISTINCT run_id) AS runs FROM study_results").to_pylist()
+    counted = query(
+        warehouse, "SELECT count(*) AS n, count(DISTINCT run_id) AS runs FROM study_results WHERE study = 'natcomm2021'"
+    ).to_pylist()
     assert counted == [{"n": len(done.findings.cells), "runs": 1}]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.jobs.studies.ask import study
-from tests.jobs.studies.conftest import write_catalogue, write_model
+from tests.jobs.studies.conftest import write_catalog, write_model
 from zoospectra.analysis.studies import STUDIES
 from zoospectra.analysis.studies.contest import average
 from zoospectra.analysis.studies.record import Cell
@@ -120,10 +120,10 @@ def test_drift_tells_new_gone_retrained_and_changed_numbers(tmp_path: Path) -> N
         return row | {"revision": revision}
 
     write_model(data, "toy/a", [3.0, 4.0], [0.0, 0.0])
-    write_catalogue(data, "s1", [{"model_id": "toy/a"}, {"model_id": "toy/b"}], [accuracy("toy/a", 90.0)], day=0)
+    write_catalog(data, "s1", [{"model_id": "toy/a"}, {"model_id": "toy/b"}], [accuracy("toy/a", 90.0)], day=0)
     write_model(data, "toy/a", [5.0, 4.0], [0.0, 0.0], revision="r2")
     models = [{"model_id": "toy/a", "revision": "r2"}, {"model_id": "toy/c"}]
-    write_catalogue(data, "s2", models, [accuracy("toy/a", 88.0, "r2")], day=2)
+    write_catalog(data, "s2", models, [accuracy("toy/a", 88.0, "r2")], day=2)
     build(data)
     found = run("drift", data, since="2026-11-02")
     said = {cell.row: cell.verdict for cell in found.cells if cell.table_id == "DRIFT_MODELS"}
@@ -259,7 +259,7 @@ def two_datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(base | {"dataset": "clean", "value": clean - 50 * rng.random(), "source_date": "2026-01-01"})
         rows.append(base | {"dataset": "noise", "value": 100 * rng.random(), "source_date": "2026-03-01"})
         write_model(data, name, [alpha] * 4, [0.1] * 4, contents=[f"{first} {k}" for k in range(4)])
-    write_catalogue(data, "s1", models, rows)
+    write_catalog(data, "s1", models, rows)
     build(data)
     return data
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoospectra.zoo.checkpoint.read import HASH_BLOCK, content_hash, file_sha256, read, stored
+from zoospectra.zoo.checkpoint.read import HASH_BLOCK, content_hash, read, stored
 from zoospectra.zoo.checkpoint.tensor import TensorRef, contiguous_stride, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
@@ -113,8 +113,3 @@ def test_empty_tensors_have_a_shape_and_a_hash(tmp_path: Path) -> None:
     ref = TensorRef("w", str(tmp_path / "absent"), "float32", (0, 3), None, 0, 0)
     assert stored(ref).shape == (0, 3)
     assert content_hash(ref) == hashlib.sha256(b"float32 0x3\n").hexdigest()
-
-
-def test_file_sha256_equals_hashlib(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"abc" * 100_000)
-    assert file_sha256(str(tmp_path / "x")) == hashlib.sha256(b"abc" * 100_000).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import subprocess
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from tests.loopback import Loopback, Zeros
 from zoospectra.zoo.fetch.backoff import jittered, requested_wait
@@ -255,9 +253,3 @@ def test_the_hubs_address_is_that_of_the_environment(monkeypatch: pytest.MonkeyP
 def test_impossible_settings_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^{name}={value}: expected "):
         FetchSettings(**{name: value})
-
-
-def test_the_settings_are_the_schema_of_the_configuration() -> None:
-    values = OmegaConf.load(Path(__file__).resolve().parents[3] / "conf" / "fetch" / "default.yaml")
-    assert OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(FetchSettings), values)) == FetchSettings()
-    assert set(values) == {field.name for field in dataclasses.fields(FetchSettings)}

@@ -43,7 +43,16 @@ def tensor(name: str, *shape: int, dtype: str = "float32") -> TensorRef:
         ("fc.weight", (0, 64), "float32", "empty"),
         ("conv3d.weight", (8, 4, 3, 3, 3), "float32", "conv3d"),
         ("bilinear.weight", (8, 64, 128), "float32", "unsupported_shape"),
-        ("z", (8, 64), "complex64", "not_floating"),
+        ("z", (8, 64), "complex64", "dense"),
+        ("spectral", (8, 16, 5, 6), "complex128", "conv2d"),
+        ("Constant_5.weight", (3, 4), "int64", "not_floating"),
+        ("dw.weight", (32, 1, 3, 3), "float32", "depthwise"),
+        ("mask_conv.weight", (1, 96, 1, 1), "float32", "depthwise"),
+        ("onnx::Conv_245", (1, 96, 1, 1), "float32", "depthwise"),
+        ("245", (1, 96, 1, 1), "float32", "depthwise"),
+        ("gamma", (1, 96, 1, 1), "float32", "vector"),
+        ("value_head.weight", (1, 64), "float32", "depthwise_dense"),
+        ("relative_attention_bias.weight", (32, 1), "float32", "embedding"),
     ],
 )
 def test_kind_or_reason(name: str, shape: tuple[int, ...], dtype: str, kind: str) -> None:

@@ -1,14 +1,18 @@
--- comment: One row per model and profile: means over the layers of the latest revision, see rule
+-- comment: One row per model and profile: means and medians over the layers of the latest revision, see rule
 -- columns: models, layer_metrics, model_averages
--- Plain means over layers, as the papers average; embeddings and failed fits do not count. A model of which only
--- published averages are known has those, and its rule says so.
+-- Plain means over layers, as the papers average; embeddings, failed fits and what the profile leaves out do not count.
+-- A model of which only published averages are known has those, and its rule says so. The share of warned layers is
+-- over all that the types of layers admit.
 WITH computed AS (
     SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
         count(*) FILTER (WHERE l.counted) AS num_layers,
         count(*) FILTER (WHERE l.layer_type = 'embedding') AS num_embeddings,
-        count(*) FILTER (WHERE in_means(l.layer_type) AND NOT l.counted) AS num_failed,
+        count(*) FILTER (WHERE in_means(l.layer_type, l.left_out) AND l.outcome <> 'fit') AS num_failed,
+        count(*) FILTER (WHERE in_means(l.layer_type) AND l.outcome = 'fit' AND NOT l.counted) AS num_left_out,
+        avg(l.degenerate_tail::INT) FILTER (WHERE in_means(l.layer_type, l.left_out)) AS share_warned,
         {means of layer_metrics_history},
-        'mean over layers with a fit, each once; no embeddings, no parts of fused matrices' AS rule
+        'mean over layers with a fit, each once; no embeddings, no parts of fused matrices'
+            || coalesce('; left out: ' || if(max(l.left_out) = '', 'nothing else', max(l.left_out)), '') AS rule
     FROM layer_metrics AS l
     JOIN models AS m USING (model_id, revision)
     GROUP BY ALL

@@ -5,43 +5,32 @@ A reader looks at headers only and gives references to tensors. None executes an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
-from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
+from zoospectra.zoo.checkpoint.folder import TRAINING
+from zoospectra.zoo.checkpoint.formats.folders import folder_format
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
-from zoospectra.zoo.checkpoint.formats.memory import SCHEME, open_memory
-from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
-from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
-from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
-from zoospectra.zoo.checkpoint.formats.signature import WITHOUT_READER, format_of
-from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
-from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
+from zoospectra.zoo.checkpoint.formats.memory import SCHEME
+from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
+from zoospectra.zoo.checkpoint.formats.signature import format_of
+from zoospectra.zoo.checkpoint.formats.table import FORMATS
+from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY
 from zoospectra.zoo.fetch.locator import is_remote
 
-FORMATS: dict[str, Callable[[str], Checkpoint]] = {
-    "safetensors": open_safetensors,
-    "torch_zip": open_torch_zip,
-    "torch_legacy": open_torch_legacy,
-    "hdf5": open_hdf5,
-    "keras": open_hdf5,
-    "onnx": open_onnx,
-    "gguf": open_gguf,
-    "npz": open_npz,
-    "npy": open_npy,
-    "memory": open_memory,
-}
-"""Format of a single file -> its reader. A new reader is a file here, a line here, and a signature."""
+WITH_NETS = ("torch_zip", "torch_legacy", "safetensors")
+"""Formats whose files may hold several nets."""
 
 
 def open_checkpoint(path: str) -> Checkpoint:
     """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
+
+    A file of several nets gives the model among them; 'gan.pth#netD' opens another one of its nets.
 
     A remote locator (see zoo.fetch.locator) is opened by its header too. Every failure is a CheckpointError whose
     reason is a zoo.checkpoint.trouble.Reason: 'unreadable', 'unsafe', 'missing_reader', 'no_tensors', ...
@@ -52,29 +41,78 @@ def open_checkpoint(path: str) -> Checkpoint:
         )
 
         return open_remote(path, open_checkpoint)
-    where = path if path.startswith(SCHEME) else str(Path(path).absolute())
-    checkpoint = open_folder(where, _open_file) if Path(where).is_dir() else _open_file(where)
+    where, net = place(path)
+    folder = Path(where).is_dir()
+    published = path.startswith(SCHEME) or folder
+    kind = folder_format(Path(where)) if folder else None
+    if kind is not None:
+        checkpoint = _opened(kind, where)
+    elif folder:
+        checkpoint = open_folder(where, _open_file)
+    else:
+        checkpoint = open_sharded(Path(where), _open_file) or _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
+        published = bool(config)
         checkpoint = replace(checkpoint, config={**checkpoint.config, **config}, skips=(*checkpoint.skips, *skips))
+    checkpoint = selected(checkpoint, path, net, published=published or checkpoint.format == "gguf")
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
         raise CheckpointError(Reason.NO_TENSORS, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
+    tensors = checkpoint.tensors
+    if checkpoint.format in ("safetensors", "huggingface") and all(
+        ref.path.endswith(".safetensors") for ref in tensors
+    ):
+        tensors = torch_layout(tensors, checkpoint.config)
     return replace(
         checkpoint,
-        tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in checkpoint.tensors),
+        tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in tensors),
         skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
     )
 
 
+def listed_nets(path: str) -> tuple[str, ...] | None:
+    """Names of the models of a file: none when it holds the state of training alone; None for one under its own name.
+
+    Reads the header of torch and safetensors files only; what cannot be read is one model, which fails when opened.
+    """
+    trained = TRAINING.fullmatch(Path(path).name) is not None
+    try:
+        kind = format_of(path)
+        if len(files_of(Path(path))) > 1 or kind not in WITH_NETS:
+            return () if trained and kind == "pickle" else None
+        contents = selected(_opened(kind, path), path, None).contents
+    except CheckpointError:
+        return () if trained else None
+    assert contents is not None
+    if not contents.nets or (
+        trained and not any(leaf.shape and leaf.matrix for net in contents.nets for _, leaf in net.leaves)
+    ):
+        return () if trained or contents.rest else None
+    listed = tuple(net.name for net in contents.nets if net.listed)
+    return listed if len(listed) > 1 else None
+
+
+def place(path: str) -> tuple[str, str | None]:
+    """Absolute path of a file or folder, and the net in it that a '#' names; a file may have a '#' in its name."""
+    if path.startswith(SCHEME):
+        return path, None
+    where = str(Path(path).absolute())
+    file, mark, net = where.rpartition("#")
+    return (file, net) if mark and not Path(where).exists() and Path(file).exists() else (where, None)
+
+
 def _open_file(path: str) -> Checkpoint:
     """Open one file by its format."""
-    name = MEMORY if path.startswith(SCHEME) else format_of(path)
-    reader = FORMATS.get(name)
-    if reader is None:
-        detail = f"{WITHOUT_READER.get(name, name)}: no reader for this format; readers: {', '.join(FORMATS)}"
-        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, detail)
-    return reader(path)
+    return _opened(MEMORY if path.startswith(SCHEME) else format_of(path), path)
+
+
+def _opened(name: str, path: str) -> Checkpoint:
+    """Open a file or folder that is in a format."""
+    known = FORMATS[name]
+    if known.reader is None:
+        raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{known.title}: no reader for this format; {known.refused}")
+    return known.reader(path)
 
 
 def _encodable(name: str) -> str:

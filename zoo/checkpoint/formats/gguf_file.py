@@ -75,9 +75,9 @@ TYPES: dict[int, str] = {
 }
 """ggml's number of an element type -> its name in zoo.checkpoint.dtype."""
 
-KEPT = ("general.architecture",)
+KEPT = ("general.architecture", "adapter.lora.alpha")
 KEPT_ENDINGS = (".attention.head_count", ".attention.head_count_kv", ".embedding_length")
-"""Metadata that tells how fused tensors split; the rest is passed over."""
+"""Metadata that tells how fused tensors split and adapters scale; the rest is passed over."""
 
 
 class _Cursor:

@@ -1,9 +1,9 @@
 """Keras weights: legacy HDF5 (models and weights), .weights.h5 and .keras of Keras 3. Read with h5py, never Keras.
 
 A contiguous data set is referred to by its offset and mapped like any other tensor; a chunked one by its name (codec
-'hdf5'). Kernels are given torch's layout by strides (see channels_last). Only hard links are followed. Keras 3 writes
-numbers instead of names ('layers/dense/vars/0'): they are named after the layer's kind, which its group's name says.
-Not covered: the configuration of the model, custom layers' own variable names in Keras 3, big-endian files.
+'hdf5'). Kernels are given torch's layout by strides, numbered variables of Keras 3 get the names that their layer has
+for them (see zoo.checkpoint.layout.keras). Only hard links are followed.
+Not covered: the configuration of the model, big-endian files.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.formats.channels_last import relaid
 from zoospectra.zoo.checkpoint.formats.hdf5_data import objection, opened
+from zoospectra.zoo.checkpoint.layout.keras import relaid, variables
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -32,17 +32,6 @@ MAX_VISITS = 200_000
 MAX_DEPTH = 64
 """Deepest group."""
 
-VARIABLES: dict[str, tuple[str, ...]] = {
-    "embedding": ("embeddings",),
-    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
-    "layer_normalization": ("gamma", "beta"),
-    "separable_conv": ("depthwise_kernel", "pointwise_kernel", "bias"),
-    "depthwise_conv": ("depthwise_kernel", "bias"),
-    "cell": ("kernel", "recurrent_kernel", "bias"),
-    "seed_generator": ("seed",),
-}
-"""Start of a layer's snake-case name in Keras 3 -> names of its variables; any other has a kernel and a bias."""
-
 
 def open_hdf5(path: str) -> Checkpoint:
     """Weights of a Keras file, in the file's order; CheckpointError when it is damaged or h5py is missing."""
@@ -51,16 +40,20 @@ def open_hdf5(path: str) -> Checkpoint:
     with opened(path) as (file, first, member, size):
         # Behind a user block offsets count from somewhere else than the file's first byte.
         begin = None if file.userblock_size else first
-        every = list(_walk(file, skips))
-        names = Counter(variable_name(where) for where, _ in every)
-        for where, data in every:
+        every = dict(_walk(file, skips))
+        kinds = {where: _kind(file, where) for where in every}
+        own = _own_names(every, kinds)
+        names = {where: variable_name(where, own.get(where)) for where in every}
+        taken = Counter(names.values())
+        shapes = {names[where]: data.shape or () for where, data in every.items()}
+        for where, data in every.items():
             # Two layers of one name in nested models are told apart by their whole paths.
-            name = variable_name(where) if names[variable_name(where)] == 1 else where.replace("/", ".")
+            name = names[where] if taken[names[where]] == 1 else where.replace("/", ".")
             entry = _reference(path, name, data, begin, member, size)
             if isinstance(entry, Skip):
                 skips.append(entry)
             else:
-                refs.append(relaid(entry))
+                refs.append(relaid(entry, shapes.get(f"{name.rpartition('.')[0]}.bias"), kinds[where]))
     return Checkpoint("keras" if member else "hdf5", tuple(refs), tuple(skips))
 
 
@@ -138,17 +131,38 @@ def _reference(
     return TensorRef(name, path, dtype, shape, None, 0, length, inside, "hdf5")
 
 
-def variable_name(where: str) -> str:
+def _kind(file: h5py.File, where: str) -> str:
+    """Name that Keras 3 gives the variables' group: the layer's own, by default that of its class; '' without one."""
+    owner = where.rpartition("/")[0]
+    name = file[owner].attrs.get("name", "") if owner.endswith("vars") else ""
+    return name if isinstance(name, str) else ""
+
+
+def _own_names(every: dict[str, h5py.Dataset], kinds: dict[str, str]) -> dict[str, str]:
+    """Names of the numbered variables of Keras 3."""
+    groups: dict[str, dict[int, str]] = {}
+    for where in every:
+        owner, _, number = where.rpartition("/")
+        if owner.endswith("/vars") and number.isdecimal() and len(number) < 7:
+            groups.setdefault(owner, {})[int(number)] = where
+    own: dict[str, str] = {}
+    for owner, members in groups.items():
+        shapes = [every[members[number]].shape or () for number in sorted(members)]
+        kind = kinds[next(iter(members.values()))]
+        names = variables(kind, owner.removesuffix("/vars").rpartition("/")[2], shapes)
+        own |= {w: names[number] if number < len(names) else f"vars_{number}" for number, w in members.items()}
+    return own
+
+
+def variable_name(where: str, own: str | None = None) -> str:
     """Name of a variable as its layer knows it: 'conv2d_1.kernel' for 'model_weights/conv2d_1/conv2d_1/kernel:0'.
 
-    'layers.dense.kernel' for 'layers/dense/vars/0' of Keras 3.
+    own: its name where the file has a number: 'layers.dense.kernel' for 'layers/dense/vars/0' of Keras 3.
     """
     parts = where.removeprefix("model_weights/").split("/")
     parts[-1] = parts[-1].removesuffix(":0")
-    if len(parts) > 2 and parts[-2] == "vars" and parts[-1].isdigit():
-        owner, number = parts[-3], int(parts[-1])
-        names = next((v for kind, v in VARIABLES.items() if owner.startswith(kind)), ("kernel", "bias"))
-        return ".".join([*parts[:-2], names[number] if number < len(names) else f"vars_{number}"])
+    if own is not None:
+        return ".".join([*parts[:-2], own])
     again = [place for place in range(1, len(parts) - 1) if parts[place] == parts[0]]
     if again:  # Keras 3 writes 'conv2d/sequential/conv2d/kernel'
         parts = parts[again[-1] :]

@@ -1,18 +1,24 @@
 """Folders in the Hugging Face layout: config.json beside one weight file, or beside an index of shards.
 
-Which names these are is in zoo.checkpoint.shards. sentence-transformers folders are the same with a modules.json. Not
-covered: other weight files in the folder (ONNX, TensorFlow, Flax exports of the same model), adapters beside a base.
+Which names these are is in zoo.checkpoint.shards, what else may lie beside them in zoo.checkpoint.folder.
+sentence-transformers folders are the same with a modules.json.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zoospectra.zoo.checkpoint.folder import listing
+from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
+from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.record import Checkpoint
-from zoospectra.zoo.checkpoint.shards import CONFIGS, MAX_INDEX, WEIGHTS, weight_map, weights_of
+from zoospectra.zoo.checkpoint.selection import selected
+from zoospectra.zoo.checkpoint.shards import CONFIGS, WEIGHTS, small, weight_map, weights_of
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
@@ -23,7 +29,7 @@ def shards_of(folder: Path) -> tuple[Path, ...]:
     if weights is None:
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{folder} has none of {', '.join(WEIGHTS)}")
     if weights.suffix != ".json":
-        return (weights,)
+        return files_of(weights)
     return tuple(folder / name for name in dict.fromkeys(_weight_map(weights).values()))
 
 
@@ -52,15 +58,48 @@ def configs(folder: Path) -> tuple[dict[str, Any], list[Skip]]:
 
 
 def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint:
-    """Tensors of all shards in index order, each opened with `open_file`; CheckpointError when a shard is missing."""
+    """Tensors of all shards in index order, each opened with `open_file`; CheckpointError when a shard is missing.
+
+    What lies beside them and is the same model once more, or what its trainer left, has a row.
+    """
     folder = Path(path)
     weights = weights_of(folder)
-    mapped = _weight_map(weights) if weights is not None and weights.suffix == ".json" else {}
+    shards = shards_of(folder)
     config, skips = configs(folder)
+    skips += _beside(folder, [shard.name for shard in shards])
+    if weights is not None and weights.suffix == ".json":
+        return _indexed(folder, _weight_map(weights), open_file, config, skips)
+    first = str(shards[0])
+    whole = open_sharded(shards[0], open_file) or selected(open_file(first), first, None, published=True)
+    return replace(
+        whole,
+        format="huggingface",
+        skips=(*skips, *whole.skips),
+        config={**whole.config, **config},
+        contents=None,
+    )
+
+
+def _beside(folder: Path, read: Collection[str]) -> list[Skip]:
+    """Rows for the files of a model's folder that are no models of their own."""
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
+    weights = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
+    return [Skip(row.name, row.reason, row.why, False) for row in listing(names, weights, read).beside]
+
+
+def _indexed(
+    folder: Path,
+    mapped: Mapping[str, str],
+    open_file: Callable[[str], Checkpoint],
+    config: dict[str, Any],
+    skips: list[Skip],
+) -> Checkpoint:
+    """Tensors of the shards that an index names."""
     refs: list[TensorRef] = []
     names: set[str] = set()
-    for shard in shards_of(folder):
-        opened = open_file(str(shard))
+    for shard in dict.fromkeys(folder / name for name in mapped.values()):
+        opened = selected(open_file(str(shard)), str(shard), None, published=True)
+        config = {**opened.config, **config}
         skips += opened.skips
         names.update(opened.globals_seen)
         for ref in opened.tensors:
@@ -77,7 +116,7 @@ def open_folder(path: str, open_file: Callable[[str], Checkpoint]) -> Checkpoint
 
 def _weight_map(index: Path) -> dict[str, str]:
     """Tensor name -> shard name of an index, after its shards are checked; CheckpointError when one is missing."""
-    mapped = weight_map(_content(index), index.name)
+    mapped = weight_map(small(index), index.name)
     for name in dict.fromkeys(mapped.values()):
         if not (index.parent / name).is_file():
             detail = f"shard {name} is missing: {len(mapped)} tensors are in {index.name}"
@@ -85,20 +124,10 @@ def _weight_map(index: Path) -> dict[str, str]:
     return mapped
 
 
-def _content(path: Path) -> bytes:
-    """A small file of the folder."""
-    try:
-        if path.stat().st_size > MAX_INDEX:
-            raise CheckpointError(Reason.UNSAFE, f"{path.name} is larger than {MAX_INDEX} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(Reason.UNREADABLE, f"{path.name} cannot be read: {error}") from error
-
-
 def _json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of the folder."""
     try:
-        content = json.loads(_content(path))
+        content = json.loads(small(path))
     except CheckpointError:
         raise
     except (ValueError, RecursionError) as error:

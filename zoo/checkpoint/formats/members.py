@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
+from typing import IO
 
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
@@ -26,6 +28,34 @@ DAMAGE = (
     zlib.error,
 )
 """What reading a damaged archive may raise."""
+
+
+class Slice(io.RawIOBase):
+    """A range of bytes of an open file as a file of its own, for archives that lie inside another file."""
+
+    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
+        self.file, self.start, self.length, self.at = file, start, length, 0
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move; positions count from the first byte of the range."""
+        self.at = max(0, (0, self.at, self.length)[whence] + offset)
+        return self.at
+
+    def tell(self) -> int:
+        """Position in the range."""
+        return self.at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer with what is left of the range, at most."""
+        self.file.seek(self.start + self.at)
+        data = self.file.read(max(0, min(len(buffer), self.length - self.at)))
+        buffer[: len(data)] = data
+        self.at += len(data)
+        return len(data)
 
 
 def members_of(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:

@@ -13,18 +13,19 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.formats.channels_last import relaid
 from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor
-from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
+from zoospectra.zoo.checkpoint.formats.torch_state import checkpoint
+from zoospectra.zoo.checkpoint.layout.keras import relaid
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY, WINDOWS, Window
 
 SCHEME = "memory:"
@@ -63,23 +64,19 @@ def open_memory(path: str) -> Checkpoint:
 
 def _opened(path: str, model: object) -> tuple[Checkpoint, tuple[Window, ...]]:
     """References to the tensors of a model, and the bytes that they mean."""
-    arrays: list[tuple[str, AnyArray, bool] | Refused] = []
+    arrays: list[tuple[str, AnyArray, bool]] = []
     keras = _keras_variables(model) is not None
-    found, skips = named_tensors(_tree(_members(model), arrays, 0))
-    refs: list[TensorRef] = []
     windows: list[Window] = []
-    for name, leaf in found:
-        assert isinstance(leaf, Tensor)
-        carried = arrays[int(leaf.storage.key)]
-        if isinstance(carried, Refused):
-            skips.append(Skip(name, carried.reason, carried.detail, True))
-            continue
-        dtype, array, torch_layout = carried
+
+    def refer(name: str, tensor: Tensor) -> TensorRef:
+        dtype, array, torch_layout = arrays[int(tensor.storage.key)]
         stride, flat = _window(array)
         ref = TensorRef(name, path, dtype, array.shape, stride, 0, flat.size, str(len(windows)), MEMORY)
         windows.append(flat)
-        refs.append(ref if torch_layout and not keras else relaid(ref))
-    return Checkpoint(MEMORY, tuple(refs), tuple(skips), config=_config(model)), tuple(windows)
+        return ref if torch_layout and not keras else relaid(ref)
+
+    opened = checkpoint(MEMORY, _tree(_members(model), arrays, 0), (), refer)
+    return replace(opened, config=_config(model)), tuple(windows)
 
 
 def _members(model: object) -> Mapping[Any, Any]:
@@ -124,7 +121,7 @@ def _config(model: object) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _tree(value: object, arrays: list[tuple[str, AnyArray, bool] | Refused], depth: int) -> object:
+def _tree(value: object, arrays: list[tuple[str, AnyArray, bool]], depth: int) -> object:
     """The same nesting with a record in the place of every tensor, as torch's files give it; arrays go to the list."""
     if depth > MAX_DEPTH:
         raise CheckpointError(Reason.UNSAFE, f"a model nested deeper than {MAX_DEPTH}, or one that holds itself")
@@ -134,9 +131,11 @@ def _tree(value: object, arrays: list[tuple[str, AnyArray, bool] | Refused], dep
         return [_tree(inner, arrays, depth + 1) for inner in value]
     if not (_is_torch(value) or (hasattr(value, "shape") and hasattr(value, "dtype"))):
         return None
-    arrays.append(_carried(value))
-    shape = tuple(int(length) for length in getattr(value, "shape", ()))
-    return Tensor(Storage(str(len(arrays) - 1), None, 0), "", 0, shape, None)
+    carried = _carried(value)
+    if isinstance(carried, Refused):
+        return carried
+    arrays.append(carried)
+    return Tensor(Storage(str(len(arrays) - 1), None, 0), carried[0], 0, carried[1].shape, None)
 
 
 def _is_torch(value: object) -> bool:

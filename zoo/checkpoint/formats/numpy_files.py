@@ -15,8 +15,8 @@ from typing import IO
 
 import numpy as np
 
-from zoospectra.zoo.checkpoint.formats.channels_last import relaid
 from zoospectra.zoo.checkpoint.formats.members import DAMAGE, data_offset, members_of
+from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -64,12 +64,12 @@ def open_npz(path: str) -> Checkpoint:
                 if isinstance(entry, Skip):
                     skips.append(entry)
                 else:
-                    refs.append(relaid(entry))
+                    refs.append(entry)
     except CheckpointError:
         raise
     except DAMAGE as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: damaged numpy archive: {error}") from error
-    return Checkpoint("npz", tuple(refs), tuple(skips))
+    return Checkpoint("npz", torch_layout(refs, {}), tuple(skips))
 
 
 def _header(file: IO[bytes]) -> Header:

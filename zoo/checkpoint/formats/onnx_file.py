@@ -1,10 +1,11 @@
-"""ONNX: the initialisers of a model's graph, and the constants among its nodes.
+"""ONNX: the initialisers of a model's graphs, and the constants among their nodes.
 
 The file is mapped and its protobuf fields are walked in place, because offsets are wanted and no copy of a 2 GB model;
 the onnx package, which gives arrays, is the tests' oracle. External data are read from plain files of the model's own
-folder only. Matrices that a graph multiplies from the right (MatMul, Gemm without transB) are (in, out) and are given
-torch's layout by strides. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
-Not covered: initialisers of sub-graphs (If, Loop) and functions, sparse ones, and 16-bit floats in int32_data.
+folder only. What the graph does with a tensor (see onnx_graph) decides its layout: matrices that are multiplied from
+the right (MatMul, Gemm without transB) are (in, out) and are given torch's layout by strides.
+Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+Not covered: sparse initialisers, 16-bit floats in int32_data, types of less than a byte.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.formats.onnx_graph import NUMBERED, Graph, Use, module_of, walk
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
+from zoospectra.zoo.checkpoint.layout.axes import ordered
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -51,93 +55,201 @@ DTYPES: dict[int, str] = {
 TYPED: dict[int, str] = {4: "float32", 10: "float64"}
 """TensorProto's fields float_data and double_data -> type; packed, they are the bytes that raw_data would hold."""
 
-MAX_TENSORS = 1_000_000
-"""Most initialisers and nodes of a graph."""
+WEIGHTED: dict[str, tuple[int, ...]] = {
+    "MatMul": (1, 0),
+    "Gemm": (1, 0),
+    "Conv": (1,),
+    "ConvTranspose": (1,),
+    "FusedConv": (1,),
+    "FusedGemm": (1, 0),
+    "FusedMatMul": (1, 0),
+    "MatMulInteger": (1,),
+    "ConvInteger": (1,),
+    "QLinearConv": (3,),
+    "QLinearMatMul": (3,),
+    "QGemm": (3,),
+    "LSTM": (1, 2),
+    "GRU": (1, 2),
+    "RNN": (1, 2),
+    "Gather": (0,),
+    "Einsum": (0, 1),
+}
+"""Operator -> its inputs that are weights where they are constant, the usual one first."""
 
-WEIGHTED = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Gather", "LSTM", "GRU", "RNN"})
-"""Operators whose constant inputs are weights."""
+RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+"""Operators with W (directions, g u, in) and R (directions, g u, u)."""
+
+QLINEAR: dict[str, int] = {"QLinearConv": 0, "QLinearMatMul": 1, "QGemm": 1}
+"""Operators whose inputs behind the weight are its scale and zero point -> axis of the scales."""
+
+BIASES: dict[str, tuple[int, ...]] = {
+    "Conv": (2,),
+    "ConvTranspose": (2,),
+    "Gemm": (2,),
+    "LSTM": (3, 5, 6, 7),
+    "GRU": (3, 5),
+    "RNN": (3, 5),
+}
+"""Operator -> its inputs that are biases, initial states and peepholes."""
 
 EXTERNAL = 1
 """TensorProto.DataLocation."""
 
+Codes = dict[str, str | int | tuple[int, ...]]
+"""How codes become values: see zoo.layers.packed.affine."""
+
 
 def open_onnx(path: str) -> Checkpoint:
-    """Initialisers in the graph's order, then constants; CheckpointError when the file is damaged or no ONNX model."""
+    """Initialisers in the graph's order, then constants; CheckpointError when the file is damaged or no ONNX model.
+
+    What only the graph knows goes into the configuration: 'tables' are names of embeddings, 'affine' tells which
+    tensors are the scale and the zero point of another's codes.
+    """
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
-    # Field 7 of a ModelProto is its graph; of a GraphProto, 5 is an initializer and 1 a node.
-    graphs = [item for item in fields(data, 0, len(data)) if item.number == 7 and item.wire == BYTES]
+    # Field 7 of a ModelProto is its graph, 25 a function.
+    top = [item for item in fields(data, 0, len(data)) if item.wire == BYTES]
+    graphs = [item for item in top if item.number == 7]
     if len(graphs) != 1:
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
-    initializers: list[TensorRef | Skip] = []
-    constants: list[TensorRef | Skip] = []
-    right: set[str] = set()
-    weights: set[str] = set()
-    for count, item in enumerate(fields(data, graphs[0].start, graphs[0].stop)):
-        if count > MAX_TENSORS:
-            raise CheckpointError(Reason.UNSAFE, f"a graph of more than {MAX_TENSORS} parts")
-        if item.number == 5 and item.wire == BYTES:
-            initializers.append(_tensor(path, data, item, None))
-        elif item.number == 1 and item.wire == BYTES:
-            constants += _node(path, data, item, right, weights)
-    entries = [
-        *initializers,
-        *(_constant(entry, weights) for entry in constants if isinstance(entry, Skip) or len(entry.shape) > 1),
-    ]
-    refs = tuple(
-        _outputs_first(entry) if entry.name in right else entry for entry in entries if isinstance(entry, TensorRef)
+    graph = walk(data, graphs[0], [item for item in top if item.number == 25])
+    refs: list[TensorRef] = []
+    skips = [Skip(name, Reason.UNSUPPORTED_DTYPE, "sparse tensors are not read", True) for name in graph.sparse]
+    tables: list[str] = []
+    affine: dict[str, Codes] = {}
+    for key in sorted(graph.tensors, key=graph.constants.__contains__):
+        entry = _tensor(path, data, graph.tensors[key], key)
+        use = _weight_use(graph.uses.get(key, []))
+        if isinstance(entry, Skip):
+            skips.append(entry)
+        elif len(entry.shape) > 1 and use is None and _is_bias(graph.uses.get(key, [])):
+            skips.append(Skip(key, Reason.VECTOR, f"biases or states of shape {entry.shape}", False))
+        elif key in graph.constants and (len(entry.shape) < 2 or use is None) and not _is_scale(key, graph):
+            if len(entry.shape) > 1:
+                skips.append(Skip(key, Reason.BUFFER, f"a constant of the graph of shape {entry.shape}", False))
+        else:
+            laid = _laid_out(entry, use)
+            refs += laid
+            if use is not None and use.operator == "Gather":
+                tables += [laid[0].name, laid[0].name.removesuffix("_quantized")]
+            codes = _codes(entry, use, graph, laid[0], data)
+            if codes is not None and len(laid) == 1:
+                affine[laid[0].name] = codes
+    return Checkpoint("onnx", _distinct(refs), tuple(skips), config={"tables": tuple(tables), "affine": affine})
+
+
+def _weight_use(uses: list[Use]) -> Use | None:
+    """The use that makes a constant a weight; of several, one that multiplies before one that looks up."""
+    known = [use for use in uses if use.slot in WEIGHTED.get(use.operator, ())]
+    return min(known, key=lambda use: use.operator == "Gather", default=None)
+
+
+def _is_bias(uses: list[Use]) -> bool:
+    """Whether every operator that takes a constant takes it for a bias or a state."""
+    return bool(uses) and all(use.slot in BIASES.get(use.operator, ()) for use in uses)
+
+
+def _is_scale(key: str, graph: Graph) -> bool:
+    """Whether a constant is the scale or the zero point of another's codes."""
+    return any(
+        key in (use.value.dequantised.scale, use.value.dequantised.zero)
+        for uses in graph.uses.values()
+        for use in uses
+        if use.value.dequantised
     )
-    return Checkpoint("onnx", refs, tuple(entry for entry in entries if isinstance(entry, Skip)))
 
 
-def _constant(entry: TensorRef | Skip, weights: set[str]) -> TensorRef | Skip:
-    """A constant that is a weight of some operator; a Skip for the others, such as a detector's anchors."""
-    if isinstance(entry, Skip) or entry.name in weights:
-        return entry
-    return Skip(entry.name, Reason.BUFFER, f"a constant of the graph of shape {entry.shape}", False)
+def _laid_out(ref: TensorRef, use: Use | None) -> list[TensorRef]:
+    """The tensor in torch's layout, under its module's name where its own is a number; one a direction of an LSTM."""
+    if use is None:
+        return [ref]
+    if use.operator in RECURRENT and len(ref.shape) == 3 and ref.shape[0] in (1, 2) and use.value.axes is None:
+        return _directions(ref, use)
+    module = module_of(use.node, use.operator) if NUMBERED.match(ref.name) else ""
+    if module:
+        ref = replace(ref, name=f"{module}.weight")
+    if use.value.axes is not None:
+        ref = ordered(ref, use.value.axes)
+    return [ordered(ref, (1, 0))] if len(ref.shape) == 2 and _inputs_first(use) else [ref]
 
 
-def _node(path: str, data: AnyArray, node: Field, right: set[str], weights: set[str]) -> list[TensorRef | Skip]:
-    """The tensor of a Constant node; inputs of other nodes that are weights are added to the sets."""
-    inputs: list[str] = []
-    outputs: list[str] = []
-    operator, transposed, values = "", 0, []
-    # Fields of a NodeProto: 1 input, 2 output, 4 operator, 5 attribute.
-    for item in fields(data, node.start, node.stop):
-        if item.number == 1:
-            inputs.append(text(data, item))
-        elif item.number == 2:
-            outputs.append(text(data, item))
-        elif item.number == 4:
-            operator = text(data, item)
-        elif item.number == 5 and item.wire == BYTES:
-            name, number, tensor = _attribute(data, item)
-            if name == "transB":
-                transposed = number
-            elif name == "value" and tensor is not None:
-                values.append(tensor)
-    if len(inputs) > 1 and (operator == "MatMul" or (operator == "Gemm" and not transposed)):
-        right.add(inputs[1])
-    if operator in WEIGHTED:
-        weights.update(inputs)
-    if operator != "Constant" or not outputs:
-        return []
-    return [_tensor(path, data, value, outputs[0]) for value in values]
+def _inputs_first(use: Use) -> bool:
+    """Whether an operator takes a matrix as (in, out)."""
+    right = use.slot == WEIGHTED[use.operator][0]
+    if "Gemm" in use.operator or use.operator == "FusedMatMul":
+        return not use.numbers.get("transB") if right else bool(use.numbers.get("transA"))
+    return "MatMul" in use.operator and right
 
 
-def _attribute(data: AnyArray, attribute: Field) -> tuple[str, int, Field | None]:
-    """Name, integer value and tensor value of a node's attribute."""
-    name, number, tensor = "", 0, None
-    for item in fields(data, attribute.start, attribute.stop):
-        if item.number == 1:
-            name = text(data, item)
-        elif item.number == 3 and item.wire == VARINT:
-            number = item.value
-        elif item.number == 5 and item.wire == BYTES:
-            tensor = item
-    return name, number, tensor
+def _directions(ref: TensorRef, use: Use) -> list[TensorRef]:
+    """W or R of a recurrent operator, one reference a direction: 'lstm.LSTM.W', 'lstm.LSTM.W_reverse'."""
+    module = ".".join(part for part in (module_of(use.node, use.operator), _operation(use)) if part)
+    letter, size = "WR"[use.slot - 1], ref.nbytes // ref.shape[0]
+    return [
+        replace(
+            ref,
+            name=f"{module}.{letter}{'_reverse' if number else ''}",
+            shape=ref.shape[1:],
+            offset=ref.offset + number * size,
+            nbytes=size,
+        )
+        for number in range(ref.shape[0])
+    ]
+
+
+def _operation(use: Use) -> str:
+    """'LSTM_1' for the second of a module, as its node says; else the operator."""
+    last = use.node.rpartition("/")[2]
+    return last if re.fullmatch(rf"{use.operator}(_\d+)?", last) else use.operator
+
+
+def _codes(ref: TensorRef, use: Use | None, graph: Graph, laid: TensorRef, data: AnyArray) -> Codes | None:
+    """Scale, zero point and axis (of the layout that is analysed) of codes; None for what is no code."""
+    if use is None or ref.dtype not in ("int8", "uint8", "int32", "float8_e4m3fn", "float8_e5m2"):
+        return None
+    scale: str | None = None
+    zero: str | None = None
+    axis = 0
+    if use.value.dequantised is not None:
+        scale, zero, axis = use.value.dequantised.scale, use.value.dequantised.zero, use.value.dequantised.axis
+    elif use.operator in QLINEAR:
+        behind = use.inputs[use.slot + 1 : use.slot + 3]
+        scale, zero, axis = (*behind, None, None)[0], (*behind, None, None)[1], QLINEAR[use.operator]
+    elif ref.name.endswith("_quantized"):  # onnxruntime's names: MatMulInteger is scaled by nodes behind it
+        base = ref.name.removesuffix("_quantized")
+        scale, zero, axis = f"{base}_scale", f"{base}_zero_point", len(ref.shape) - 1
+    if scale is None or scale not in graph.tensors:
+        return None
+    axis %= len(ref.shape) or 1
+    if laid.shape != ref.shape or laid.stride != ref.stride:  # where the stored axis went
+        axes = use.value.axes or tuple(range(len(ref.shape)))
+        axes = axes[::-1] if len(axes) == 2 and _inputs_first(use) else axes
+        axis = axes.index(axis)
+    if zero is None or zero not in graph.tensors:
+        return {"scale": scale, "axis": axis}
+    proto = _proto(data, graph.tensors[zero])
+    # Small integers are often written one by one and not as bytes: then they are given as numbers.
+    numbers = [value for item in proto.typed.get(5, []) for value in _integers(data, item)]
+    return {"scale": scale, "axis": axis, "zero_point": tuple(numbers) if numbers else zero}
+
+
+def _integers(data: AnyArray, item: Field) -> Iterator[int]:
+    """Signed integers of a field, packed or not."""
+    values = [item.value] if item.wire == VARINT else varints(data, item.start, item.stop)
+    return (value - (1 << 64) if value >> 63 else value for value in values)
+
+
+def _distinct(refs: list[TensorRef]) -> tuple[TensorRef, ...]:
+    """References under names of their own: a second one of a name gets a number."""
+    taken: dict[str, int] = {}
+    distinct = []
+    for ref in refs:
+        count = taken[ref.name] = taken.get(ref.name, 0) + 1
+        stem, dot, last = ref.name.rpartition(".")
+        distinct.append(ref if count == 1 else replace(ref, name=f"{stem}_{count}{dot}{last}"))
+    return tuple(distinct)
 
 
 @dataclass(slots=True)
@@ -236,10 +348,3 @@ def _external(
         detail = f"bytes {offset} to {offset + length} of {location[:80]!r}, which has {os.stat(file).st_size}"
         return Skip(name, Reason.UNREADABLE, f"{detail}; shape {shape} of {dtype} needs {needed}", True)
     return TensorRef(name, str(file), dtype, shape, None, offset, needed)
-
-
-def _outputs_first(ref: TensorRef) -> TensorRef:
-    """(in, out) as (out, in); other ranks as they are."""
-    if len(ref.shape) != 2:
-        return ref
-    return replace(ref, shape=ref.shape[::-1], stride=(1, ref.shape[1]))

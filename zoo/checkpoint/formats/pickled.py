@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.tensor import contiguous_stride, span
+from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, contiguous_stride, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 MAX_DIMS = 64
@@ -77,6 +77,8 @@ class Refused:
     """Why."""
     detail: str
     """What was found."""
+    failed: bool = True
+    """Whether it could be a weight."""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,9 +111,10 @@ STORAGES: dict[str, str] = {
     "QInt8Storage": "qint8",
     "QUInt8Storage": "quint8",
     "QInt32Storage": "qint32",
+    "ComplexHalfStorage": "complex32",
 }
 """torch's storage classes -> element type; their CUDA twins have the same names in torch.cuda.
-Quantised types are named so that their tensors can be refused one by one."""
+Types that are not read are named so that their tensors can be refused one by one."""
 
 ALIASES: dict[str, str] = {
     "float": "float32",
@@ -181,9 +184,10 @@ def _view(storage: Storage, dtype: str | None, start: object, shape: object, str
     room = storage.numel if storage.dtype is not None else storage.numel // types.itemsize(dtype)
     if 0 in shape:
         return Tensor(storage, dtype, 0, shape, None)
-    if math.prod(shape) > room:
-        # Only expand() makes a tensor larger than its storage: a few bytes could ask for any amount of memory.
-        return Refused(Reason.UNSAFE, f"shape {shape} is {math.prod(shape)} elements, its storage holds {room}")
+    if math.prod(shape) > max(room, MAX_REPEATED):
+        # expand() makes a tensor larger than its storage: a few bytes could ask for any amount of memory.
+        detail = f"shape {shape} is {math.prod(shape)} elements, its storage holds {room}"
+        return Refused(Reason.EXPANDED, detail, dtype in types.FLOATING)
     if start + span(shape, stride) > room:
         return Refused(
             Reason.UNSAFE, f"shape {shape}, strides {stride} from {start} reach beyond {room} stored elements"

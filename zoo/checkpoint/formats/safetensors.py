@@ -76,7 +76,9 @@ def open_safetensors(path: str) -> Checkpoint:
         else:
             refs.append(ref)
     _check_disjoint(refs)
-    return Checkpoint("safetensors", tuple(refs), tuple(skips))
+    metadata = entries.get("__metadata__")
+    config = {"metadata": metadata} if isinstance(metadata, dict) else {}
+    return Checkpoint("safetensors", tuple(refs), tuple(skips), config=config)
 
 
 def _header(first: bytes, size: int) -> int:

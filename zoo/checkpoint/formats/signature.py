@@ -6,26 +6,16 @@ reader are known here too, so that their models are listed with a plain reason.
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats import safetensors, torch_legacy
+from zoospectra.zoo.checkpoint.formats.table import FORMATS, SUFFIXES
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 HEAD = 512
 """Bytes looked at; a tar archive says so at byte 257."""
-
-WITHOUT_READER: dict[str, str] = {
-    "ggml": "GGML",
-    "tensorflow": "TensorFlow checkpoint or graph",
-    "tflite": "TensorFlow Lite",
-    "msgpack": "Flax msgpack",
-    "tar": "tar archive (torch 0.1 or a packed folder)",
-    "gzip": "gzip archive",
-    "pickle": "pickle that torch.save did not write",
-    "zip": "zip archive that torch.save did not write",
-}
-"""Format that is recognised, but not read -> its name in a message."""
 
 MAGIC: dict[bytes, str] = {
     b"\x89HDF\r\n\x1a\n": "hdf5",
@@ -38,33 +28,15 @@ MAGIC: dict[bytes, str] = {
 }
 """First bytes of a file -> format."""
 
-SUFFIXES: dict[str, str] = {
-    ".safetensors": "safetensors",
-    ".th": "torch",
-    ".pth": "torch",
-    ".pt": "torch",
-    ".tar": "torch",
-    ".bin": "torch",
-    ".ckpt": "torch",
-    ".pkl": "torch",
-    ".pickle": "torch",
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".keras": "keras",
-    ".onnx": "onnx",
-    ".npz": "npz",
-    ".npy": "npy",
-    ".gguf": "gguf",
-    ".ggml": "ggml",
-    ".pb": "tensorflow",
-    ".tflite": "tflite",
-    ".msgpack": "msgpack",
-}
-"""Suffixes of weight files -> what their name promises."""
+TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+"""Last bytes of LevelDB's tables, which TensorFlow's checkpoint indices are."""
+
+TF_DATA = re.compile(r"\.data-\d{5}-of-\d{5}")
+"""Suffix of the values of a TensorFlow checkpoint."""
 
 
 def format_of(path: str) -> str:
-    """Format of a file: a key of zoo.checkpoint.formats.FORMATS or of WITHOUT_READER.
+    """Format of a file: a key of zoo.checkpoint.formats.table.FORMATS.
 
     Raises CheckpointError: 'unreadable' for a file that is missing, empty, or not what its suffix says, and
     'unsupported_format' when neither content nor name says anything.
@@ -75,21 +47,28 @@ def format_of(path: str) -> str:
         with Path(path).open("rb") as file:
             head = file.read(HEAD)
             size = file.seek(0, 2)
+            file.seek(max(0, size - len(TABLE_END)))
+            tail = file.read()
     except OSError as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error.strerror or error}") from error
     if size == 0:
         raise CheckpointError(Reason.UNREADABLE, f"{path} is empty")
     promised = SUFFIXES.get(Path(path).suffix.lower())
+    if tail == TABLE_END:
+        return "tf_checkpoint"
     detected = by_content(head, size) or (_zip_kind(path) if head.startswith(b"PK") else None)
     if detected is not None:
         return detected
+    if TF_DATA.fullmatch(Path(path).suffix):
+        return "tf_data"
     if promised is None:
         raise CheckpointError(
             Reason.UNSUPPORTED_FORMAT, f"{path}: neither its first bytes nor its name are those of weights"
         )
-    if promised in ("torch", "hdf5", "gguf", "npz", "npy", "keras"):
-        # These have signatures that were looked for: without one, the content is something else.
-        detail = f"{path}: its suffix says {promised}, but it starts with {head[:8]!r}: damaged, or something else"
+    if FORMATS[promised].signed:
+        # Its signature was looked for: without it, the content is something else.
+        title = FORMATS[promised].title
+        detail = f"{path}: its suffix says {title}, but it starts with {head[:8]!r}: damaged, or something else"
         raise CheckpointError(Reason.UNREADABLE, detail)
     return promised
 
@@ -119,6 +98,8 @@ def _zip_kind(path: str) -> str | None:
             names = archive.namelist()
     except (OSError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile):
         return None
+    if any(name.rpartition("/")[2] in ("archive_format", "serialized_exported_program.json") for name in names):
+        return "pt2"
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         return "torch_zip"
     if any(name.endswith("model.weights.h5") for name in names):

@@ -11,12 +11,12 @@ import struct
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint import dtype as types
-from zoospectra.zoo.checkpoint.formats.pickled import Refused, Storage, Tensor, storage_type
-from zoospectra.zoo.checkpoint.formats.torch_state import named_tensors
+from zoospectra.zoo.checkpoint.formats.pickled import Storage, Tensor, storage_type
+from zoospectra.zoo.checkpoint.formats.torch_state import checkpoint
 from zoospectra.zoo.checkpoint.formats.unpickler import Unpickled, unpickle
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef, span
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """First object of every such file."""
@@ -24,7 +24,7 @@ PROTOCOL = 1001
 """Second object: the only version there ever was."""
 
 
-QUANTISED = {"qint8": 1, "quint8": 1, "qint32": 4}
+REFUSED = {"qint8": 1, "quint8": 1, "qint32": 4, "complex32": 4}
 """Bytes of an element that is stored, but not read."""
 
 
@@ -32,7 +32,7 @@ def _itemsize(dtype: str | None) -> int:
     """Bytes of one element of a storage; one for a storage without a type."""
     if dtype is None:
         return 1
-    return QUANTISED[dtype] if dtype in QUANTISED else types.itemsize(dtype)
+    return REFUSED[dtype] if dtype in REFUSED else types.itemsize(dtype)
 
 
 def looks_like(head: bytes) -> bool:
@@ -70,14 +70,7 @@ def _read(path: str, buffer: mmap.mmap) -> Checkpoint:
         raise CheckpointError(Reason.UNREADABLE, "no list of storages behind the object")
     # Storages follow the pickles in the order of the keys, so their places are known only now.
     offsets = _storage_offsets(buffer, position, keys, storages)
-    named, skips = named_tensors(root)
-    refs: list[TensorRef] = []
-    for name, tensor in named:
-        if isinstance(tensor, Refused):
-            skips.append(Skip(name, tensor.reason, tensor.detail, True))
-        else:
-            refs.append(_reference(path, name, tensor, offsets))
-    return Checkpoint("torch_legacy", tuple(refs), tuple(skips), tuple(sorted(names)))
+    return checkpoint("torch_legacy", root, names, lambda name, tensor: _reference(path, name, tensor, offsets))
 
 
 def _persistent(reference: object, storages: dict[str, Storage]) -> object:

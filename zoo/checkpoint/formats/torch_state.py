@@ -1,80 +1,105 @@
-"""From the object a torch file holds to named tensors: containers, wrapped models, whole modules.
+"""From the object that a torch file holds to a checkpoint: the tree of its containers, and references to its nets.
 
-A file may hold a state dict, a dict with a state dict and much else, or a pickled module. The state dict is found by
-the names that training scripts use; what lies beside it (optimizer, masks, averages) is left out with a row each.
-Names are those of `module.state_dict()`, without the 'module.' of DataParallel and the '_orig_mod.' of torch.compile.
+Names are those of `module.state_dict()`. Which containers are nets is decided in zoo.checkpoint.nets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
-from zoospectra.zoo.checkpoint.formats.pickled import Inert, Refused, Tensor
+from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.formats.pickled import Global, Inert, Refused, Tensor
+from zoospectra.zoo.checkpoint.nets import Branch, Contents, Leaf, contents
+from zoospectra.zoo.checkpoint.record import Checkpoint
+from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
-
-Leaf = Tensor | Refused
-"""What a pickle holds in the place of a tensor."""
-
-CONTAINERS = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "net",
-    "network",
-    "module",
-    "params",
-    "weights",
-    "params_ema",
-    "ema_state_dict",
-    "model_ema",
-)
-"""Keys under which training scripts keep the model, the most specific first."""
-
-TRAINING_STATE = ("optim", "scheduler", "scaler", "amp")
-"""Words in the key of a container that holds the state of training and not the model."""
-
-WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")
-"""Prefixes that wrappers add to every key."""
 
 MAX_DEPTH = 64
 """Deepest nesting of modules that is walked."""
 MAX_VISITS = 1_000_000
 """Most values visited: shared containers nested in shared containers could multiply without end."""
 
-
-@dataclass(slots=True)
-class _Budget:
-    visits: int = MAX_VISITS
-
-    def spend(self, depth: int) -> None:
-        """Count one visited value; CheckpointError when there were too many, or too deep."""
-        self.visits -= 1
-        if self.visits < 0 or depth > MAX_DEPTH:
-            raise CheckpointError(Reason.UNSAFE, f"more than {MAX_VISITS} values, or nested deeper than {MAX_DEPTH}")
+MAX_TEXT = 64 << 20
+"""Most letters of the names of all tensors together; 75 000 names of a large model have 5 million."""
 
 
-def named_tensors(root: object) -> tuple[list[tuple[str, Leaf]], list[Skip]]:
-    """Model tensors of a loaded pickle, named and in order, and one Skip for each container left out."""
-    budget = _Budget()
-    skips: list[Skip] = []
-    for _ in range(8):  # a container in a container in a container: nobody nests deeper
-        inner = _container(root, budget)
-        if inner is None:
-            break
-        skips += _left_out(root, inner, budget)
-        root = _members(root)[inner]
-    named: list[tuple[str, Leaf]] = []
-    if isinstance(root, (Tensor, Refused)):
-        return [("tensor", root)], skips
-    for key, value in _children(root):
-        below = list(_walk(value, key, 1, budget))
-        if below and _is_training_state(key, value):
-            skips.append(Skip(key, Reason.OPTIMIZER_STATE, f"{len(below)} tensors of the optimizer", False))
-        else:
-            named += below
-    return _unwrapped(named), skips
+def checkpoint(
+    kind: str, root: object, globals_seen: Iterable[str], refer: Callable[[str, Tensor], TensorRef]
+) -> Checkpoint:
+    """Nets of a loaded pickle of a file of format `kind`; `refer` says where a named tensor lies."""
+
+    def entry(name: str, leaf: Leaf) -> tuple[str, Leaf]:
+        value = leaf.value
+        if isinstance(value, Refused):
+            return name, replace(leaf, value=Skip(name, value.reason, value.detail, value.failed))
+        assert isinstance(value, Tensor)
+        return name, replace(leaf, value=refer(name, value))
+
+    tree = _Tree().node(root, 0)
+    held = contents(tree) if tree is not None else Contents((), ())
+    nets = tuple(replace(net, leaves=tuple(entry(*leaf) for leaf in net.leaves)) for net in held.nets)
+    return Checkpoint(kind, (), (), tuple(sorted(globals_seen)), contents=replace(held, nets=nets))
+
+
+class _Tree:
+    """Containers as branches; one that is shared is looked at once, and counted as often as it is met."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[Branch | None, int, int] | None] = {}
+
+    def node(self, value: object, depth: int) -> Branch | Leaf | None:
+        """The tree below a value; None without tensors. CheckpointError: too deep, too many values, or a circle."""
+        if isinstance(value, Tensor):
+            return Leaf(value.shape, value.dtype in types.FLOATING, value)
+        if isinstance(value, Refused):
+            return Leaf(None, value.failed, value)
+        if not isinstance(value, CONTAINERS):
+            return None
+        return self._branch(value, depth)[0]
+
+    def _branch(self, value: object, depth: int) -> tuple[Branch | None, int, int]:
+        """Branch, values below it, and levels below it."""
+        if id(value) in self.known:
+            known = self.known[id(value)]
+            if known is None or depth + known[2] > MAX_DEPTH:
+                raise CheckpointError(Reason.UNSAFE, f"containers in a circle, or nested deeper than {MAX_DEPTH}")
+            return known
+        if depth > MAX_DEPTH:
+            raise CheckpointError(Reason.UNSAFE, f"values nested deeper than {MAX_DEPTH}")
+        self.known[id(value)] = None  # it is being looked at: whoever meets it again goes round in a circle
+        children: dict[str, Branch | Leaf] = {}
+        keys: set[str] = set()
+        mixed, visits, levels = False, 1, 0
+        for name, item in _children(value):
+            key = name if name not in keys else f"{name} ({len(keys)})"  # 1 and '1' are two keys
+            keys.add(key)
+            visits += 1
+            mixed |= not isinstance(item, (Tensor, Refused, dict, list, tuple))
+            node = self.node(item, depth + 1)
+            if node is not None:
+                children[key] = node
+            if isinstance(item, CONTAINERS):
+                _, more, deeper = self._branch(item, depth + 1)
+                visits, levels = visits + more, max(levels, deeper + 1)
+        module = _is_module(value)
+        made = Branch(children, frozenset(keys), module, mixed and not module) if children else None
+        if visits > MAX_VISITS or (made is not None and made.text > MAX_TEXT):
+            raise CheckpointError(Reason.UNSAFE, f"more than {MAX_VISITS} values, or names of {MAX_TEXT} letters")
+        self.known[id(value)] = (made, visits, levels)
+        return made, visits, levels
+
+
+CONTAINERS = (dict, list, tuple, Inert)
+"""What may hold tensors."""
+
+
+def _is_module(value: object) -> bool:
+    """Whether a value is a pickled module or one of TorchScript: its attribute 'model' is a part and no container."""
+    if not isinstance(value, Inert):
+        return False
+    scripted = isinstance(value.made_by, Global) and value.made_by.module.startswith("__torch__")
+    return scripted or (isinstance(value.state, dict) and "_modules" in value.state)
 
 
 def _members(value: object) -> dict[object, object]:
@@ -112,73 +137,3 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
     for key, item in _members(value).items():
         if isinstance(key, (str, int)):
             yield str(key), item
-
-
-def _walk(value: object, name: str, depth: int, budget: _Budget) -> Iterator[tuple[str, Leaf]]:
-    """Every tensor below a value, depth first, with its dotted name."""
-    waiting = [(name, value, depth)]
-    while waiting:
-        name, value, depth = waiting.pop()
-        budget.spend(depth)
-        if isinstance(value, (Tensor, Refused)):
-            yield name, value
-            continue
-        below = [
-            (f"{name}.{key}" if name else key, item, depth + 1)
-            for key, item in _children(value)
-            if isinstance(item, (Tensor, Refused, dict, list, tuple, Inert))
-        ]
-        waiting.extend(reversed(below))
-
-
-def _has_tensors(value: object, budget: _Budget) -> bool:
-    return next(_walk(value, "", 0, budget), None) is not None
-
-
-def _container(root: object, budget: _Budget) -> str | None:
-    """Key of the container that holds the model; None when root is the model itself."""
-    members = _members(root)
-    if any(isinstance(value, Tensor) for value in members.values()):
-        return None
-    for key in CONTAINERS:
-        value = members.get(key)
-        if isinstance(value, (dict, Inert)) and _has_tensors(value, budget):
-            return None if _is_submodule(root) else key
-    return None
-
-
-def _is_submodule(root: object) -> bool:
-    """Whether root is a pickled module, whose attribute 'model' or 'net' is a part of it and no container."""
-    state = root.state if isinstance(root, Inert) else None
-    return isinstance(state, dict) and "_modules" in state
-
-
-def _left_out(root: object, chosen: str, budget: _Budget) -> list[Skip]:
-    """One Skip for each neighbour of the chosen container that holds tensors."""
-    skips = []
-    for key, value in _children(root):
-        if key == chosen or not isinstance(value, (dict, list, tuple, Inert, Tensor, Refused)):
-            continue
-        count = sum(1 for _ in _walk(value, key, 1, budget))
-        if count:
-            reason = Reason.OPTIMIZER_STATE if _is_training_state(key, value) else Reason.NOT_THE_MODEL
-            skips.append(Skip(key, reason, f"{count} tensors beside the model, which is {chosen!r}", False))
-    return skips
-
-
-def _is_training_state(key: str, value: object) -> bool:
-    """Whether an entry is an optimizer or the like: a container whose key says so in one of its words."""
-    words = key.lower().replace("-", "_").split("_")
-    return not isinstance(value, (Tensor, Refused)) and any(
-        word.startswith(prefix) if prefix == "optim" else word == prefix for word in words for prefix in TRAINING_STATE
-    )
-
-
-def _unwrapped(named: list[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:
-    """Names without a wrapper's prefix, where every name has it."""
-    while named:
-        prefix = next((p for p in WRAPPERS if all(name.startswith(p) for name, _ in named)), None)
-        if prefix is None:
-            break
-        named = [(name.removeprefix(prefix), value) for name, value in named]
-    return named

@@ -209,7 +209,7 @@ def _dict(machine: _Machine) -> None:
 def _key(key: object) -> object:
     """A dict key that is safe to hash: anything but a scalar is opaque, and different from every other."""
     if type(key) not in SCALARS or (type(key) is int and key.bit_length() > 60):  # larger ones can be made to collide
-        return Inert("key", None)
+        return Inert("key", key)
     return key
 
 

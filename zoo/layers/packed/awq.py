@@ -36,10 +36,10 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         companions = (f"{module}.qzeros", f"{module}.scales")
         if not groups or words.shape[0] % groups or zeros.shape != (groups, words.shape[1]):
             detail = f"AWQ words {words.shape}, zeros {zeros.shape} and scales {scales.shape} do not fit together"
-            yield PackedWeight(name, module, None, companions, refusal=detail)
+            yield PackedWeight(name, f"{module}.weight", None, companions, refusal=detail)
             continue
         assembly = Assembly("awq", (words, zeros, scales), (), (out, words.shape[0]), "awq-int4")
-        yield PackedWeight(name, module, assembly, companions)
+        yield PackedWeight(name, f"{module}.weight", assembly, companions)
 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:

@@ -38,12 +38,10 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
             scale = refs[f"{module}.SCB"]
             if scale.shape != (ref.shape[0],):
                 yield PackedWeight(
-                    name, module, None, (scale.name,), refusal=f"SCB {scale.shape} for weights {ref.shape}"
+                    name, name, None, (scale.name,), refusal=f"SCB {scale.shape} for weights {ref.shape}"
                 )
             else:
-                yield PackedWeight(
-                    name, module, Assembly("int8", (ref, scale), (), ref.shape, "bnb-int8"), (scale.name,)
-                )
+                yield PackedWeight(name, name, Assembly("int8", (ref, scale), (), ref.shape, "bnb-int8"), (scale.name,))
         for state in STATES:
             if name.endswith(state):
                 yield _four_bits(refs, name.removesuffix(state), ref)
@@ -51,15 +49,14 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
 
 def _four_bits(refs: Refs, weight: str, state: TensorRef) -> PackedWeight:
     """One 4-bit weight, from its description."""
-    module = weight.removesuffix(".weight")
     companions = tuple(name for name in refs if name.startswith(f"{weight}."))
     main = weight if weight in refs else state.name
     try:
         assembly = _planned(refs, weight, _described(state))
     except (ValueError, KeyError, TypeError) as error:
         detail = f"its bitsandbytes description does not fit: {error}"
-        return PackedWeight(main, module, None, tuple(n for n in companions if n != main), refusal=detail)
-    return PackedWeight(main, module, assembly, companions)
+        return PackedWeight(main, weight, None, tuple(n for n in companions if n != main), refusal=detail)
+    return PackedWeight(main, weight, assembly, companions)
 
 
 def _described(tensor: TensorRef) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.bits import unpack
-from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
+from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs, part_of
 
 BITS = (2, 3, 4, 8)
 """Widths that are read."""
@@ -40,18 +40,14 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
         inputs = 32 * words.shape[0] // bits if bits else 0
         if bits not in BITS or zeros.shape != (groups, out * bits // 32) or (order and order.shape != (inputs,)):
             detail = f"GPTQ words {words.shape}, zeros {zeros.shape} and scales {scales.shape} do not fit together"
-            yield PackedWeight(name, module, None, companions, refusal=detail)
+            yield PackedWeight(name, f"{module}.weight", None, companions, refusal=detail)
             continue
-        shift = 0 if _section(config).get("checkpoint_format") == "gptq_v2" else 1
+        shift = 0 if part_of(config, "quantization_config").get("checkpoint_format") == "gptq_v2" else 1
         options = (("bits", bits), ("shift", shift))
         parts = (words, zeros, scales, *([order] if order else []))
-        yield PackedWeight(name, module, Assembly("gptq", parts, options, (out, inputs), f"gptq-int{bits}"), companions)
-
-
-def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """quantization_config of a model."""
-    section = config.get("quantization_config")
-    return section if isinstance(section, Mapping) else {}
+        yield PackedWeight(
+            name, f"{module}.weight", Assembly("gptq", parts, options, (out, inputs), f"gptq-int{bits}"), companions
+        )
 
 
 def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> AnyArray:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from zoospectra.zoo.layers.split.experts import experts
-from zoospectra.zoo.layers.split.fused import fused
+from zoospectra.zoo.layers.split.gate_up import gate_up
 from zoospectra.zoo.layers.split.part import Context, LayerPart, Rule
 from zoospectra.zoo.layers.split.plain import plain
+from zoospectra.zoo.layers.split.qkv import qkv
 from zoospectra.zoo.layers.split.recurrent import recurrent
 from zoospectra.zoo.layers.split.tables import tables
+from zoospectra.zoo.layers.split.transformer_lens import transformer_lens
 
 RULES: dict[str, Rule] = {
     "recurrent": recurrent,
+    "transformer_lens": transformer_lens,
     "experts": experts,
-    "fused": fused,
+    "gate_up": gate_up,
+    "qkv": qkv,
     "tables": tables,
     "plain": plain,
 }

@@ -13,8 +13,8 @@ from math import prod
 from zoospectra.zoo.checkpoint.view import Order, Reshape, Step, Take
 from zoospectra.zoo.layers.split.part import Context, LayerPart
 
-STACKED = re.compile(r"(?:^|[._])(?:experts?|moe|mlp_experts|\w+_exps)(?:[._]|$)")
-"""Names of stacks of experts; 'exps' is GGUF's word."""
+STACKED = re.compile(r"(?:^|[._])(?:experts?|moe|mlp_experts|switch_mlp|switch_glu|\w+_exps)(?:[._]|$)")
+"""Names of stacks of experts; 'exps' is GGUF's word, 'switch_mlp' MLX'."""
 
 TRANSPOSED = frozenset({"gpt_oss", "llama4", "llama4_text"})
 """Families that store (E, in, out)."""

@@ -16,7 +16,7 @@ from zoospectra.zoo.layers.split.roles import role
 MAX_KERNEL = 31
 """Longest 1-D kernel that is taken for one without its name saying so."""
 
-CONVOLUTION = re.compile(r"conv|(?:^|\.)voice|original1$|weight_v$")
+CONVOLUTION = re.compile(r"conv|(?:^|\.)voice")
 """Names of modules that say that a 3-D tensor is a 1-D convolution."""
 
 HEADS = re.compile(r"(?:^|\.)(?:rel_attn\.)?[qkvor]$")

@@ -31,7 +31,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "stem",
     ),
     (r"attention\.output\.dense$|att(ention|n)\.(dense|c_proj|proj|out|out_lin|o|wo|o_net)$|attn_output$", "o"),
-    (r"rel_attn\.o$|attention\.attention\.out_proj$|attn\.attn\.proj$|attn_out$", "o"),
+    (r"attention\w*\._?output_dense$|rel_attn\.o$|attention\.attention\.out_proj$|attn\.attn\.proj$|attn_out$", "o"),
     (r"(^|[._])wi_0$|ffn_gate(_exps)?$", "gate"),
     (
         r"(^|[._])(wi|wi_1)$|intermediate\.dense$|(^|\.)(mlp|ffn)\.(c_fc|fc_in|lin1|dense_h_to_4h|linear_1|fc_1|0)$"
@@ -52,9 +52,15 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 """Names that only make sense whole -> role; the first that fits counts."""
 
 WORDS: dict[str, frozenset[str]] = {
-    "q": frozenset({"q", "q_proj", "query", "q_lin", "wq", "to_q", "query_proj", "q_proj_weight"}),
-    "k": frozenset({"k", "k_proj", "key", "k_lin", "wk", "to_k", "key_proj", "k_proj_weight"}),
-    "v": frozenset({"v", "v_proj", "value", "v_lin", "wv", "to_v", "value_proj", "v_proj_weight"}),
+    "q": frozenset(
+        {"q", "q_proj", "query", "query_dense", "_query_dense", "q_lin", "wq", "to_q", "query_proj", "q_proj_weight"}
+    ),
+    "k": frozenset(
+        {"k", "k_proj", "key", "key_dense", "_key_dense", "k_lin", "wk", "to_k", "key_proj", "k_proj_weight"}
+    ),
+    "v": frozenset(
+        {"v", "v_proj", "value", "value_dense", "_value_dense", "v_lin", "wv", "to_v", "value_proj", "v_proj_weight"}
+    ),
     "o": frozenset({"o", "o_proj", "out_proj", "out_lin", "wo", "to_out"}),
     "gate": frozenset({"gate_proj", "w1"}),
     "up": frozenset({"up_proj", "w3", "c_fc"}),

@@ -39,12 +39,16 @@ def tables(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerPa
     parts = name.lower().removesuffix(".weight").split(".")
     last = parts[-1]
     position = POSITIONS.search(last) is not None
+    stated = context.config.get("tables")
     if len(shape) == 2:
         words = {word for part in parts[-2:] for word in part.split("_")}
         named = last in NAMES or ".".join(parts).endswith(HEADS) or (WORDS & words and not PROJECTIONS & words)
         # GGUF calls the head 'output'; a dense layer of that name has no neighbours without a block number.
         head = name == "output.weight" and "token_embd.weight" in context.shapes
-        return (LayerPart("", "embedding", role(name.removesuffix(".weight"))),) if named or position or head else None
+        known = isinstance(stated, tuple) and name in stated  # the reader saw rows being looked up
+        if not (named or position or head or known):
+            return None
+        return (LayerPart("", "embedding", role(name.removesuffix(".weight"))),)
     if name.rpartition(".")[2].lower() in WEIGHT or (len(shape) > 3 and not position):
         return None
     if len(shape) == 3 and shape[0] == 1:

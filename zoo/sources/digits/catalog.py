@@ -27,7 +27,7 @@ DIRECTIONS = {"train_accuracy": True, "test_accuracy": True, "train_loss": False
 
 @dataclass(frozen=True, slots=True)
 class DigitsOptions:
-    """Options of conf/zoo/digits.yaml."""
+    """Options of `zoo=digits`."""
 
     workers: int | None = None
     """Training processes; None means one a core, 0 trains in the calling process."""

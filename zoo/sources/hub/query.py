@@ -37,7 +37,7 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
-    """Options of conf/zoo/huggingface.yaml: models by `ids`, or else a search whose conditions all hold together."""
+    """Options of `zoo=huggingface`: models by `ids`, or else a search whose conditions all hold together."""
 
     ids: list[str] = field(default_factory=list)
     """'author/name' or 'author/name@revision'; when given, nothing is searched."""

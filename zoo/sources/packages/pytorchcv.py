@@ -22,7 +22,7 @@ from zoospectra.zoo.sources.record import Crawl, Source
 
 @dataclass(frozen=True, slots=True)
 class PytorchcvOptions:
-    """Options of conf/zoo/pytorchcv.yaml."""
+    """Options of `zoo=pytorchcv`."""
 
     versions: list[str] = field(default_factory=list)
     """Versions of the package whose snapshots are read; the newest when empty."""

@@ -42,7 +42,7 @@ NUMBERS = {"top1": "top1_accuracy", "top5": "top5_accuracy"}
 
 @dataclass(frozen=True, slots=True)
 class TimmOptions:
-    """Options of conf/zoo/timm.yaml."""
+    """Options of `zoo=timm`."""
 
     versions: list[str] = field(default_factory=list)
     """Versions of the package whose snapshots are read; the newest when empty."""

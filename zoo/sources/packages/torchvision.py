@@ -21,7 +21,7 @@ from zoospectra.zoo.sources.record import Crawl, Source
 
 @dataclass(frozen=True, slots=True)
 class TorchvisionOptions:
-    """Options of conf/zoo/torchvision.yaml."""
+    """Options of `zoo=torchvision`."""
 
     versions: list[str] = field(default_factory=list)
     """Versions of the package whose snapshots are read; the newest when empty."""

@@ -16,7 +16,7 @@ from zoospectra.zoo.sources.tables import layouts, natcomm2021
 
 @dataclass(frozen=True, slots=True)
 class PublishedOptions:
-    """Options of conf/zoo/published.yaml."""
+    """Options of `zoo=published`."""
 
     path: str | None = None
     """Details table, folder of such tables, or copy of the paper's data; None downloads the paper's data."""

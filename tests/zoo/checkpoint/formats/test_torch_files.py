@@ -171,8 +171,16 @@ def test_what_lies_beside_the_model_has_one_row_each(tmp_path: Path) -> None:
     state = {"netG": module.state_dict(), "netD": module.state_dict(), "optimG": optimizer.state_dict()}
     torch.save(state, tmp_path / "y.pt")
     checkpoint = open_checkpoint(str(tmp_path / "y.pt"))
-    assert [ref.name for ref in checkpoint.tensors] == ["netG.weight", "netG.bias", "netD.weight", "netD.bias"]
-    assert [skip.tensor for skip in checkpoint.skips] == ["optimG"]
+    agrees(checkpoint, module.state_dict())
+    assert {skip.tensor: skip.reason for skip in checkpoint.skips} == {
+        "optimG": "optimizer_state",
+        "netD": "not_the_model",
+    }
+    other = open_checkpoint(str(tmp_path / "y.pt#netD"))
+    agrees(other, module.state_dict())
+    assert other.skips == ()
+    with pytest.raises(CheckpointError, match=r"no net 'netE'; nets: 'netG', 'netD'"):
+        open_checkpoint(str(tmp_path / "y.pt#netE"))
 
 
 def test_a_layer_whose_name_begins_like_training_state_is_kept(tmp_path: Path) -> None:
@@ -226,6 +234,28 @@ def test_torchscript_archives_are_read(tmp_path: Path) -> None:
     assert {ref.name for ref in checkpoint.tensors} == set(wanted)
     for ref in checkpoint.tensors:
         same(ref, wanted[ref.name])
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.filterwarnings("ignore:ComplexHalf support")
+def test_views_that_repeat_elements_and_complex_weights_are_read(tmp_path: Path, legacy: bool) -> None:
+    base = torch.randn(90, 120)
+    state = {
+        "expanded": base[:1].expand(50, 120),
+        "windows": base.reshape(-1).unfold(0, 64, 1),
+        "complex": torch.randn(64, 96, dtype=torch.complex64),
+        "double": torch.randn(6, 5, 4, 3, dtype=torch.complex128),
+        "imaginary": torch.randn(9, 8, dtype=torch.complex64).imag,
+        "mask": torch.ones(1, dtype=torch.bool).expand(9000, 9000),
+        "half": torch.zeros(2, 2, dtype=torch.complex32),
+    }
+    torch.save(state, tmp_path / "x.pt", _use_new_zipfile_serialization=not legacy)
+    checkpoint = open_checkpoint(str(tmp_path / "x.pt"))
+    agrees(checkpoint, {name: value for name, value in state.items() if name not in ("mask", "half")})
+    assert {skip.tensor: (skip.reason, skip.failed) for skip in checkpoint.skips} == {
+        "mask": ("expanded", False),
+        "half": ("unsupported_dtype", True),
+    }
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -11,31 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.zoo.layers.opened import opened
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.trouble import Skip
 from zoospectra.zoo.layers.choose import layers
-from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.packed.bits import unpack
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 RNG = np.random.default_rng(0)
-
-
-def opened(
-    folder: Path, tensors: dict[str, Any], config: dict[str, Any] | None = None
-) -> tuple[dict[str, Layer], dict[str | None, Skip]]:
-    """Layers by longname and skips by tensor of a model folder with these tensors."""
-    folder.mkdir(exist_ok=True)
-    state = {
-        name: torch.as_tensor(np.asarray(value)) if not isinstance(value, torch.Tensor) else value
-        for name, value in tensors.items()
-    }
-    save_file(state, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config or {}))
-    checkpoint = open_checkpoint(str(folder))
-    found, skips = layers(checkpoint.tensors, checkpoint.config)
-    assert {layer.ref.name for layer in found} | {skip.tensor for skip in skips} == set(tensors), "nothing is lost"
-    return {layer.longname: layer for layer in found}, {skip.tensor: skip for skip in skips}
 
 
 def pack(values: Any, bits: int) -> Any:

@@ -139,8 +139,8 @@ def test_projected_lstm_gates_keep_their_units() -> None:
         ("cls.predictions.decoder.weight", (64, 8), "embedding", (64, 8)),
         ("lm_head.dense.weight", (8, 8), "dense", (8, 8)),
         ("conv.weight", (8, 4, 3, 3, 3), "conv3d", (8, 4, 3, 3, 3)),
-        ("pos_conv_embed.conv.weight_v", (32, 4, 128), "conv1d", (32, 4, 128)),
-        ("dw.weight", (32, 1, 3, 3), "conv2d", (32, 1, 3, 3)),
+        ("pos_conv_embed.conv.weight", (32, 4, 128), "conv1d", (32, 4, 128)),
+        ("dw.weight", (32, 1, 3, 3), "depthwise", (32, 1, 3, 3)),
         ("layer.0.rel_attn.q", (32, 4, 8), "dense", (32, 32)),
     ],
 )

@@ -1,4 +1,4 @@
--- Reported numbers that changed between snapshots of a catalogue, oldest first.
+-- Reported numbers that changed between snapshots of a catalog, oldest first.
 SELECT h.model_id, h.dataset, h.metric, h.value, h.higher_is_better, s.first_seen
 FROM reported_metrics_history AS h
 JOIN snapshots AS s USING (snapshot)

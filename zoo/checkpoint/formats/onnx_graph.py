@@ -1,0 +1,325 @@
+"""The graph of an ONNX model: which constants are weights, of which operator, and what lies between them.
+
+Values are followed from constants through Identity, Cast, Transpose and DequantizeLinear to the operators that use
+them, into the sub-graphs of If, Loop and Scan and the bodies of functions. Only the protobuf's fields are walked, no
+bytes of tensors are read. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+Not covered: constants that a graph computes by other operators (Reshape, Concat, Slice): they are no weights here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
+from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
+
+MAX_NODES = 1_000_000
+"""Most nodes, initialisers and attributes that are looked at, those of functions once a call."""
+
+CALL = 200
+"""Parts that a call of a function counts as: functions that call functions multiply."""
+
+MAX_DEPTH = 32
+"""Deepest nesting of graphs and of calls of functions."""
+
+PASSED = frozenset({"Identity", "Cast", "CastLike", "Dropout"})
+"""Operators that give the values of their first input, as far as weights are concerned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantised:
+    """Codes that become values: (codes - zero point) scale."""
+
+    scale: str
+    """Tensor of the scales."""
+    zero: str | None
+    """Tensor of the zero points; None for zero."""
+    axis: int
+    """Axis of the stored tensor along which scales differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A constant, and what was done to it."""
+
+    tensor: str
+    """Key of Graph.tensors."""
+    axes: tuple[int, ...] | None = None
+    """Stored axis of every axis; None where no Transpose was met."""
+    dequantised: Dequantised | None = None
+    """How its codes become values; None for values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """An operator that takes a constant."""
+
+    value: Value
+    operator: str
+    """Its type: 'MatMul', 'Conv', ..."""
+    slot: int
+    """Number of the input, from 0."""
+    node: str
+    """Its name, or its type and number where it has none."""
+    numbers: Mapping[str, int]
+    """Its integer attributes."""
+    inputs: tuple[str | None, ...]
+    """Tensors of its inputs; None for what is computed."""
+
+
+@dataclass(slots=True)
+class Graph:
+    """Constants of a model, and where they are used."""
+
+    tensors: dict[str, Field] = field(default_factory=dict)
+    """Name, made unique -> TensorProto, in the order of the file: initialisers before constants of nodes."""
+    constants: set[str] = field(default_factory=set)
+    """Those that are no initialisers."""
+    sparse: list[str] = field(default_factory=list)
+    """Names of sparse initialisers, which are not read."""
+    uses: dict[str, list[Use]] = field(default_factory=dict)
+    """Name -> uses."""
+    visits: int = 0
+
+    def spend(self, depth: int = 0, parts: int = 1) -> None:
+        """Count parts of the model; CheckpointError when there are too many, or they are nested too deep."""
+        self.visits += parts
+        if self.visits > MAX_NODES or depth > MAX_DEPTH:
+            raise CheckpointError(
+                Reason.UNSAFE, f"a graph of more than {MAX_NODES} parts, or nested deeper than {MAX_DEPTH}"
+            )
+
+
+@dataclass(slots=True)
+class _Node:
+    """A NodeProto."""
+
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    name: str = ""
+    operator: str = ""
+    domain: str = ""
+    numbers: dict[str, int] = field(default_factory=dict)
+    lists: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    tensors: list[Field] = field(default_factory=list)
+    graphs: list[tuple[str, Field]] = field(default_factory=list)
+
+
+Functions = Mapping[tuple[str, str], Field]
+Values = dict[str, Value]
+
+
+def walk(data: AnyArray, model: Field, functions: list[Field]) -> Graph:
+    """Constants and their uses, of a GraphProto and the FunctionProtos that its nodes call."""
+    graph = Graph()
+    named: dict[tuple[str, str], Field] = {}
+    for item in functions:
+        texts = {
+            inner.number: text(data, inner) for inner in fields(data, item.start, item.stop) if inner.number in (1, 10)
+        }
+        named[texts.get(10, ""), texts.get(1, "")] = item
+    _graph(data, model, graph, named, {}, "", 0)
+    return graph
+
+
+def _graph(
+    data: AnyArray, body: Field, graph: Graph, functions: Functions, outer: Values, scope: str, depth: int
+) -> None:
+    """Initialisers of a graph, then its nodes in their order, which is one in which values are made before used."""
+    values = dict(outer)
+    nodes: list[Field] = []
+    for item in fields(data, body.start, body.stop):
+        graph.spend(depth)
+        if item.number == 5 and item.wire == BYTES:
+            name = _name_of(data, item)
+            values[name] = Value(_register(graph, name, scope, item))
+        elif item.number == 15 and item.wire == BYTES:
+            inner = [part for part in fields(data, item.start, item.stop) if part.number == 1 and part.wire == BYTES]
+            graph.sparse.append(_name_of(data, inner[0]) if inner else "sparse")
+        elif item.number == 1 and item.wire == BYTES:
+            nodes.append(item)
+    _nodes(data, nodes, graph, functions, values, scope, depth)
+
+
+def _nodes(
+    data: AnyArray, nodes: list[Field], graph: Graph, functions: Functions, values: Values, scope: str, depth: int
+) -> None:
+    """Follow the constants through nodes."""
+    for number, item in enumerate(nodes):
+        node = _node(data, item, graph)
+        first = values.get(node.inputs[0]) if node.inputs else None
+        if node.operator == "Constant" and node.outputs and node.tensors:
+            key = _register(graph, node.outputs[0], scope, node.tensors[0])
+            graph.constants.add(key)
+            values[node.outputs[0]] = Value(key)
+        elif first and node.outputs and node.operator in PASSED:
+            values[node.outputs[0]] = first
+        elif first and node.outputs and node.operator == "Transpose":
+            values[node.outputs[0]] = _transposed(data, first, node.lists.get("perm"), graph)
+        elif first and node.outputs and node.operator == "DequantizeLinear" and not node.numbers.get("block_size"):
+            values[node.outputs[0]] = _dequantised(first, node, values)
+        elif (node.domain, node.operator) in functions:
+            _call(data, functions[node.domain, node.operator], node, graph, functions, values, scope, depth + 1)
+        else:
+            name = node.name or f"{node.operator}_{number}"
+            tensors = tuple(values[name].tensor if name in values else None for name in node.inputs)
+            for slot, value in enumerate(node.inputs):
+                if value in values:
+                    use = Use(values[value], node.operator, slot, name, node.numbers, tensors)
+                    graph.uses.setdefault(use.value.tensor, []).append(use)
+            for attribute, body in node.graphs:
+                _graph(data, body, graph, functions, values, f"{scope}{name}.{attribute}.", depth + 1)
+
+
+def _call(
+    data: AnyArray,
+    function: Field,
+    node: _Node,
+    graph: Graph,
+    functions: Functions,
+    values: Values,
+    scope: str,
+    depth: int,
+) -> None:
+    """The nodes of a function, with the caller's values under the function's names."""
+    graph.spend(depth, CALL)
+    formal: list[str] = []
+    body: list[Field] = []
+    for item in fields(data, function.start, function.stop):
+        graph.spend(depth)
+        if item.number == 4:
+            formal.append(text(data, item))
+        elif item.number == 7 and item.wire == BYTES:
+            body.append(item)
+    inner = {name: values[given] for name, given in zip(formal, node.inputs, strict=False) if given in values}
+    _nodes(data, body, graph, functions, inner, f"{scope}{node.name or node.operator}.", depth)
+
+
+def _node(data: AnyArray, item: Field, graph: Graph) -> _Node:
+    """Fields of a NodeProto: 1 input, 2 output, 3 name, 4 operator, 5 attribute, 7 domain."""
+    node = _Node()
+    for part in fields(data, item.start, item.stop):
+        graph.spend()
+        if part.wire != BYTES:
+            continue
+        match part.number:
+            case 1:
+                node.inputs.append(text(data, part))
+            case 2:
+                node.outputs.append(text(data, part))
+            case 3:
+                node.name = text(data, part)
+            case 4:
+                node.operator = text(data, part)
+            case 5:
+                _attribute(data, part, node)
+            case 7:
+                node.domain = text(data, part)
+            case 9:
+                _place(data, part, node)
+    return node
+
+
+def _place(data: AnyArray, entry: Field, node: _Node) -> None:
+    r"""The module that torch's exporter notes beside a node, as a name: \"['', 'fc', 'linear']\" is '/fc/MatMul'."""
+    texts = {part.number: text(data, part) for part in fields(data, entry.start, entry.stop) if part.wire == BYTES}
+    if texts.get(1) == "pkg.torch.onnx.name_scopes":
+        scopes = re.findall(r"'([^']*)'", texts.get(2, "")[:10_000])
+        if len(scopes) > 2 and scopes[-2]:
+            node.name = f"/{scopes[-2]}/{node.operator}"
+
+
+def _attribute(data: AnyArray, attribute: Field, node: _Node) -> None:
+    """Fields of an AttributeProto: 1 name, 3 integer, 5 tensor, 6 graph, 8 integers, 11 graphs."""
+    name = ""
+    graphs: list[Field] = []
+    numbers: list[int] = []
+    for part in fields(data, attribute.start, attribute.stop):
+        if part.number == 1:
+            name = text(data, part)
+        elif part.number == 3 and part.wire == VARINT:
+            node.numbers[name] = part.value - (1 << 64) if part.value >> 63 else part.value
+        elif part.number == 5 and part.wire == BYTES and name == "value":
+            node.tensors.append(part)
+        elif part.number in (6, 11) and part.wire == BYTES:
+            graphs.append(part)
+        elif part.number == 8 and len(numbers) <= 64:
+            few = [part.value] if part.wire == VARINT else list(_few(data, part))
+            numbers += few
+    node.graphs += [(name, graph) for graph in graphs]
+    if numbers:
+        node.lists[name] = tuple(numbers)
+
+
+def _few(data: AnyArray, part: Field) -> list[int]:
+    """At most 65 packed integers: a permutation has no more."""
+    return [value for value, _ in zip(varints(data, part.start, part.stop), range(65), strict=False)]
+
+
+def _name_of(data: AnyArray, tensor: Field) -> str:
+    """Name of a TensorProto."""
+    for part in fields(data, tensor.start, tensor.stop):
+        if part.number == 8:
+            return text(data, part)
+    return ""
+
+
+def _dims_of(data: AnyArray, tensor: Field) -> int:
+    """Number of axes of a TensorProto."""
+    count = 0
+    for part in fields(data, tensor.start, tensor.stop):
+        if part.number == 1:
+            count += 1 if part.wire == VARINT else len(_few(data, part))
+    return count
+
+
+def _register(graph: Graph, name: str, scope: str, tensor: Field) -> str:
+    """Remember a constant, under its own name where that is free, else with the place that it is in."""
+    key = name if name not in graph.tensors else f"{scope}{name}"
+    number = 1
+    while key in graph.tensors:
+        key, number = f"{scope}{name}_{number}", number + 1
+    graph.tensors[key] = tensor
+    return key
+
+
+def _transposed(data: AnyArray, value: Value, order: tuple[int, ...] | None, graph: Graph) -> Value:
+    """A value behind a Transpose; unchanged when the order is none."""
+    dims = _dims_of(data, graph.tensors[value.tensor])
+    axes = value.axes or tuple(range(dims))
+    order = order if order is not None else tuple(reversed(range(dims)))
+    if sorted(order) != list(range(dims)):
+        return value
+    return replace(value, axes=tuple(axes[axis] for axis in order))
+
+
+def _dequantised(value: Value, node: _Node, values: Values) -> Value:
+    """A value behind DequantizeLinear; its axis is that of the tensor as it is stored."""
+    names = [values[name].tensor if name in values else None for name in node.inputs]
+    scale = names[1] if len(names) > 1 else None
+    if scale is None:
+        return value
+    axis = node.numbers.get("axis", 1)
+    if value.axes is not None and 0 <= axis < len(value.axes):
+        axis = value.axes[axis]
+    return replace(value, dequantised=Dequantised(scale, names[2] if len(names) > 2 else None, axis))
+
+
+NUMBERED = re.compile(r"^(?:onnx::\w+|(?:val|const\w*|_v|t|v|x)?_*\d+)$")
+"""Names that exporters give to constants that they computed: 'onnx::MatMul_123', '57', 'val_12'."""
+
+
+def module_of(node: str, operator: str) -> str:
+    """Module that a node's name says: 'layer1.0.conv1' for '/layer1/layer1.0/conv1/Conv'; '' for none."""
+    parts = [part for part in node.split("/") if part]
+    if parts and re.fullmatch(rf"({re.escape(operator)}|MatMul|Gemm|Conv|Gather)(_\w+)?", parts[-1]):
+        parts.pop()
+    path: list[str] = []
+    for part in parts:
+        if path and part.startswith(f"{path[-1]}."):
+            path.pop()
+        path.append(part)
+    return ".".join(path)
