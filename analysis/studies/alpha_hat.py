@@ -85,16 +85,22 @@ def _gaps(layers: Sequence[Row], edges: Sequence[float]) -> Iterator[Cell]:
                 yield Cell("ALPHA_HAT_GAP", label, "median gap", None, 0, reason="no layer in this range")
                 continue
             gap = np.array([row["log_alpha_norm"] - row["alpha_weighted"] for row in members])
-            bound = np.log10([max(2, row["num_evals"] or 2) for row in members])
+            shares = [
+                g / np.log10(row["num_evals"])
+                for g, row in zip(gap, members, strict=True)
+                if (row["num_evals"] or 0) > 1
+            ]
             low, middle, high = np.quantile(gap, [0.1, 0.5, 0.9])
             for column, value in (
                 ("median gap", middle),
                 ("gap, 10 %", low),
                 ("gap, 90 %", high),
                 ("largest gap", gap.max()),
-                ("median share of log10 K", np.median(gap / bound)),
             ):
                 yield Cell("ALPHA_HAT_GAP", label, column, float(value), len(members))
+            share = float(np.median(shares)) if shares else None
+            why = None if shares else "no layer says how many eigenvalues it has"
+            yield Cell("ALPHA_HAT_GAP", label, "median share of log10 K", share, len(shares), reason=why)
 
 
 def _sentences(layers: Sequence[Row]) -> list[str]:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from tests.jobs.studies.ask import study
 from tests.jobs.zoos import make_zoo
+from zoospectra.analysis.studies.alpha_hat import Options, run
 from zoospectra.analysis.studies.record import Cell
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
@@ -38,6 +39,15 @@ def test_the_gap_by_range_of_alpha(data: Path) -> None:
     assert largest[0] < largest[1]
     shares = [cell.value for (_, column), cell in found.items() if column == "median share of log10 K"]
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_layers_of_unknown_size_have_no_share_of_the_bound() -> None:
+    row = {"model_id": "a", "profile": "p", "alpha": 3.0, "alpha_weighted": 1.0, "log_alpha_norm": 1.5}
+    rows = [row | {"num_evals": 100}, row | {"num_evals": None}]
+    for layers, share in ((rows, 0.25), (rows[1:], None)):
+        found = {cell.column: cell for cell in run({"layers": layers, "averages": []}, Options()).cells if cell.value}
+        assert found["median gap"].n == len(layers)
+        assert found["median share of log10 K"].value == share if share else "median share of log10 K" not in found
 
 
 def test_lines_on_the_variants(data: Path) -> None:
