@@ -114,11 +114,11 @@ NEW = {
 
 EDITS = {
     "analysis/methods.py": ("METHODS: dict[str, str | Method] = {", '"gap": "zoospectra.analysis.metrics.gap",'),
-    "zoo/checkpoint/formats/__init__.py": (
-        "FORMATS: dict[str, Callable[[str], Checkpoint]] = {",
-        '"plain": __import__("zoospectra.zoo.checkpoint.formats.plain", fromlist=["open_plain"]).open_plain,',
+    "zoo/checkpoint/formats/table.py": (
+        "FORMATS: dict[str, Format] = {",
+        '"plain": Format("Plain", __import__("zoospectra.zoo.checkpoint.formats.plain", fromlist=["open_plain"]).open_plain,'
+        ' (".plain",), since="1", exact="all"),',
     ),
-    "zoo/checkpoint/formats/signature.py": ("SUFFIXES: dict[str, str] = {", '".plain": "plain",'),
     "zoo/sources/__init__.py": ("SOURCES: dict[str, str] = {", '"heap": "zoospectra.zoo.sources.heap",'),
     "warehouse/schema.py": (
         '_RF,\n            field("shape",',

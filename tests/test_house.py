@@ -303,6 +303,12 @@ def test_every_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = (package for extra in project["optional-dependencies"].values() for package in extra)
     declared = {re.split(r"[<>=\[]", package)[0].strip().lower() for package in (*project["dependencies"], *extras)}
-    known = {package.replace("-", "_") for package in declared} | {"sklearn", "hydra", "omegaconf", "zoospectra"}
+    known = {package.replace("-", "_") for package in declared} | {
+        "sklearn",
+        "hydra",
+        "omegaconf",
+        "yaml",
+        "zoospectra",
+    }
     imported = {asked.module.partition(".")[0] for path in FILES for asked in imports(path) if not asked.only_types}
     assert imported - known - set(stdlib_module_names) == set()

@@ -20,7 +20,7 @@ from zoospectra.warehouse.schema import PARTS, WRITTEN
 def generation(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the tables, views and macros of a warehouse that holds these rows, by kind of part.
 
-    Everything but the view of the eigenvalues, which lie in files. Raises ValueError as `parts.conform` does.
+    Raises ValueError as `parts.conform` does.
     """
     now = pa.scalar(datetime.datetime.now(datetime.UTC), WRITTEN.type)
     with connect() as connection:
@@ -31,6 +31,6 @@ def generation(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnec
             connection.execute(f"CREATE TEMP TABLE raw_{kind} AS SELECT * FROM rows").fetchall()
             connection.unregister("rows")
         for definition in definitions():
-            if "{spectra_files}" not in definition.sql:
-                connection.execute(definition.create(without_blanks(connection, definition.sql))).fetchall()
+            sql = definition.sql.replace("read_parquet({spectra_files}, filename = true)", "raw_spectra")
+            connection.execute(definition.create(without_blanks(connection, sql))).fetchall()
         yield connection

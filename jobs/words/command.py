@@ -291,7 +291,7 @@ def _record(schema: type[Any], values: Mapping[str, Any], prefix: str) -> Any:  
 
 def _leaf_record(leaves: Iterable[tuple[str, Any, dataclasses.Field[Any]]]) -> type[Any]:
     """A record of the plain fields alone: OmegaConf cannot merge into nested frozen ones."""
-    fields: list[tuple[str, Any, Any]] = []
+    fields: list[Any] = []  # name, type and default, as make_dataclass takes them
     for name, type_, field in leaves:
         if field.default_factory is not dataclasses.MISSING:
             fields.append((name, type_, dataclasses.field(default_factory=field.default_factory)))

@@ -13,14 +13,17 @@ from zoospectra.jobs.benches.peers import installed, peer, quiet
 from zoospectra.jobs.benches.pool import analyse_files, tasks
 from zoospectra.jobs.benches.table import HEAD, markdown
 from zoospectra.jobs.main import main
-from zoospectra.jobs.verbs.bench import BenchSettings, bench
+from zoospectra.jobs.verbs.bench import BenchSettings, bench, check
+from zoospectra.jobs.words.command import Configuration
 from zoospectra.jobs.words.profiles import load_profiles
 from zoospectra.jobs.work.executors import Cluster, open_executor
 
 
-def small(**values) -> BenchSettings:
+def small(**values) -> tuple[Row, ...]:
+    """Rows of a bench at small sizes; checked as the command checks it."""
     given = {"sizes": [12, 300], "threads": [1], "tails": [60], "workloads": ["gpt2", "cnn50"], "executors": ["inline"]}
-    return BenchSettings(**{**given, "shrink": 16, "rounds": 1, **values})
+    settings = BenchSettings(**{**given, "shrink": 16, "rounds": 1, **values})
+    return bench(check(settings, Configuration())).rows
 
 
 def test_contenders_take_turns_and_the_first_is_the_measure() -> None:
@@ -47,7 +50,7 @@ def test_difference_of_results() -> None:
 
 
 def test_kernels_agree() -> None:
-    rows = [row for found in bench(small(suites=["kernels"])) for row in found]
+    rows = small(suites=["kernels"])
     assert {row.contender for row in rows} >= {"stacked", "openblas", "mkl", "singular values", "Gram matrix alone"}
     assert rows[0].contender == "stacked"
     assert next(row for row in rows if "300 x 300" in row.case).contender == "openblas"
@@ -56,7 +59,7 @@ def test_kernels_agree() -> None:
 
 @pytest.mark.oracle
 def test_fits_agree() -> None:
-    rows = [row for found in bench(small(suites=["fits"])) for row in found]
+    rows = small(suites=["fits"])
     peers = [row for row in rows if not row.contender.startswith("zoospectra")]
     assert len(peers) == installed("weightwatcher") + 2 * installed("powerlaw")
     assert all(row.difference < (0.05 if "truncated" in row.case else 1e-9) for row in peers)
@@ -64,11 +67,9 @@ def test_fits_agree() -> None:
 
 @pytest.mark.oracle
 def test_layers_agree() -> None:
-    found = list(bench(small(suites=["layers"])))
-    assert len(found) == 2
-    for rows in found:
-        assert len(rows) == 2 + installed("weightwatcher")
-        assert all(row.difference is not None and row.difference < 1e-9 for row in rows)
+    rows = small(suites=["layers"])
+    assert len(rows) == 2 * (2 + installed("weightwatcher"))
+    assert all(row.difference is not None and row.difference < 1e-9 for row in rows)
 
 
 def test_workloads_have_the_sizes_they_are_named_for() -> None:
@@ -117,7 +118,7 @@ def test_samples_are_ascending_with_a_tail() -> None:
 )
 def test_misuse(wrong) -> None:
     with pytest.raises(ValueError, match="expected"):
-        list(bench(small(**wrong)))
+        small(**wrong)
 
 
 def test_a_comparison_needs_rounds() -> None:
