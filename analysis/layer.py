@@ -95,22 +95,40 @@ def analyse_layer(
     Equivalent, for the default profile, to one row of
     `weightwatcher.WeightWatcher(...).analyze()`.
     """
+    K = spectrum.evals.shape[1]
+    made = esds(spectrum, layer_type, profile, dtype=dtype, shuffled=shuffled, seed=seed)
+    rows = [_row(esd, profile, K * len(esd.slices)) for esd in made]
+    if profile.pool:
+        return LayerAnalysis(rows[0], (), columns(profile))
+    slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
+    return LayerAnalysis(_compound(rows, columns(profile)), slices, columns(profile))
+
+
+def esds(
+    spectrum: Spectrum,
+    layer_type: str,
+    profile: Profile,
+    *,
+    dtype: str = "float32",
+    shuffled: Sequence[Spectrum] = (),
+    seed: int = 0,
+) -> list[Esd]:
+    """The ESDs that a profile makes of a raw spectrum: one of all slices, or one a slice where it does not pool.
+
+    Arguments as of `analyse_layer`.
+    """
     (S, held), M = spectrum.evals.shape, spectrum.M
     # An update of rank r comes with r eigenvalues: the M - r zeros belong to the matrix, and are no data of a fit.
     whole = replace(spectrum, evals=np.pad(spectrum.evals, ((0, 0), (M - held, 0)))) if held < M else spectrum
     factor = profile.factor(layer_type, spectrum.N, S)
     scaled, *copies = (resolved(raw) * factor for raw in (whole, *shuffled))
     together = [slice(None)] if profile.pool else [slice(index, index + 1) for index in range(S)]
-    rows = []
+    made = []
     for part in together:
         evals = np.sort(scaled[part], axis=None)
         copied = tuple(copy[part] for copy in copies)
-        esd = Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed, resolution(dtype))
-        rows.append(_row(esd, profile, held * len(esd.slices)))
-    if profile.pool:
-        return LayerAnalysis(rows[0], (), columns(profile))
-    slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
-    return LayerAnalysis(_compound(rows, columns(profile)), slices, columns(profile))
+        made.append(Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed, resolution(dtype)))
+    return made
 
 
 def fitted(evals: FloatArray, profile: Profile) -> FloatArray:

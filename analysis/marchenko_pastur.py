@@ -63,6 +63,21 @@ def cdf(x: FloatArray, y: float) -> FloatArray:
     return np.asarray(np.clip(value, 0.0, 1.0), dtype=np.float64)
 
 
+def density(x: FloatArray, y: float) -> FloatArray:
+    """Density of x = lam / (sigma^2 N), any shape, for aspect y = M/N in (0, 1]; 0 outside the edges, and at x = 0.
+
+    Raises ValueError for another y.
+    """
+    if not 0.0 < y <= 1.0:
+        msg = f"aspect y = M/N must lie in (0, 1], got {y!r}: pass the smaller side as M"
+        raise ValueError(msg)
+    a, b = edges(y)
+    inside = (x > a) & (x < b)
+    safe = np.where(inside, x, 1.0)
+    value = np.sqrt(np.clip((b - safe) * (safe - a), 0.0, None)) / (2.0 * np.pi * y * safe)
+    return np.asarray(np.where(inside, value, 0.0), dtype=np.float64)
+
+
 @lru_cache(maxsize=4096)
 def median(y: float) -> float:
     """Median of x for aspect y = M/N; the scale of Gavish and Donoho (2014, IEEE Trans. Inf. Theory 60:5040)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,7 @@ def load_verb(name: str) -> Verb:
 
 def prepare(verb: Verb, name: str, words: Sequence[str]) -> Any:  # noqa: ANN401 - the request of any verb
     """The checked request of a verb, or None when its values were asked for, and printed. MisuseError: wrong usage."""
-    line = sort_words(words, verb.positional)
+    line = sort_words(words, verb.positional, [field.name for field in dataclasses.fields(verb.settings)])
     configuration = Configuration(line.folders)
     if line.show_values:
         print(configuration.text(name, verb.settings, line.overrides, verb.positional))

@@ -202,6 +202,13 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield from (Path(entry.path) for entry in entries if entry.is_dir())
 
 
+def parts_of(directory: Path, kind: str, model_id: str) -> list[Path]:
+    """Finished parts of one kind in a model's folder, the oldest first."""
+    folder = directory.resolve() / "parts" / "models" / slug(model_id)
+    paths = [path for path in _parquet_files(folder) if path.name.startswith(f"{kind}-")]
+    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
 def sweep(directory: Path, age: float = STALE) -> int:
     """Remove half-written .part files older than `age` seconds, left by killed writers; returns how many."""
     limit, removed = time.time() - age, 0

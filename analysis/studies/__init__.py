@@ -10,11 +10,16 @@ from zoospectra.analysis.studies.record import Study
 STUDIES: dict[str, str] = {
     "natcomm2021": "zoospectra.analysis.studies.natcomm2021",
     "contest": "zoospectra.analysis.studies.contest",
+    "contest_audit": "zoospectra.analysis.studies.contest_audit",
     "simpson": "zoospectra.analysis.studies.simpson",
     "flow": "zoospectra.analysis.studies.flow",
     "collapse": "zoospectra.analysis.studies.collapse",
     "health": "zoospectra.analysis.studies.health",
     "drift": "zoospectra.analysis.studies.drift",
+    "pair": "zoospectra.analysis.studies.pair",
+    "convention": "zoospectra.analysis.studies.convention",
+    "alpha_hat": "zoospectra.analysis.studies.alpha_hat",
+    "invariance": "zoospectra.analysis.studies.invariance",
 }
 """Kind -> the module that ends in its STUDY."""
 GROUP = "zoospectra.studies"

@@ -5,6 +5,7 @@ VERBS = {
     "catalog": "crawl only: models, weights, reported metrics",
     "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
     "compare": "two checkpoints of one architecture, layer by layer",
+    "layer": "one layer of a warehouse: eigenvalues, fit, D against xmin, noise, as tables",
     "refit": "new fits from stored spectra, for the whole warehouse",
     "study": "run a named study: its SQL, its statistics, its tables",
     "dictionary": "every table and column of the warehouse: type, unit, meaning",

@@ -60,9 +60,10 @@ def check(settings: CompareSettings, configuration: Configuration) -> Request:
     """Open both; ValueError for a missing or unreadable checkpoint."""
     from zoospectra.jobs.words.profiles import load_profiles
     from zoospectra.jobs.work.compare import layers_by_name
+    from zoospectra.zoo.checkpoint.formats import place
 
     for path in (settings.base, settings.path):
-        if not Path(path).exists():
+        if not Path(place(path)[0]).exists():
             msg = f"{path}: no such file or folder"
             raise ValueError(msg)
     (profile,) = load_profiles(settings.profiles, configuration)

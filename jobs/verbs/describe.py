@@ -12,11 +12,14 @@ from zoospectra.jobs.words.verb import Positional, Verb
 if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
+    from zoospectra.zoo.layers.rules import Rules
 
-HELP = """usage: zoospectra describe PATH [profiles=NAME,...]
+HELP = """usage: zoospectra describe PATH [profiles=NAME,...] [rules=FILE.yaml] [--explain TENSOR]
 
-Lists what a scan would do with one checkpoint (a file, or a folder of shards): its layers, their matrices and cost, and
-what it would skip, with reasons. Reads headers only."""
+Lists what a scan would do with one checkpoint (a file, a folder of shards, or FILE#NET, one net of a file): the
+containers it found and what it took for the model, its layers, their matrices and cost, and what it would skip, with
+reasons. --explain says which rules decided about one tensor; rules=FILE.yaml overrides them, as zoo.rules of a scan.
+Reads headers only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class DescribeSettings:
     """Checkpoint file or folder."""
     profiles: list[str] = field(default_factory=lambda: ["weightwatcher"])
     """Names of conventions whose spectra are costed."""
+    rules: str | None = None
+    """YAML file of what you know better about tensors; null for none."""
+    explain: str | None = None
+    """Tensor, or container, whose decisions are to be told instead; null for the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +44,44 @@ class Description:
     """One row a layer: shape, matrices, eigenvalues, predicted seconds on one core and MiB beyond an idle worker."""
     skipped: tuple[dict[str, str | None], ...]
     """One row a tensor that is left out, with its reason."""
+    containers: tuple[dict[str, Any], ...] = ()
+    """One row a container of the file: what it holds, and why it was taken for the model or not."""
+    explained: tuple[str, ...] = ()
+    """Decisions about one tensor, where they were asked for."""
 
 
 def check(settings: DescribeSettings, configuration: Configuration) -> Description:
     """The description itself: opening the file is the check; ValueError for a missing or unreadable one."""
     from zoospectra.jobs.words.profiles import load_profiles
+    from zoospectra.jobs.words.rules import load_rules
+    from zoospectra.zoo.checkpoint.formats import open_checkpoint, place
     from zoospectra.zoo.checkpoint.trouble import CheckpointError
+    from zoospectra.zoo.layers.explain import explain
 
-    if not Path(settings.path).exists():
+    if not Path(place(settings.path)[0]).exists():
         msg = f"{settings.path}: no such file or folder"
         raise ValueError(msg)
-    profiles = load_profiles(settings.profiles, configuration)
+    profiles, rules = load_profiles(settings.profiles, configuration), load_rules(settings.rules, "rules")
     try:
-        return describe(settings.path, profiles)
+        if settings.explain is not None:
+            return Description((), (), explained=explain(open_checkpoint(settings.path), settings.explain, rules))
+        return describe(settings.path, profiles, rules)
     except CheckpointError as error:
         msg = f"{settings.path}: {error}"
         raise ValueError(msg) from error
 
 
-def describe(path: str | Path, profiles: Sequence[Profile]) -> Description:
+def describe(path: str | Path, profiles: Sequence[Profile], rules: Rules) -> Description:
     """Layers and skips of one checkpoint, one row a tensor; CheckpointError (a ValueError) when it is unreadable."""
     from zoospectra.analysis.unfold import unfold_rule
     from zoospectra.jobs.work.plan import needed, spectra_cost
     from zoospectra.zoo.checkpoint.dtype import itemsize
     from zoospectra.zoo.checkpoint.formats import open_checkpoint
+    from zoospectra.zoo.checkpoint.selection import containers
     from zoospectra.zoo.layers.choose import layers
 
     checkpoint = open_checkpoint(str(path))
-    chosen, skips = layers(checkpoint.tensors, checkpoint.config)
+    chosen, skips = layers(checkpoint.tensors, checkpoint.config, rules)
     kept = []
     for layer in chosen:
         shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
@@ -77,13 +94,23 @@ def describe(path: str | Path, profiles: Sequence[Profile]) -> Description:
         {"tensor": skip.tensor, "reason": str(skip.reason), "meaning": skip.reason.advice, "detail": skip.detail}
         for skip in (*checkpoint.skips, *skips)
     ]
-    return Description(tuple(kept), tuple(left_out))
+    tree = [
+        {"container": row.name or "(the whole file)", "opened": "yes" if row.opened else "", "taken for": row.taken}
+        | {"tensors": row.tensors, "matrices": row.matrices, "why": row.why}
+        for row in containers(checkpoint)
+    ]
+    return Description(tuple(kept), tuple(left_out), tuple(tree))
 
 
 def show(description: Description) -> None:
     """Both tables, and the predicted cost."""
     from zoospectra.jobs.show.display import print_rows
+    from zoospectra.jobs.show.plain import plain
 
+    for line in description.explained:
+        print(plain(line))
+    if len(tree := description.containers) > 1:
+        print_rows(list(tree[0]), [tuple(row.values()) for row in tree], title=f"{len(tree)} containers")
     if layers := description.layers:
         print_rows(list(layers[0]), [tuple(row.values()) for row in layers], title=f"{len(layers)} layers")
         seconds, peak = sum(row["seconds"] for row in layers), max(row["peak_MiB"] for row in layers)

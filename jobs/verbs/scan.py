@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
     from zoospectra.jobs.work.engine import Run
+    from zoospectra.zoo.layers.rules import Rules
     from zoospectra.zoo.model import Model
 
 HELP = """usage: zoospectra scan [zoo=digits|local|...] [zoo.path=DIR] [models=GLOB,...] [limit=N] [profiles=NAME,...]
@@ -71,6 +72,8 @@ class Request:
     """What the zoo lists and the user chose."""
     profiles: tuple[Profile, ...]
     """Conventions to analyse by."""
+    rules: Rules
+    """What the user knows better about tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,16 @@ class Scan:
 def check(settings: ScanSettings, configuration: Configuration) -> Request:
     """Profiles and catalog; ValueError for whatever is not there."""
     from zoospectra.jobs.words.profiles import load_profiles
+    from zoospectra.jobs.words.rules import load_rules
     from zoospectra.jobs.work.crawl import crawl
     from zoospectra.zoo.fetch.settings import configure
 
     profiles = load_profiles(settings.profiles, configuration, engine=settings.fit.engine)
+    rules = load_rules(settings.zoo.rules, "zoo.rules")
     cache = Path(settings.warehouse.dir) / "cache"
     configure(settings.fetch, cache / "fetch")
-    return Request(settings, crawl(settings.zoo, cache, settings.models, settings.limit), profiles)
+    models = crawl(settings.zoo, cache, settings.models, settings.limit)
+    return Request(settings, models, profiles, rules)
 
 
 def scan(request: Request) -> Scan:
@@ -112,6 +118,7 @@ def scan(request: Request) -> Scan:
         models=request.models,
         attempts=settings.attempts,
         shard_seconds=settings.shard_seconds,
+        rules=request.rules,
         config=json.dumps(dataclasses.asdict(settings)),
     )
     return Scan(request, execute(job, partial(Engine.open_models, models=request.models)))

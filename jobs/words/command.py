@@ -13,7 +13,7 @@ import dataclasses
 import re
 import typing
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Positional, did_you_mean
 
@@ -55,6 +56,14 @@ class Line:
     """--cfg: print the values, do nothing."""
 
 
+def read_yaml(path: str) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Plain values of a YAML file; ValueError when it is missing or no YAML."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OSError, ValueError, OmegaConfBaseException, YAMLError) as error:
+        raise ValueError(f"{path}: {_one_line(error)}") from error
+
+
 @contextmanager
 def misuse() -> Iterator[None]:
     """Turn the ValueErrors of a check into MisuseErrors of one line."""
@@ -64,10 +73,11 @@ def misuse() -> Iterator[None]:
         raise MisuseError(" ".join(str(error).split())) from error
 
 
-def sort_words(words: Sequence[str], positional: Sequence[Positional]) -> Line:
+def sort_words(words: Sequence[str], positional: Sequence[Positional], keys: Collection[str] = ()) -> Line:
     """Sort a command's words; a word that looks like key=value is positional where it names a file that is there.
 
-    MisuseError for an option that does not exist, and for a word without a key where the verb takes none.
+    `--key value` is key=value for a key of the verb itself, one of `keys`. MisuseError for an option that does not
+    exist, and for a word without a key where the verb takes none.
     """
     overrides: list[str] = []
     plain: list[str] = []
@@ -80,6 +90,8 @@ def sort_words(words: Sequence[str], positional: Sequence[Positional]) -> Line:
             folders.append(value or next(rest, ""))
         elif word == "--cfg":
             show_values = True
+        elif option.startswith("--") and option[2:] in keys:
+            overrides.append(f"{option[2:]}={value or next(rest, '')}")
         elif word.startswith("--") and " " not in word:
             raise MisuseError(f"unknown option {word!r}: expected key=value, --config-dir DIR, --cfg or --help")
         elif KEY.match(word) and not (positional and Path(word).exists()):

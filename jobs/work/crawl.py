@@ -24,6 +24,8 @@ class ZooSettings:
     """Name of a source, a key of zoo.sources.SOURCES."""
     name: str = "digits"
     """Prefix of the models' ids."""
+    rules: str | None = None
+    """YAML file of what you know better about tensors, see zoo.layers.rules; null for none."""
     options: Any = field(default=None, metadata={REGISTRY: lambda values: source(values["source"]).options})
     """Options of the source, a record of its own."""
 

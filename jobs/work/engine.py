@@ -31,6 +31,7 @@ from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import known_results
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.model import Model
 
 INDEX_RATE = 3e8
@@ -70,6 +71,8 @@ class Job:
     """Tries of a task whose worker died."""
     shard_seconds: float = 1.0
     """Predicted seconds of work that travel together."""
+    rules: Rules = NO_RULES
+    """What the user knows better about tensors."""
     config: str = "{}"
     """JSON of the whole configuration, for `runs`."""
 
@@ -84,7 +87,8 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
     parts.sweep(root)
     entry = ledger.begin(job.verb, root, job.models)
     with ProgressLine(job.verb) as progress:
-        engine = Engine(root, job.profiles, progress, shard_seconds=job.shard_seconds, device=job.cluster.device)
+        device, seconds = job.cluster.device, job.shard_seconds
+        engine = Engine(root, job.profiles, progress, shard_seconds=seconds, device=device, rules=job.rules)
         if tasks := work(engine):
             executor = open_executor(job.cluster)
             finished = False
@@ -134,7 +138,14 @@ class Engine:
     """One run's work on one warehouse."""
 
     def __init__(
-        self, root: Path, profiles: Sequence[Profile], progress: ProgressLine, *, shard_seconds: float, device: str
+        self,
+        root: Path,
+        profiles: Sequence[Profile],
+        progress: ProgressLine,
+        *,
+        shard_seconds: float,
+        device: str,
+        rules: Rules = NO_RULES,
     ) -> None:
         self._root = root
         self._progress = progress
@@ -145,7 +156,8 @@ class Engine:
         self._filtered = set(self._todo.known.filtered)
         self._owners: dict[str, list[Owner]] = {}
         self._lost: dict[str, tuple[Reason, str]] = {}
-        self._skips = keep.SkipParts(root)
+        self._rules = rules
+        self._skips = keep.SkipParts(root, rules.key)
         self.counts = Counts()
         for part in self._todo.known.broken:
             progress.print(f"damaged part moved aside, its content is computed again: {part}")
@@ -187,19 +199,20 @@ class Engine:
 
     def _open(self, model: Model) -> list[Task]:
         identity = ModelId(model.model_id, model.revision)
-        step = self._todo.step(identity, keep.layers_part(self._root, identity).exists())
+        part = keep.layers_part(self._root, identity, self._rules.key)
+        step = self._todo.step(identity, part.exists())
         if step is Step.INDEX:
             return [self._index_task(model, identity)]
         known = self._todo.known
         self._count_skips(row.failed for row in known.skipped.get(identity, ()))
         if step is Step.FIT:
-            return self._plan(identity, keep.kept_layers(self._root, identity))
+            return self._plan(identity, keep.kept_layers(part))
         for content_hash in known.layers.get(identity, ()):
             self._owners.setdefault(content_hash, []).append(Owner(identity, ""))
         return []
 
     def _index_task(self, model: Model, identity: ModelId) -> Task:
-        part = keep.layers_part(self._root, identity)
+        part = keep.layers_part(self._root, identity, self._rules.key)
         hashes: dict[tuple[str, str], str] = {}
         if part.exists():
             table = pq.read_table(part, columns=["tensor", "longname", "content_hash"])
@@ -207,7 +220,7 @@ class Engine:
             hashes = dict(zip(zip(tensors, names, strict=True), known, strict=True))
         seconds = 0.01 + _size(Path(model.path)) / INDEX_RATE
         self._progress.expect(seconds)
-        request = IndexRequest(identity, model.path, hashes)
+        request = IndexRequest(identity, model.path, hashes, self._rules)
         return Task(key=f"index {model.model_id}", function=index, argument=request, seconds=seconds)
 
     def _handle_index(self, model: ModelId, outcome: Outcome) -> list[Task]:
@@ -218,7 +231,7 @@ class Engine:
             return []
         self.counts.indexed += 1
         self._skips.start(model, indexed.skips)
-        keep.keep_layers(self._root, model, indexed)
+        keep.keep_layers(self._root, model, indexed, self._rules.key)
         self._count_skips(skip.failed for skip in indexed.skips)
         layers = [
             KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
@@ -277,10 +290,9 @@ class Engine:
             self._record(owner, reason, detail, content_hash)
 
     def _record(self, owner: Owner, reason: Reason, detail: str, content_hash: str = "") -> None:
-        tensor = owner.tensor or next(
-            (layer.tensor for layer in keep.kept_layers(self._root, owner.model) if layer.content_hash == content_hash),
-            content_hash,
-        )
+        listed = () if owner.tensor else keep.newest_layers(self._root, owner.model)
+        names = [layer.tensor for layer in listed if layer.content_hash == content_hash]
+        tensor = owner.tensor or next(iter(names), content_hash)
         self._skips.add(owner.model, Skip(tensor, reason, detail, failed=True))
         self.counts.failed += 1
 

@@ -15,6 +15,7 @@ from zoospectra.zoo.layers.buffers import fixed
 from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.copies import HashedLayer, corners, without_copies
 from zoospectra.zoo.layers.layer import Layer
+from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 
@@ -28,6 +29,8 @@ class IndexRequest:
     """Checkpoint file or folder, or a locator."""
     hashes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Content hashes known from an earlier run, by (tensor, longname): those bytes are not read again."""
+    rules: Rules = NO_RULES
+    """What the user knows better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def index(request: IndexRequest) -> Indexed:
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
         return Indexed((), (Skip(None, error.reason, error.detail, failed=True),))
-    chosen, skips = layers(checkpoint.tensors, checkpoint.config)
+    chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *skips]
     hashed: list[HashedLayer] = []
     for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):

@@ -23,25 +23,31 @@ READER_VERSION = "3"
 """Changes when a reader or a layer rule finds other layers in the same bytes: older indexes are then made anew."""
 
 
-def index_key(model: ModelId) -> str:
-    """Key of the parts that list a model's layers and skips."""
-    return digest([model.model_id, model.revision, READER_VERSION])
+def index_key(model: ModelId, rules: str = "") -> str:
+    """Key of the parts that list a model's layers and skips; `rules` is the key of the user's own rules, if any."""
+    return digest([model.model_id, model.revision, READER_VERSION, *([rules] if rules else [])])
 
 
-def layers_part(root: Path, model: ModelId) -> Path:
+def layers_part(root: Path, model: ModelId, rules: str = "") -> Path:
     """Where the list of a model's layers lies, or will lie."""
-    return parts.part_path(root, "layers", index_key(model), model.model_id)
+    return parts.part_path(root, "layers", index_key(model, rules), model.model_id)
 
 
-def kept_layers(root: Path, model: ModelId) -> list[KnownLayer]:
+def kept_layers(part: Path) -> list[KnownLayer]:
     """Layers of a model as an earlier index listed them."""
-    table = pq.read_table(layers_part(root, model), columns=list(rows.LISTED))
+    table = pq.read_table(part, columns=list(rows.LISTED))
     return [KnownLayer(*layer, layer=None) for layer in rows.listed_layers(table)]
 
 
-def keep_layers(root: Path, model: ModelId, indexed: Indexed) -> None:
+def newest_layers(root: Path, model: ModelId) -> list[KnownLayer]:
+    """Layers of a model by the newest list there is of them, whatever rules it was made by; none without a list."""
+    lists = parts.parts_of(root, "layers", model.model_id)
+    return [layer for part in lists[-1:] for layer in kept_layers(part)]
+
+
+def keep_layers(root: Path, model: ModelId, indexed: Indexed, rules: str = "") -> None:
     """Keep the list of a model's layers."""
-    parts.write(root, "layers", index_key(model), rows.layers(model, indexed.layers), model.model_id)
+    parts.write(root, "layers", index_key(model, rules), rows.layers(model, indexed.layers), model.model_id)
 
 
 def keep_results(root: Path, shard: Shard, analysed: Analysed) -> None:
@@ -53,8 +59,9 @@ def keep_results(root: Path, shard: Shard, analysed: Analysed) -> None:
 class SkipParts:
     """The skips of the models of a run, in memory as far as it has met them, and on disk."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, rules: str = "") -> None:
         self._root = root
+        self._rules = rules
         self._skips: dict[ModelId, list[Skip]] = {}
 
     def start(self, model: ModelId, skips: Iterable[Skip]) -> None:
@@ -65,11 +72,11 @@ class SkipParts:
     def add(self, model: ModelId, skip: Skip) -> None:
         """Keep one more skip beside those that are kept."""
         if model not in self._skips:
-            part = parts.part_path(self._root, "skipped", index_key(model), model.model_id)
-            self._skips[model] = rows.kept_skips(pq.read_table(part)) if part.exists() else []
+            lists = parts.parts_of(self._root, "skipped", model.model_id)
+            self._skips[model] = [skip for part in lists[-1:] for skip in rows.kept_skips(pq.read_table(part))]
         self._skips[model].append(skip)
         self._write(model)
 
     def _write(self, model: ModelId) -> None:
         table = rows.skipped(model, self._skips[model])
-        parts.write(self._root, "skipped", index_key(model), table, model.model_id)
+        parts.write(self._root, "skipped", index_key(model, self._rules), table, model.model_id)

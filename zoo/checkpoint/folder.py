@@ -68,7 +68,7 @@ def listing(names: Collection[str], weights: Collection[str], read: Collection[s
         first = _first(name, names)
         if name in read or first in listed:
             continue
-        if TRAINING.fullmatch(name):
+        if read and TRAINING.fullmatch(name):
             beside.append(Beside(name, Reason.OPTIMIZER_STATE, "what a trainer keeps beside its model"))
         elif read and name not in ADAPTERS and _is_export(name):
             beside.append(Beside(name, Reason.NOT_THE_MODEL, f"this model once more: {min(read)} is read"))

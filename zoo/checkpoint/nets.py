@@ -348,10 +348,10 @@ def _reasons_to_part(groups: dict[str, list[tuple[str, Leaf]]]) -> dict[str, tup
             reasons[first] = ("a network of the loss", False)
         elif first in PIPELINE and any(name.startswith(DENOISER) for name, _ in groups.get("model", ())):
             reasons[first] = ("one of the networks of a diffusion pipeline", True)
-    judges = {first for first in forms if JUDGE.match(first)}
-    makers = {first for first in forms if MAKER.match(first)}
-    if judges and makers:
-        reasons |= dict.fromkeys(sorted(judges | makers, key=list(forms).index), ("trained against each other", True))
+    judges = [first for first in forms if JUDGE.match(first)]
+    makers = [first for first in forms if MAKER.match(first)]
+    if judges and makers:  # the maker is what others use
+        reasons |= dict.fromkeys(makers + judges, ("trained against each other", True))
     return reasons
 
 

@@ -102,7 +102,7 @@ def split_of(path: Path) -> dict[str, Path | None]:
 def ranks_of(path: Path) -> list[Path]:
     """Files of all ranks of the tensor-parallel model that a file is one rank of; empty when it is a whole model.
 
-    CheckpointError for more than MAX_SHARDS of them.
+    CheckpointError: 'unsafe' for more ranks than a model may have files.
     """
     match = RANK.fullmatch(path.name)
     if match is not None:
@@ -169,7 +169,7 @@ def check_shards(shards: Collection[str], index: str, suffixes: tuple[str, ...])
 
 
 def small(path: Path) -> bytes:
-    """A small file of a folder: an index or a configuration; CheckpointError for a large or unreadable one."""
+    """A small file of a folder, an index or a configuration; CheckpointError when it is large or cannot be read."""
     try:
         if path.stat().st_size > MAX_INDEX:
             raise CheckpointError(Reason.UNSAFE, f"{path.name} is larger than {MAX_INDEX} bytes")

@@ -32,7 +32,8 @@ OWN: dict[str, str] = {
     r"|^(grids?|strides?|cell_anchors|mesh(_?grid)?|prior_\w+)$",
     "parameters of an architecture search": r"(^|_)arch(itecture)?_?(params?|parameters?|weights?|alphas?|logits)"
     r"|^(alphas?|betas?)(_(normal|reduce|cells?|arch|ops?|path|edges?|down|up|same|network|\d+))*$|_path_(alpha|wb)$",
-    "parameters of a relaxation": r"(^|_)relax\w*$|(^|_)(slopes?|log_?alpha|qz_?loga|loga|temperature|gumbel\w*)$",
+    "parameters of a relaxation": r"(^|_)lambdas?(_\d+)*$|(^|_)(alpha|beta|lambda|slope)_?maps?(_\d+)*$"
+    r"|(^|_)relax\w*$|(^|_)(slopes?|log_?alpha|qz_?loga|loga|temperature|gumbel\w*)$",
     "a fixed table": r"(^|_)(w3j|wigner\w*|clebsch\w*|cg|sinusoids?|inv_freqs?|freqs?(_cis|_cos|_sin|_\w)?)(_\d+)*$"
     r"|(^|_)(cos|sin|cos_sin|sin_cos)(_(cached?|table|emb\w*))?$|(^|_)(i?(dct|dft|mdct)(_\w+)?|i?(fft|stft)\w*)$"
     r"|(^|_)mel(_?(basis|fb|filters?|filter_?banks?|banks?|mat(rix)?|w))?$"

@@ -26,7 +26,7 @@ def explain(checkpoint: Checkpoint, name: str, rules: Rules = NO_RULES) -> tuple
     if name not in by_name and not left:
         known = [*by_name, *(skip.tensor for skip in checkpoint.skips if skip.tensor)]
         alike = ", ".join(get_close_matches(name, known, 5, 0.3) or known[:5])
-        msg = f"explain={name}: expected a tensor of the checkpoint, such as {alike}"
+        msg = f"{name}: expected a tensor of the checkpoint, such as {alike}"
         raise ValueError(msg)
     lines = [f"{skip.tensor}: {skip.reason}: {skip.detail}" for skip in left]
     if name in by_name:

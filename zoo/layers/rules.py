@@ -77,7 +77,7 @@ NO_RULES = Rules()
 def rules_from(content: object, where: str = "rules") -> Rules:
     """Rules of a mapping of globs; ValueError naming the glob that is not understood."""
     if not isinstance(content, Mapping):
-        msg = f"rules={where}: expected a mapping of globs to weight, buffer, layout, split or scale"
+        msg = f"{where}: expected a mapping of globs to weight, buffer, layout, split or scale"
         raise ValueError(msg)
     return Rules(tuple(_override(str(glob), said, where) for glob, said in content.items()))
 
@@ -92,7 +92,7 @@ def _override(glob: str, said: Any, where: str) -> Override:  # noqa: ANN401 - Y
     layout, parts, scale = said.get("layout"), said.get("split"), said.get("scale")
     if isinstance(layout, list) and sorted(map(str, layout)) == [str(axis) for axis in range(len(layout))]:
         layout = tuple(int(axis) for axis in layout)
-    elif layout is not None and layout not in LAYOUTS:
+    elif layout is not None and layout not in list(LAYOUTS):
         raise ValueError(_expected(where, glob, layout, f"a layout: {', '.join(LAYOUTS)}, or the axes in order"))
     if parts == WHOLE:
         parts = []
@@ -110,7 +110,7 @@ def _override(glob: str, said: Any, where: str) -> Override:  # noqa: ANN401 - Y
 
 
 def _expected(where: str, glob: str, said: object, expected: str) -> str:
-    return f"rules={where}: {json.dumps(glob)}: expected {expected}, got {str(said)[:80]}"
+    return f"{where}: {json.dumps(glob)}: expected {expected}, got {str(said)[:80]}"
 
 
 def relaid(ref: TensorRef, override: Override) -> TensorRef:

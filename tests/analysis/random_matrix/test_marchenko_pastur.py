@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import binom
 
-from zoospectra.analysis.marchenko_pastur import cdf, edges, fit_bulk, median, sigma2_of_entries
+from zoospectra.analysis.marchenko_pastur import cdf, density, edges, fit_bulk, median, sigma2_of_entries
 from zoospectra.analysis.metrics.marchenko_pastur import METHOD
 from zoospectra.analysis.records import Fit, Status
 
@@ -138,3 +138,15 @@ def test_a_looser_rate_finds_no_fewer_spikes(esd_of):
     counts = [METHOD.run(esd, NO_FIT, {"tail": tail})["num_spikes"] for tail in (1e-6, 1e-3, 0.05, 0.5)]
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
+
+
+@pytest.mark.parametrize("y", [0.05, 0.5, 1.0])
+def test_density_integrates_to_the_distribution_function(y: float) -> None:
+    a, b = edges(y)
+    for share in (0.1, 0.5, 0.9):
+        x = a + share * (b - a)
+        area, _ = quad(lambda t: float(density(np.asarray(t), y)), a, x, limit=200)
+        assert area == pytest.approx(float(cdf(np.asarray(x), y)), abs=1e-7)
+    assert density(np.array([0.0, a * 0.9, b * 1.1]), y).tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match="aspect"):
+        density(np.ones(1), 2.0)

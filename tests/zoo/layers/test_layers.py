@@ -51,6 +51,8 @@ def tensor(name: str, *shape: int, dtype: str = "float32") -> TensorRef:
         ("onnx::Conv_245", (1, 96, 1, 1), "float32", "depthwise"),
         ("245", (1, 96, 1, 1), "float32", "depthwise"),
         ("gamma", (1, 96, 1, 1), "float32", "vector"),
+        ("layers.2.deepz_lambda", (32, 14, 14), "float32", "buffer"),
+        ("layers.3.alpha_map", (1, 64, 7, 7), "float32", "buffer"),
         ("value_head.weight", (1, 64), "float32", "depthwise_dense"),
         ("relative_attention_bias.weight", (32, 1), "float32", "embedding"),
     ],

@@ -14,7 +14,7 @@ from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
 from zoospectra.zoo.checkpoint.formats.memory import SCHEME
 from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
 from zoospectra.zoo.checkpoint.formats.signature import format_of
-from zoospectra.zoo.checkpoint.formats.table import FORMATS, reader_of
+from zoospectra.zoo.checkpoint.formats.table import FORMATS
 from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
@@ -85,7 +85,9 @@ def listed_nets(path: str) -> tuple[str, ...] | None:
     except CheckpointError:
         return () if trained else None
     assert contents is not None
-    if not contents.nets or (trained and not any(net.matrices for net in contents.nets)):
+    if not contents.nets or (
+        trained and not any(leaf.shape and leaf.matrix for net in contents.nets for _, leaf in net.leaves)
+    ):
         return () if trained or contents.rest else None
     listed = tuple(net.name for net in contents.nets if net.listed)
     return listed if len(listed) > 1 else None
@@ -107,11 +109,10 @@ def _open_file(path: str) -> Checkpoint:
 
 def _opened(name: str, path: str) -> Checkpoint:
     """Open a file or folder that is in a format."""
-    reader = reader_of(name)
-    if reader is None:
-        known = FORMATS[name]
+    known = FORMATS[name]
+    if known.reader is None:
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{known.title}: no reader for this format; {known.refused}")
-    return reader(path)
+    return known.reader(path)
 
 
 def _encodable(name: str) -> str:

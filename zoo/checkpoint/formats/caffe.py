@@ -18,7 +18,7 @@ from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 
-LAYERS: dict[int, tuple[int, int, int]] = {100: (1, 2, 7), 2: (4, 5, 6)}
+_FIELDS: dict[int, tuple[int, int, int]] = {100: (1, 2, 7), 2: (4, 5, 6)}
 """Field of a NetParameter -> fields of its layers: name, type, blobs. 100 is today's, 2 that of 2013 and 2014."""
 
 OLD_TYPES: dict[int, str] = {4: "Convolution", 14: "InnerProduct", 39: "Deconvolution", 25: "Eltwise"}
@@ -42,7 +42,7 @@ def open_caffe(path: str) -> Checkpoint:
     skips: list[Skip] = []
     tables: list[str] = []
     for item in fields(data, 0, len(data)):
-        if item.number not in LAYERS or item.wire != BYTES:
+        if item.number not in _FIELDS or item.wire != BYTES:
             continue
         name, kind, blobs = _layer(data, item)
         for number, blob in enumerate(blobs):
@@ -63,7 +63,7 @@ def open_caffe(path: str) -> Checkpoint:
 
 def _layer(data: AnyArray, layer: Field) -> tuple[str, str, list[Field]]:
     """Name, type and blobs of a layer."""
-    name_at, type_at, blobs_at = LAYERS[layer.number]
+    name_at, type_at, blobs_at = _FIELDS[layer.number]
     name, kind = "", ""
     blobs: list[Field] = []
     for item in fields(data, layer.start, layer.stop):

@@ -72,8 +72,8 @@ def _stage_3(folder: Path, groups: list[object], models: list[Path], names: list
 
 def _loaded(path: Path) -> tuple[dict[object, object], Refer]:
     """What a file of torch's holds, where that is a dict, and where its tensors lie."""
-    root, _, refer = loaded(str(path), 0, path.stat().st_size)
-    return root if isinstance(root, dict) else {}, refer
+    held = loaded(str(path), 0, path.stat().st_size)
+    return held.root if isinstance(held.root, dict) else {}, held.refer
 
 
 def _shapes(group: object) -> dict[str, tuple[int, ...]]:

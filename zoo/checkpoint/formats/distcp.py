@@ -34,7 +34,7 @@ class Part:
 
 
 def open_distcp(path: str) -> Checkpoint:
-    """Tensors of a distributed checkpoint: a folder, or one of its files, which cannot be read without the others."""
+    """Tensors of a distributed checkpoint; CheckpointError for one of its files alone, or damaged."""
     folder = Path(path)
     if not folder.is_dir():
         raise CheckpointError(Reason.UNREADABLE, f"{path}: a part of a distributed checkpoint without its {METADATA}")

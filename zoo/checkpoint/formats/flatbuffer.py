@@ -65,7 +65,7 @@ class Buffer:
         return None if at is None else at + self.number("I", at)
 
     def vector(self, table: int, number: int, size: int) -> Vector:
-        """The vector that a field refers to, of elements of `size` bytes; an empty one when it is not there."""
+        """The vector that a field refers to, of `size` bytes an element, or an empty one; CheckpointError: damaged."""
         start = self.table(table, number)
         if start is None:
             return Vector(0, 0)

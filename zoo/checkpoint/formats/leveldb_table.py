@@ -7,6 +7,7 @@ Not covered: compressed blocks (refused), filters and checksums (not looked at).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from zoospectra.zoo.checkpoint.formats.protobuf import varint
 from zoospectra.zoo.checkpoint.tensor import AnyArray
@@ -22,8 +23,19 @@ MAX_KEY = 1 << 16
 """Longest key in bytes; every entry repeats as much of the one before as it says."""
 
 
-def entries(data: AnyArray) -> Iterator[tuple[bytes, int, int]]:
-    """(key, first byte of the value, byte behind it) of a table whose bytes are `data`, in the order of the keys."""
+class Entry(NamedTuple):
+    """A key and where its value lies."""
+
+    key: bytes
+    """Key."""
+    start: int
+    """First byte of the value."""
+    stop: int
+    """Byte behind it."""
+
+
+def entries(data: AnyArray) -> Iterator[Entry]:
+    """Entries of a table of bytes `data`, by key; CheckpointError: damaged, or too many."""
     if len(data) < FOOTER:
         raise CheckpointError(Reason.UNREADABLE, f"a table of {len(data)} bytes: cut short")
     start = len(data) - FOOTER
@@ -46,7 +58,7 @@ def _handle(data: AnyArray, at: int, stop: int) -> tuple[int, int, int]:
     return offset, size, at
 
 
-def _block(data: AnyArray, offset: int, size: int) -> Iterator[tuple[bytes, int, int]]:
+def _block(data: AnyArray, offset: int, size: int) -> Iterator[Entry]:
     """Entries of one block: shared and own length of the key, length of the value, own part of the key, value."""
     stop = offset + size
     if size < 4 or stop + 5 > len(data):
@@ -65,5 +77,5 @@ def _block(data: AnyArray, offset: int, size: int) -> Iterator[tuple[bytes, int,
         if shared > len(key) or shared + own > MAX_KEY or own + length > end - at:
             raise CheckpointError(Reason.UNREADABLE, f"a table's entry at byte {at} is longer than its block: damaged")
         key = key[:shared] + bytes(data[at : at + own])
-        yield key, at + own, at + own + length
+        yield Entry(key, at + own, at + own + length)
         at += own + length

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zipfile
 import zlib
@@ -30,19 +29,12 @@ DAMAGE = (
 """What reading a damaged archive may raise."""
 
 
-class Slice(io.RawIOBase):
+class Slice:
     """A range of bytes of an open file as a file of its own, for archives that lie inside another file."""
 
     def __init__(self, file: IO[bytes], start: int, length: int) -> None:
         self.file, self.start, self.length, self.at = file, start, length, 0
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
+        self.seekable = file.seekable
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move; positions count from the first byte of the range."""
@@ -53,13 +45,13 @@ class Slice(io.RawIOBase):
         """Position in the range."""
         return self.at
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer with what is left of the range, at most."""
+    def read(self, count: int = -1) -> bytes:
+        """The next bytes of the range, at most `count`."""
+        left = max(0, self.length - self.at)
         self.file.seek(self.start + self.at)
-        data = self.file.read(max(0, min(len(buffer), self.length - self.at)))
-        buffer[: len(data)] = data
+        data = self.file.read(left if count < 0 else min(count, left))
         self.at += len(data)
-        return len(data)
+        return data
 
 
 def members_of(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:

@@ -1,21 +1,33 @@
 """Formats of weights: how each is recognised, who reads it, what of it is read. docs/formats.md shows this table.
 
-A new format is a file here and an entry; readers are named and imported when one is needed.
+A new format is a file here and an entry.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
+from zoospectra.zoo.checkpoint.formats.caffe import open_caffe
+from zoospectra.zoo.checkpoint.formats.deepspeed import open_deepspeed
+from zoospectra.zoo.checkpoint.formats.distcp import open_distcp
+from zoospectra.zoo.checkpoint.formats.gguf_file import open_gguf
+from zoospectra.zoo.checkpoint.formats.hdf5 import open_hdf5
+from zoospectra.zoo.checkpoint.formats.memory import open_memory
+from zoospectra.zoo.checkpoint.formats.numpy_files import open_npy, open_npz
+from zoospectra.zoo.checkpoint.formats.onnx_file import open_onnx
+from zoospectra.zoo.checkpoint.formats.pt2 import open_pt2
+from zoospectra.zoo.checkpoint.formats.safetensors import open_safetensors
+from zoospectra.zoo.checkpoint.formats.tf_checkpoint import open_saved_model, open_tf_checkpoint
+from zoospectra.zoo.checkpoint.formats.tf_graph import open_tf_graph
+from zoospectra.zoo.checkpoint.formats.tfjs import open_tfjs
+from zoospectra.zoo.checkpoint.formats.tflite import open_tflite
+from zoospectra.zoo.checkpoint.formats.torch_legacy import open_torch_legacy
+from zoospectra.zoo.checkpoint.formats.torch_zip import open_torch_zip
 from zoospectra.zoo.checkpoint.record import Checkpoint
 
 Reader = Callable[[str], Checkpoint]
 """Opens a file (or folder, where the format is one) by its path."""
-
-HERE = "zoospectra.zoo.checkpoint.formats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +36,8 @@ class Format:
 
     title: str
     """Name in messages and in the documentation."""
-    reader: str | None
-    """'file.function' of this folder; None for one that is recognised and not read."""
+    reader: Reader | None
+    """Opens one; None for a format that is recognised and not read."""
     suffixes: tuple[str, ...] = ()
     """Ends of names that promise it."""
     signed: bool = False
@@ -41,7 +53,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "safetensors": Format(
         "safetensors",
-        "safetensors.open_safetensors",
+        open_safetensors,
         (".safetensors",),
         since="0.1",
         exact="every type of a byte or more; Flax', TensorFlow's and MLX' layouts",
@@ -49,7 +61,7 @@ FORMATS: dict[str, Format] = {
     ),
     "torch_zip": Format(
         "torch.save since 1.6, TorchScript",
-        "torch_zip.open_torch_zip",
+        open_torch_zip,
         (".pt", ".pth", ".th", ".bin", ".ckpt", ".pkl", ".pickle", ".tar"),
         signed=True,
         since="0.1",
@@ -58,7 +70,7 @@ FORMATS: dict[str, Format] = {
     ),
     "torch_legacy": Format(
         "torch.save before 1.6",
-        "torch_legacy.open_torch_legacy",
+        open_torch_legacy,
         signed=True,
         since="0.1",
         exact="as the zip format",
@@ -66,7 +78,7 @@ FORMATS: dict[str, Format] = {
     ),
     "pt2": Format(
         "torch.export archive",
-        "pt2.open_pt2",
+        open_pt2,
         (".pt2",),
         signed=True,
         since="0.2",
@@ -75,7 +87,7 @@ FORMATS: dict[str, Format] = {
     ),
     "distcp": Format(
         "torch.distributed.checkpoint folder",
-        "distcp.open_distcp",
+        open_distcp,
         (".distcp",),
         since="0.2",
         exact="whole tensors and shards along any axes",
@@ -83,14 +95,14 @@ FORMATS: dict[str, Format] = {
     ),
     "deepspeed": Format(
         "DeepSpeed ZeRO folder",
-        "deepspeed.open_deepspeed",
+        open_deepspeed,
         since="0.2",
         exact="stages 1 and 2: the module; stage 3: the partitioned float32 weights of all ranks",
         refused="stage 3 with missing ranks; model parallelism",
     ),
     "hdf5": Format(
         "HDF5 (Keras)",
-        "hdf5.open_hdf5",
+        open_hdf5,
         (".h5", ".hdf5"),
         signed=True,
         since="0.1",
@@ -98,11 +110,11 @@ FORMATS: dict[str, Format] = {
         refused="links to other files, filters that are not built in, big-endian data",
     ),
     "keras": Format(
-        "Keras 3 archive", "hdf5.open_hdf5", (".keras",), signed=True, since="0.1", exact="as HDF5", refused="as HDF5"
+        "Keras 3 archive", open_hdf5, (".keras",), signed=True, since="0.1", exact="as HDF5", refused="as HDF5"
     ),
     "onnx": Format(
         "ONNX",
-        "onnx_file.open_onnx",
+        open_onnx,
         (".onnx",),
         since="0.1",
         exact="initialisers and constants of all graphs, laid out as their operator has them; 8-bit codes with scales",
@@ -110,18 +122,18 @@ FORMATS: dict[str, Format] = {
     ),
     "gguf": Format(
         "GGUF",
-        "gguf_file.open_gguf",
+        open_gguf,
         (".gguf",),
         signed=True,
         since="0.1",
         exact="every type that the gguf package dequantises",
         refused="version 1, big-endian files",
     ),
-    "npz": Format("numpy archive", "numpy_files.open_npz", (".npz",), signed=True, since="0.1", exact="plain arrays"),
-    "npy": Format("numpy array", "numpy_files.open_npy", (".npy",), signed=True, since="0.1", exact="plain arrays"),
+    "npz": Format("numpy archive", open_npz, (".npz",), signed=True, since="0.1", exact="plain arrays"),
+    "npy": Format("numpy array", open_npy, (".npy",), signed=True, since="0.1", exact="plain arrays"),
     "tf_checkpoint": Format(
         "TensorFlow checkpoint (its .index beside .data-00000-of-00001)",
-        "tf_checkpoint.open_tf_checkpoint",
+        open_tf_checkpoint,
         signed=True,
         since="0.2",
         exact="variables of TensorFlow 1 and 2 checkpoints",
@@ -129,14 +141,14 @@ FORMATS: dict[str, Format] = {
     ),
     "saved_model": Format(
         "TensorFlow SavedModel folder",
-        "tf_checkpoint.open_saved_model",
+        open_saved_model,
         since="0.2",
         exact="its variables, as of a checkpoint",
         refused="as the checkpoint",
     ),
     "tensorflow": Format(
         "TensorFlow graph",
-        "tf_graph.open_tf_graph",
+        open_tf_graph,
         (".pb",),
         since="0.2",
         exact="constants of a frozen graph that an operator multiplies with",
@@ -144,7 +156,7 @@ FORMATS: dict[str, Format] = {
     ),
     "tflite": Format(
         "TensorFlow Lite",
-        "tflite.open_tflite",
+        open_tflite,
         (".tflite",),
         signed=True,
         since="0.2",
@@ -153,22 +165,20 @@ FORMATS: dict[str, Format] = {
     ),
     "tfjs": Format(
         "TensorFlow.js folder",
-        "tfjs.open_tfjs",
+        open_tfjs,
         since="0.2",
         exact="layers and graph models, 8- and 16-bit codes with their scale",
         refused="shards that are missing, or elsewhere",
     ),
     "caffe": Format(
         "Caffe",
-        "caffe.open_caffe",
+        open_caffe,
         (".caffemodel",),
         since="0.2",
         exact="blobs of both generations of layers",
         refused="half-precision and HDF5 snapshots",
     ),
-    "memory": Format(
-        "arrays of the running process", "memory.open_memory", since="0.2", exact="what a Python user hands over"
-    ),
+    "memory": Format("arrays of the running process", open_memory, since="0.2", exact="what a Python user hands over"),
     "tf_data": Format("TensorFlow checkpoint data without its .index", None, refused="put the .index beside it"),
     "ggml": Format("GGML", None, (".ggml",), refused="convert it to GGUF"),
     "msgpack": Format("Flax msgpack", None, (".msgpack",), refused="save it as safetensors"),
@@ -190,24 +200,3 @@ FORMATS: dict[str, Format] = {
 
 SUFFIXES: dict[str, str] = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 """Suffixes of weight files -> what their name promises."""
-
-
-@cache
-def reader_of(name: str) -> Reader | None:
-    """The reader of a format; None when it has none."""
-    reader = FORMATS[name].reader if name in FORMATS else None
-    if reader is None:
-        return None
-    module, _, function = reader.partition(".")
-    found: Reader = getattr(importlib.import_module(f"{HERE}.{module}"), function)
-    return found
-
-
-def page() -> str:
-    """The table as Markdown."""
-    lines = ["| format | suffixes | read since | read exactly | refused, with a reason |", "|---|---|---|---|---|"]
-    for entry in FORMATS.values():
-        suffixes = " ".join(f"`{suffix}`" for suffix in entry.suffixes)
-        cells = (entry.title, suffixes, entry.since or "not read", entry.exact, entry.refused)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])

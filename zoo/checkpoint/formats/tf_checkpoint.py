@@ -20,7 +20,6 @@ from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fie
 from zoospectra.zoo.checkpoint.formats.tf_names import DTYPES, module_name, shape_of
 from zoospectra.zoo.checkpoint.formats.tf_objects import KEY, names_of
 from zoospectra.zoo.checkpoint.layout import torch_layout
-from zoospectra.zoo.checkpoint.read import stored
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -54,7 +53,7 @@ class _Entry:
 
 
 def open_saved_model(path: str) -> Checkpoint:
-    """Variables of a SavedModel folder."""
+    """Variables of a SavedModel folder; CheckpointError when it has none."""
     index = Path(path) / "variables" / "variables.index"
     if not index.is_file():
         detail = f"{path}: a SavedModel without variables/variables.index: its graph holds everything, or is not whole"
@@ -63,7 +62,7 @@ def open_saved_model(path: str) -> Checkpoint:
 
 
 def open_tf_checkpoint(path: str) -> Checkpoint:
-    """Variables of a checkpoint by its index, in the order of their names; a row for what is none."""
+    """Variables of a checkpoint by its index, in the order of their names; CheckpointError: damaged."""
     try:
         if Path(path).stat().st_size > MAX_INDEX:
             raise CheckpointError(Reason.UNSAFE, f"{path} is larger than {MAX_INDEX} bytes")
@@ -75,11 +74,11 @@ def open_tf_checkpoint(path: str) -> Checkpoint:
     shards = 1
     names: dict[str, str] = {}
     seen: dict[str, TensorRef] = {}
-    for raw, start, stop in entries(data):
-        if not raw:
-            shards = _header(data, start, stop)
+    for item in entries(data):
+        if not item.key:
+            shards = _header(data, item.start, item.stop)
             continue
-        key, entry = raw.decode("utf-8", "backslashreplace"), _entry(data, start, stop)
+        key, entry = item.key.decode("utf-8", "backslashreplace"), _entry(data, item.start, item.stop)
         if key == KEY:
             names = _names(path, entry, shards)
             continue
@@ -126,9 +125,14 @@ def _entry(data: AnyArray, start: int, stop: int) -> _Entry:
 
 def _again(ref: TensorRef, other: TensorRef, key: str) -> TensorRef | Skip:
     """A second variable of one name: a copy when its bytes are the same, as exports have; else known by its key."""
-    if (ref.shape, ref.dtype) == (other.shape, other.dtype) and np.array_equal(stored(ref), stored(other)):
+    if (ref.shape, ref.dtype) == (other.shape, other.dtype) and np.array_equal(_bytes(ref), _bytes(other)):
         return Skip(key, Reason.NOT_THE_MODEL, f"{ref.name} once more, under another path", False)
     return replace(ref, name=key.replace("/", "."))
+
+
+def _bytes(ref: TensorRef) -> AnyArray:
+    """The bytes of a variable, mapped."""
+    return np.memmap(ref.path, dtype=np.uint8, mode="r")[ref.offset : ref.offset + ref.nbytes]
 
 
 def _names(path: str, entry: _Entry, shards: int) -> dict[str, str]:

@@ -58,7 +58,7 @@ class _Node:
 
 
 def open_tf_graph(path: str) -> Checkpoint:
-    """Constants of a frozen graph that are weights, in the graph's order; a row for the other tables."""
+    """Constants of a frozen graph that are weights, a row for other tables; CheckpointError: no such graph."""
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:

@@ -22,8 +22,8 @@ def names_of(path: str, offset: int, size: int) -> dict[str, str]:
     data: AnyArray = np.memmap(path, dtype=np.uint8, mode="r")[offset : offset + size]
     # A string tensor: the length as a varint, a checksum of four bytes, the bytes.
     length, at = varint(data, 0, len(data))
-    names: dict[str, str] = {}
     start, count = at + 4, 0
+    names: dict[str, str] = {}
     for node in fields(data, start, min(start + length, len(data))):
         if node.number != 1 or node.wire != BYTES:
             continue

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import IO, NamedTuple, cast
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.members import DAMAGE, Slice, data_offset, members_of
@@ -27,6 +28,17 @@ Refer = Callable[[str, Tensor], TensorRef]
 """(name, tensor of a pickle) -> where it lies."""
 
 
+class Loaded(NamedTuple):
+    """What the pickle of a zip checkpoint holds."""
+
+    root: object
+    """The object; nothing of it was executed."""
+    names: set[str]
+    """'module.name' of everything that it refers to."""
+    refer: Refer
+    """Where a tensor of it lies."""
+
+
 def open_torch_zip(path: str) -> Checkpoint:
     """Tensors of a zip checkpoint; CheckpointError when the archive or its pickle is damaged or unsafe."""
     try:
@@ -37,14 +49,14 @@ def open_torch_zip(path: str) -> Checkpoint:
 
 def open_range(path: str, start: int, length: int) -> Checkpoint:
     """Tensors of a zip checkpoint that is a range of bytes of a file, with references into that file."""
-    root, names, refer = loaded(path, start, length)
-    return checkpoint("torch_zip", root, names, refer)
+    held = loaded(path, start, length)
+    return checkpoint("torch_zip", held.root, held.names, held.refer)
 
 
-def loaded(path: str, start: int, length: int) -> tuple[object, set[str], Refer]:
-    """The object that a zip checkpoint holds, the names its pickle refers to, and where a tensor of it lies."""
+def loaded(path: str, start: int, length: int) -> Loaded:
+    """What a zip checkpoint that is a range of bytes of a file holds; CheckpointError: damaged."""
     try:
-        with Path(path).open("rb") as file, zipfile.ZipFile(Slice(file, start, length)) as archive:
+        with Path(path).open("rb") as file, zipfile.ZipFile(cast("IO[bytes]", Slice(file, start, length))) as archive:
             return _read(path, archive, start, length)
     except CheckpointError:
         raise
@@ -52,7 +64,7 @@ def loaded(path: str, start: int, length: int) -> tuple[object, set[str], Refer]
         raise CheckpointError(Reason.UNREADABLE, f"{path}: damaged zip archive: {error}") from error
 
 
-def _read(path: str, archive: zipfile.ZipFile, start: int, length: int) -> tuple[object, set[str], Refer]:
+def _read(path: str, archive: zipfile.ZipFile, start: int, length: int) -> Loaded:
     members = members_of(archive, length)
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -82,7 +94,7 @@ def _read(path: str, archive: zipfile.ZipFile, start: int, length: int) -> tuple
             raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{name}: compressed in an archive inside a file")
         return _reference(path, name, tensor, info, offsets.get(member))
 
-    return root, names, refer
+    return Loaded(root, names, refer)
 
 
 def _unpickled(archive: zipfile.ZipFile, info: zipfile.ZipInfo, storages: str) -> tuple[object, set[str]]:

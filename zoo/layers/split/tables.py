@@ -53,6 +53,8 @@ def tables(name: str, shape: tuple[int, ...], context: Context) -> tuple[LayerPa
         return None
     if len(shape) == 3 and shape[0] == 1:
         return (LayerPart("", "embedding", None, (Reshape(shape[1:]),)),)
+    if len(shape) == 3 and WORDS & set(last.split("_")):  # XLNet's (segments, heads, d_head)
+        return (LayerPart("", "embedding", None, (Reshape((shape[0], shape[1] * shape[2])),)),)
     if len(shape) == 3 and shape[1] == 1 and position:
         return (LayerPart("", "embedding", None, (Reshape((shape[0], shape[2])),)),)
     if len(shape) == 4 and shape[0] == 1:

@@ -193,8 +193,8 @@ def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
         ("x.pth", b"PK\x03\x04 garbage", "unreadable", "damaged"),
         ("x.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "unreadable", "HDF5"),
         ("x.gguf", b"GGUF" + b"\0" * 100, "unsupported_format", "GGUF"),
-        ("x.pb", b"\x0a\x05hello", "unsupported_format", "TensorFlow"),
-        ("x.tflite", b"\x1c\0\0\0TFL3\0\0", "unsupported_format", "TensorFlow Lite"),
+        ("x.pb", b"\x0a\x05hello", "unreadable", "protobuf"),
+        ("x.tflite", b"\x1c\0\0\0TFL3\0\0", "unreadable", "FlatBuffer"),
         ("x.weird", b"hello", "unsupported_format", "neither its first bytes nor its name"),
     ],
 )

@@ -145,7 +145,7 @@ def test_a_saved_model_has_the_names_of_its_variables_and_no_copy(tmp_path: Path
     by_name = found(Path(model.path))
     assert (model.name, set(by_name)) == ("exported", {"s.conv", "s.dense", "variables.2"})
     np.testing.assert_array_equal(read_layer(by_name["s.conv"]), CONV)
-    np.testing.assert_array_equal(read_layer(by_name["variables.2"]), 2 * DENSE)
+    np.testing.assert_array_equal(read_layer(by_name["variables.2"]), 2 * IO)
 
 
 @pytest.mark.parametrize("cut", [0, 7, 47, 60, 100])

@@ -133,6 +133,7 @@ def test_projected_lstm_gates_keep_their_units() -> None:
         ("pos_embed", (1, 14, 14, 12), "embedding", (196, 12)),
         ("pos_embed", (1, 12, 14, 14), "embedding", (12, 196)),
         ("encoder.pos_embedding", (1, 50, 16), "embedding", (50, 16)),
+        ("rel_attn.seg_embed", (2, 4, 8), "embedding", (2, 32)),
         ("attn.relative_position_bias_table", (49, 4), "embedding", (49, 4)),
         ("query_tokens", (1, 32, 16), "embedding", (32, 16)),
         ("shared.weight", (64, 8), "embedding", (64, 8)),
@@ -156,7 +157,7 @@ def test_tables_and_kernels(name: str, shape: tuple[int, ...], kind: str, view_s
         ("gamma", (64, 1, 1), "vector", False),
         ("h.0.attn.bias", (1, 1, 64, 64), "buffer", False),
         ("experts.gate_up_proj_bias", (4, 64), "vector", False),
-        ("rel_attn.seg_embed", (2, 4, 8), "unsupported_shape", False),
+        ("rel_attn.mystery", (2, 40, 80), "unsupported_shape", True),
         ("bilinear.weight", (8, 64, 128), "unsupported_shape", True),
     ],
 )
