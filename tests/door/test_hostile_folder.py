@@ -125,7 +125,7 @@ from zoospectra.zoo.sources.digits.population import TrainingSettings as Setting
 from zoospectra.zoo.sources.digits.workshop import make_missing
 
 if __name__ == "__main__":
-    make_missing(pathlib.Path(sys.argv[1]), population()[:1], Settings(epochs=1), workers=1)
+    make_missing(pathlib.Path(sys.argv[1]), population()[:1], Settings(), workers=1)
 """
 
 

@@ -31,13 +31,12 @@ class Network(nn.Module):
 
 
 def _mlp(recipe: Recipe) -> Network:
-    """Dense layers of one width, dropout after each; hidden matrices of 64 x width and width x width."""
+    """Dense layers of one width, dropout before the head only; hidden matrices of 64 x width and width x width."""
     features: list[nn.Module] = []
     size = SIDE * SIDE
     for _ in range(recipe.depth):
-        features += [nn.Linear(size, recipe.width), nn.ReLU(), nn.Dropout(recipe.dropout)]
+        features += [nn.Linear(size, recipe.width), nn.ReLU()]
         size = recipe.width
-    features.pop()  # the classifier begins with this dropout
     return Network((SIDE * SIDE,), features, [nn.Dropout(recipe.dropout), nn.Linear(size, CLASSES)])
 
 
@@ -57,7 +56,7 @@ FAMILIES = {"mlp": _mlp, "conv": _conv}
 
 
 def build_network(recipe: Recipe) -> Network:
-    """A network with He-normal weights from torch's generator and zero biases; ValueError for an unknown family."""
+    """A network with scaled He-normal weights and zero biases; ValueError for an unknown family."""
     if recipe.family not in FAMILIES or recipe.depth < 1:
         msg = (
             f"family must be one of {sorted(FAMILIES)} with depth >= 1, got {recipe.family!r} with depth {recipe.depth}"
@@ -67,6 +66,7 @@ def build_network(recipe: Recipe) -> Network:
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            module.weight.data.mul_(recipe.init_scale)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return network

@@ -1,4 +1,4 @@
-"""Training of one model: plain SGD on one thread in float32, and what the finished network scores.
+"""Training of one model: plain SGD at a falling rate on one thread in float32, and what the finished network scores.
 
 The same recipe and settings give the same bytes on the same machine with the same versions; other processors may round
 differently, so nothing compares weights across machines.
@@ -6,6 +6,7 @@ differently, so nothing compares weights across machines.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,25 +76,30 @@ def score(network: Network, split: Split) -> Scores:
 
 
 def train(recipe: Recipe, settings: TrainingSettings) -> Trained:
-    """Train one network from its seed: `epochs` passes of SGD with momentum over shuffled batches, constant rate."""
+    """Train one network from its seed: SGD with momentum over shuffled batches, the rate falling linearly to 0.
+
+    Equivalent to torch.optim.lr_scheduler.LinearLR with end_factor=0, stepped after every batch.
+    """
     split = _cached_split(settings)
     with _one_seeded_thread(recipe.seed):
         network = build_network(recipe)
         optimiser = torch.optim.SGD(
             network.parameters(),
-            lr=settings.learning_rate,
+            lr=recipe.learning_rate,
             momentum=settings.momentum,
-            weight_decay=recipe.weight_decay,
             foreach=True,
         )
         images, labels = torch.from_numpy(split.train_x), torch.from_numpy(split.train_y)
         network.train()
-        for _ in range(settings.epochs):
+        steps, done = recipe.epochs * math.ceil(len(images) / recipe.batch_size), 0
+        for _ in range(recipe.epochs):
             order = torch.randperm(len(images))
             for start in range(0, len(images), recipe.batch_size):
                 batch = order[start : start + recipe.batch_size]
+                optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 - done / steps)
                 optimiser.zero_grad()
                 torch.autograd.backward(cross_entropy(network(images[batch]), labels[batch]))
                 optimiser.step()
+                done += 1
         scores = score(network, split)
     return Trained({name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}, scores)

@@ -116,9 +116,9 @@ def _spawned(folder: Path, missing: list[Recipe], settings: TrainingSettings, sl
             del os.environ[SAFE_PATH]
 
 
-def _longest_first(recipe: Recipe) -> tuple[bool, int, int]:
+def _longest_first(recipe: Recipe) -> tuple[bool, int, float]:
     """Order of submission: the longest models first, so that no core idles at the end."""
-    return recipe.family != "conv", -recipe.depth * recipe.width**2, recipe.batch_size
+    return recipe.family != "conv", -recipe.depth * recipe.width**2, -recipe.epochs / recipe.batch_size
 
 
 def _cores() -> int:

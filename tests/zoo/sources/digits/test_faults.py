@@ -19,8 +19,8 @@ from zoospectra.zoo.sources.digits.weights import read_metadata
 ROOT = Path(__file__).resolve().parents[4]
 WORKERS = 2
 DESIGN = Design(
-    TrainingSettings(train_images=200, epochs=5),
-    tuple(Recipe("mlp", 2, width, 10, 0.0, 0.0, seed=width) for width in range(64, 72)),
+    TrainingSettings(train_images=200),
+    tuple(Recipe("mlp", 2, width, 1.0, 0.03, 10, 5, 0.0, seed=width) for width in range(64, 72)),
 )
 SCRIPT = f"""
 import sys
