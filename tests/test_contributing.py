@@ -116,8 +116,8 @@ EDITS = {
     "analysis/methods.py": ("METHODS: dict[str, str | Method] = {", '"gap": "zoospectra.analysis.metrics.gap",'),
     "zoo/checkpoint/formats/table.py": (
         "FORMATS: dict[str, Format] = {",
-        '"plain": Format("Plain", __import__("zoospectra.zoo.checkpoint.formats.plain", fromlist=["open_plain"]).open_plain,'
-        ' (".plain",), since="1", exact="all"),',
+        '"plain": Format("Plain", __import__("importlib").import_module("zoospectra.zoo.checkpoint.formats.plain").'
+        'open_plain, (".plain",), since="1", exact="all"),',
     ),
     "zoo/sources/__init__.py": ("SOURCES: dict[str, str] = {", '"heap": "zoospectra.zoo.sources.heap",'),
     "warehouse/schema.py": (

@@ -177,7 +177,7 @@ class KerasLike:
 def test_a_keras_model_is_read_by_its_variables_paths() -> None:
     kernel = np.random.default_rng(1).standard_normal((300, 100)).astype(np.float32)
     values = {"net/dense/kernel": kernel, "net/dense/bias": kernel[0]}
-    model = KerasLike(*(Variable(*one) for one in values.items()), Variable("net/dense/kernel", kernel))
+    model = KerasLike(*(Variable(*one) for one in values.items()), Variable("net/dense/kernel", -2 * kernel))
     found = zoospectra.analyze(model)
     assert found.layers["longname"].to_pylist() == ["net.dense", "net.dense.kernel_1"]
     turned = zoospectra.analyze({"dense.weight": np.ascontiguousarray(kernel.T)})
