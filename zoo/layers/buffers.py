@@ -64,6 +64,9 @@ MODULES = frozenset(
 )
 """Modules all of whose tensors are fixed."""
 
+TRANSFORM = re.compile(r"_(real|imag|imaginary|re|im|cos|sin|layer|conv\w*|\d+)$")
+"""What may follow the name of such a module: the two halves of a complex transform are modules of their own."""
+
 SPREAD = r"rho|log_?sigma|sigma|log_?var|logvar|std|eps|epsilon|prior\w*"
 COMPANION = re.compile(
     rf"^(?P<a>\w+?)_(?:{SPREAD}|grad|momentum|importance|fisher|ema|shadow|init(ial)?|old|prev\w*|backup|rewind|avg)$"
@@ -83,6 +86,7 @@ SINUSOID = 1e-2
 
 def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> tuple[Reason, str] | None:
     """Why a tensor is surely no weight, by its name and its siblings' `shapes`; None when it may be one."""
+    name = re.sub(r":\d+$", "", name).replace("/", ".")  # as TensorFlow and ONNX name a variable of a module
     module, _, own = name.rpartition(".")
     last = own.lower()
     if STATISTICS.search(last):
@@ -92,7 +96,8 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
         return Reason.LORA_FACTOR, f"{what}: the changed weight needs the base, which is another file"
     if len(shape) < 2:
         return None
-    inside = next((part for part in module.lower().split(".") if part in MODULES), None)
+    parts = module.lower().replace("-", "_").split(".")
+    inside = next((part for part in parts if TRANSFORM.sub("", part) in MODULES), None)
     if inside:
         return Reason.BUFFER, f"part of a fixed transform: it is in {inside}"
     partner = _partner(module, last, shape, shapes)
