@@ -23,6 +23,8 @@ NOTE = (
 )
 DIRECTIONS = {"train_accuracy": True, "test_accuracy": True, "train_loss": False, "test_loss": False}
 """Metrics stored with the weights (percent; nats), and whether higher is better."""
+REPORT_EVERY = 18
+"""Networks trained between two lines of progress: nine lines for the whole zoo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def _metrics(metadata: dict[str, str]) -> tuple[ReportedMetric, ...]:
 
 def _crawl(options: DigitsOptions, crawling: Crawl) -> tuple[Model, ...]:
     def progress(done: int, total: int, model: str) -> None:
-        crawling.report(f"trained {done} of {total}: {model}")
+        if done % REPORT_EVERY == 0 or done == total:
+            crawling.report(f"trained {done} of {total}: {model}")
 
     return crawl(crawling.cache, zoo=crawling.zoo, workers=options.workers, progress=progress)
 
