@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zoospectra.jobs.words.fit import FitSettings
 from zoospectra.jobs.words.verb import Verb
 from zoospectra.jobs.work.executors import Cluster
+from zoospectra.jobs.work.schedule import check_attempts
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ class RefitSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that no refit can run with."""
-        if self.attempts < 1:
-            msg = f"attempts={self.attempts}: expected at least 1"
-            raise ValueError(msg)
+        check_attempts(self.attempts)
 
 
 @dataclass(frozen=True, slots=True)

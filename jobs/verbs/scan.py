@@ -13,6 +13,7 @@ from zoospectra.jobs.words.fit import FitSettings
 from zoospectra.jobs.words.verb import Verb
 from zoospectra.jobs.work.crawl import ZooSettings
 from zoospectra.jobs.work.executors import Cluster
+from zoospectra.jobs.work.schedule import check_attempts
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.fetch.settings import FetchSettings
 
@@ -54,9 +55,7 @@ class ScanSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that no scan can run with."""
-        if self.attempts < 1:
-            msg = f"attempts={self.attempts}: expected at least 1"
-            raise ValueError(msg)
+        check_attempts(self.attempts)
         if not self.shard_seconds > 0:
             msg = f"shard_seconds={self.shard_seconds:g}: expected more than 0"
             raise ValueError(msg)

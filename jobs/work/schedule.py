@@ -19,6 +19,13 @@ WINDOW = 3
 Handle = Callable[[Outcome], Iterable[Task]]
 
 
+def check_attempts(attempts: int) -> None:
+    """Refuse fewer tries of a task than one, as a ValueError."""
+    if attempts < 1:
+        msg = f"attempts={attempts}: expected at least 1"
+        raise ValueError(msg)
+
+
 def run(tasks: Iterable[Task], executor: Executor, handle: Handle, *, attempts: int = 2) -> None:
     """Run tasks, and those that `handle` returns for an outcome, until none is left.
 
