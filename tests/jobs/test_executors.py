@@ -44,6 +44,13 @@ def threads(_: object) -> tuple[int, set[int]]:
     return torch.get_num_threads(), {pool["num_threads"] for pool in threadpool_info()}
 
 
+def threads_after_scipy(_: object) -> tuple[int, set[int]]:
+    import scipy.linalg
+
+    scipy.linalg.svdvals([[1.0]])
+    return threads(None)
+
+
 def die(_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -134,3 +141,10 @@ def test_the_callers_threads_are_its_own_again_after_an_inline_job() -> None:
     collect([Task("one", square, 2, cpus=before[0] + 1)], opened)
     opened.close()
     assert threads(None) == before
+
+
+@pytest.mark.ray
+def test_a_task_tried_again_on_all_cpus_keeps_its_own_threads(ray_executor: Executor) -> None:
+    """A new worker for two CPUs starts with OMP_NUM_THREADS=2, which a pool loaded by the task itself must not heed."""
+    (outcome,) = collect([Task("alone", threads_after_scipy, None, attempt=2, alone=True)], ray_executor)
+    assert outcome.value == (1, {1})

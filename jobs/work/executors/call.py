@@ -14,8 +14,13 @@ from zoospectra.jobs.work.executors.task import Outcome, Task
 
 @cache
 def _pools() -> ThreadpoolController:
-    """The BLAS and OpenMP pools of this process; found once, since looking costs milliseconds."""
-    import numpy as np  # noqa: F401 - the pools must be loaded before they can be found
+    """The BLAS and OpenMP pools of this process; found once, since looking costs milliseconds.
+
+    All three libraries are loaded first, for a pool that comes later keeps the number of its own environment: scipy's
+    OpenBLAS, first used by a kernel, took Ray's OMP_NUM_THREADS, and a task tried again on all CPUs had other last bits.
+    """
+    import numpy as np  # noqa: F401
+    import scipy.linalg  # noqa: F401
     import torch  # noqa: F401
 
     return ThreadpoolController()
