@@ -104,11 +104,6 @@ def project(vector: AnyArray) -> Single:
     return total.astype(np.float32)
 
 
-def variance(x2: float, y2: float, xy: float) -> float:
-    """Bound on the variance of S x . S y, given |x|^2, |y|^2 and x . y."""
-    return (x2 * y2 + xy**2) / K
-
-
 def finite(values: Single) -> Single:
     """The values with 0 where they are NaN or infinite; themselves where none is."""
     good = np.isfinite(values)
