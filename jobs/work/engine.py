@@ -243,7 +243,8 @@ class Engine:
             hashes = dict(zip(zip(tensors, names, strict=True), known, strict=True))
         opening = opening_of(model.path)
         self._progress.expect(opening.seconds)
-        request = IndexRequest(identity, model.path, hashes, self._rules)
+        sketched = frozenset(filter(self._todo.sketched, hashes.values()))
+        request = IndexRequest(identity, model.path, hashes, sketched, self._rules)
         return Task(
             key=f"index {model.model_id}",
             function=index,
