@@ -6,6 +6,7 @@ VERBS = {
     "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
     "compare": "two checkpoints of one architecture, layer by layer",
     "layer": "one layer of a warehouse: eigenvalues, fit, D against xmin, noise, as tables",
+    "figure": "draw a figure of the warehouse: quality, depth, spectra, bars, and the numbers beside it",
     "refit": "new fits from stored spectra, for the whole warehouse",
     "study": "run a named study: its SQL, its statistics, its tables",
     "dictionary": "every table and column of the warehouse: type, unit, meaning",
