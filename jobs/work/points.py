@@ -15,8 +15,8 @@ SHARED = ("averages", "reported", "catalog")
 
 def read_designs(directory: Path, source_date: str | None = None) -> dict[str, list[dict[str, Any]]]:
     """Rows of averages, reported numbers and catalog; ValueError when there is no warehouse."""
-    found = designs(directory, selects("points", SHARED), {"source_date": source_date})
-    return {name: table.to_pylist() for name, table in found.items()}
+    tables = designs(directory, selects("points", SHARED), {"source_date": source_date})
+    return {name: table.to_pylist() for name, table in tables.items()}
 
 
 def read_layers(directory: Path) -> pa.Table:

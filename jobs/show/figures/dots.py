@@ -29,9 +29,9 @@ def dots(cells: pa.Table, table_id: str) -> Figure:
         return Figure(name, title, caption, (Panel("", Axis("value"), Axis("row"), note=why),), {"data": cells}, 1)
     panels = []
     for i, column in enumerate(shown):
-        mine = [row for row in known if row["column"] == column and row["row"] in drawn]
-        x = tuple(float(row["value"]) for row in mine)
-        y = tuple(float(drawn.index(row["row"])) for row in mine)
-        mark = Mark("points", x, y, colour=i, names=tuple(row["row"] for row in mine))
+        chosen = [row for row in known if row["column"] == column and row["row"] in drawn]
+        x = tuple(float(row["value"]) for row in chosen)
+        y = tuple(float(drawn.index(row["row"])) for row in chosen)
+        mark = Mark("points", x, y, colour=i, names=tuple(row["row"] for row in chosen))
         panels.append(Panel("", Axis(column), Axis("", categories=categories), (mark,)))
     return Figure(name, title, caption, tuple(panels), {"data": cells}, len(panels))

@@ -39,9 +39,9 @@ def histogram(table: pa.Table, metric: str = "alpha", by: str = "model_id") -> F
         return Figure(name, title, caption, (panel,), {"data": table}, 1)
     edges = _edges(values)
     marks = []
-    for i, (group, mine) in enumerate(drawn.items()):
-        density, _ = np.histogram(mine, edges, density=True)
-        label = f"{group}: n {len(mine)}, mean {np.mean(mine):.2f}, median {np.median(mine):.2f}"
+    for i, (group, sample) in enumerate(drawn.items()):
+        density, _ = np.histogram(sample, edges, density=True)
+        label = f"{group}: n {len(sample)}, mean {np.mean(sample):.2f}, median {np.median(sample):.2f}"
         marks.append(Mark("steps", numbers(edges), numbers(density), label=label, colour=i, dashed=i % 2 == 1))
     return Figure(name, title, caption, (Panel("", *axes, tuple(marks)),), {"data": table}, 1)
 

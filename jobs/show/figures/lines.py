@@ -43,16 +43,16 @@ def fitted(
     group: str, x: Sequence[float], y: Sequence[float], colour: int = FOREGROUND, smallest: int = SMALLEST
 ) -> Fitted:
     """Ordinary least squares y = a + b x through one group's points."""
-    found = regression(x, y)
-    few = f"{found.n} points, at least {smallest} are needed" if found.n < smallest else found.reason
-    row = {name: None if found.n < smallest else getattr(found, name) for name in COLUMNS.names[1:]}
-    row |= {"group": group, "n": found.n, "reason": few}
-    if found.n < smallest or found.slope is None or found.intercept is None:
-        return Fitted((), f"{group}: n {found.n}, {'too few for a line' if found.n < smallest else few}", row)
+    line = regression(x, y)
+    few = f"{line.n} points, at least {smallest} are needed" if line.n < smallest else line.reason
+    row = {name: None if line.n < smallest else getattr(line, name) for name in COLUMNS.names[1:]}
+    row |= {"group": group, "n": line.n, "reason": few}
+    if line.n < smallest or line.slope is None or line.intercept is None:
+        return Fitted((), f"{group}: n {line.n}, {'too few for a line' if line.n < smallest else few}", row)
     places = np.linspace(min(x), max(x), STEPS)
-    edges = band(found, places)
-    marks = [Mark("line", numbers(places), numbers(found.intercept + found.slope * places), colour=colour)]
+    edges = band(line, places)
+    marks = [Mark("line", numbers(places), numbers(line.intercept + line.slope * places), colour=colour)]
     if edges is not None:
         marks.insert(0, Mark("band", numbers(places), low=numbers(edges.low), high=numbers(edges.high), colour=colour))
-    r2, tau = (("-" if value is None else f"{value:.2f}") for value in (found.r2, found.kendall_tau))
-    return Fitted(tuple(marks), f"{group}: n {found.n}, R2 {r2}, tau {tau}", row)
+    r2, tau = (("-" if value is None else f"{value:.2f}") for value in (line.r2, line.kendall_tau))
+    return Fitted(tuple(marks), f"{group}: n {line.n}, R2 {r2}, tau {tau}", row)

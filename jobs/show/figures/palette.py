@@ -9,8 +9,7 @@ from zoospectra.jobs.show.figures.record import FOREGROUND, GREY
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""As matplotlib names them; SHAPES as Vega does, in the same order."""
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+"""As matplotlib names them."""
 MOST = len(COLOURS)
 """Groups that one panel tells apart."""
 

@@ -44,5 +44,5 @@ def population_of(
     Raises ValueError for a profile, target or data set that is not there, naming those that are.
     """
     wanted, datasets = [] if target is None else [target], [] if dataset is None else [dataset]
-    found = populations(rows, profile=profile, wanted=wanted, datasets=datasets)
-    return max(found, key=lambda one: len(one.rows), default=None)
+    candidates = populations(rows, profile=profile, wanted=wanted, datasets=datasets)
+    return max(candidates, key=lambda candidate: len(candidate.rows), default=None)

@@ -107,7 +107,7 @@ def _together(groups: dict[str, _Points], pooled: Fitted, lines: dict[str, Fitte
         label, colour = (lines[name].label, i) if name else (f"no {what.grouping}: n {len(group.x)}", GREY)
         dots.append(Mark("points", tuple(group.x), tuple(group.y), label=label, colour=colour, names=group.names))
     axes = Axis(what.x_label), Axis(what.y_label)
-    inside = [mark for one in lines.values() for mark in one.marks]
+    inside = [mark for line in lines.values() for mark in line.marks]
     within = Panel(f"By {what.grouping}", *axes, (*inside, *dots))
     return Panel(pooled.label, *axes, (*pooled.marks, *dots)), within
 
@@ -119,10 +119,10 @@ def _apart(
     axes = Axis(what.x_label), Axis(what.y_label)
     dots = [Mark("points", tuple(g.x), tuple(g.y), colour=GREY, names=g.names) for g in groups.values()]
     panels = [Panel(pooled.label, *axes, (*dots, *pooled.marks))]
-    drawn = [name for name, one in lines.items() if one.marks][:PANELS]
+    drawn = [name for name, line in lines.items() if line.marks][:PANELS]
     for name in drawn:
-        group, one = groups[name], lines[name]
-        marks = [Mark(m.kind, m.x, m.y, m.low, m.high, colour=FOREGROUND) for m in one.marks]
+        group, line = groups[name], lines[name]
+        marks = [Mark(m.kind, m.x, m.y, m.low, m.high, colour=FOREGROUND) for m in line.marks]
         points = Mark("points", tuple(group.x), tuple(group.y), colour=0, names=group.names)
-        panels.append(Panel(f"{name}\n{one.label.removeprefix(f'{name}: ')}", *axes, (*marks, points)))
+        panels.append(Panel(f"{name}\n{line.label.removeprefix(f'{name}: ')}", *axes, (*marks, points)))
     return tuple(panels), len(lines) - len(drawn)

@@ -41,7 +41,7 @@ class Material:
     options: Any
     """Options of its kind."""
     findings: Findings
-    """What it found."""
+    """What it results."""
     layers: pa.Table
     """Layers that count, of every model and profile, see warehouse/sql/studies/figures/layers.sql."""
     printed: Mapping[str, Any] | None = None
@@ -52,12 +52,12 @@ def study_figures(kind: str, material: Material) -> list[Figure]:
     """The figures of a study, each under a name of its own; at least one."""
     made = list(KINDS.get(kind, _tables)(material)) or list(_tables(material))
     names: dict[str, int] = {}
-    found = []
+    results = []
     for figure in made:
         names[figure.name] = names.get(figure.name, 0) + 1
         name = figure.name if names[figure.name] == 1 else f"{figure.name}-{names[figure.name]}"
-        found.append(dataclasses.replace(figure, name=name))
-    return found
+        results.append(dataclasses.replace(figure, name=name))
+    return results
 
 
 def _tables(material: Material) -> Iterator[Figure]:
@@ -77,19 +77,19 @@ def _populations(material: Material) -> list[Population]:
     """The study's populations of most models."""
     options = material.options
     profile = getattr(options, "profile", None)
-    found = populations(material.designs, profile=profile, wanted=options.targets, datasets=options.datasets)
-    return sorted(found, key=lambda one: -len(one.rows))[:MOST]
+    results = populations(material.designs, profile=profile, wanted=options.targets, datasets=options.datasets)
+    return sorted(results, key=lambda population: -len(population.rows))[:MOST]
 
 
 def _simpson(material: Material) -> Iterator[Figure]:
     """The first pairs of each population, the strength of every metric by series, and how many models there are."""
     smallest = material.options.smallest
-    for one in _populations(material):
-        pairs = _pairs(material.findings.cells, one.label)[:2] or [("alpha", "series")]
+    for population in _populations(material):
+        pairs = _pairs(material.findings.cells, population.label)[:2] or [("alpha", "series")]
         for metric, grouping in pairs:
-            yield quality(points(one, grouping, [metric]), metric, grouping, smallest)
-        yield _bars(material, "LINES", one.label)
-        yield _counts(one, "series")
+            yield quality(points(population, grouping, [metric]), metric, grouping, smallest)
+        yield _bars(material, "LINES", population.label)
+        yield _counts(population, "series")
 
 
 def _pairs(cells: Sequence[Cell], label: str) -> list[tuple[str, str]]:
@@ -97,17 +97,18 @@ def _pairs(cells: Sequence[Cell], label: str) -> list[tuple[str, str]]:
     rows = dict.fromkeys(
         cell.row for cell in cells if cell.table_id == "SIMPSON" and cell.row.startswith(f"{label} / ")
     )
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     for row in rows:
         metric, _, grouping = row.removeprefix(f"{label} / ").partition(" by ")
-        found.setdefault(metric, grouping)
-    return list(found.items())
+        results.setdefault(metric, grouping)
+    return list(results.items())
 
 
-def _counts(one: Population, grouping: str) -> Figure:
-    labels = [None if label is None else str(label) for label in one.labels(grouping)]
+def _counts(population: Population, grouping: str) -> Figure:
+    labels = [None if label is None else str(label) for label in population.labels(grouping)]
     rows = [
-        {"group": label, "dataset": one.target.dataset, "n": labels.count(label)} for label in dict.fromkeys(labels)
+        {"group": label, "dataset": population.target.dataset, "n": labels.count(label)}
+        for label in dict.fromkeys(labels)
     ]
     rows.sort(key=lambda row: str(row["group"] or "~"))
     schema = pa.schema([("group", pa.string()), ("dataset", pa.string()), ("n", pa.int64())])
@@ -116,30 +117,30 @@ def _counts(one: Population, grouping: str) -> Figure:
 
 def _bars(material: Material, table_id: str, label: str) -> Figure:
     """R2 and tau of a study's table: rows 'label / group' with columns 'R2 metric', or 'label / group / metric'."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    results: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in material.findings.cells:
         word, _, metric = cell.column.partition(" ")
         if cell.table_id == table_id and cell.row.startswith(f"{label} / ") and word in ("R2", "tau"):
             group = cell.row.removeprefix(f"{label} / ")
             if not metric:
                 group, _, metric = group.rpartition(" / ")
-            row = found.setdefault((group, metric), {"group": group, "metric": metric, "n": cell.n})
+            row = results.setdefault((group, metric), {"group": group, "metric": metric, "n": cell.n})
             row["r2" if word == "R2" else "kendall_tau"] = cell.value
     title = "How well metrics follow the reported number"
-    return bars(pa.Table.from_pylist(list(found.values()), STRENGTH), title, f"table {table_id}; {label}")
+    return bars(pa.Table.from_pylist(list(results.values()), STRENGTH), title, f"table {table_id}; {label}")
 
 
 def _contest(material: Material) -> Iterator[Figure]:
     """Alpha against scale, training against test, both metrics against the reported number, bars, counts."""
     grouping, smallest = material.options.grouping, material.options.smallest
-    for one in _populations(material):
-        table = points(one, grouping)
+    for population in _populations(material):
+        table = points(population, grouping)
         yield shape_scale(table, grouping, smallest)
         yield train_test(table, grouping, smallest)
         for metric in ("alpha", "log_spectral_norm"):
             yield quality(table, metric, grouping, smallest)
-        yield _bars(material, "C_T5", one.label)
-        yield _counts(one, grouping)
+        yield _bars(material, "C_T5", population.label)
+        yield _counts(population, grouping)
 
 
 def _profiles(material: Material) -> Iterator[pa.Table]:
@@ -186,15 +187,15 @@ def _pair(material: Material) -> Iterator[Figure]:
 def _health(material: Material) -> Iterator[Figure]:
     """Alpha and log norms as histograms, and by depth."""
     for layers in _profiles(material):
-        mine = _matching(layers, [getattr(material.options, "model", None)])
-        yield histogram(mine, "alpha")
-        yield histogram(mine, "log_norm")
-        yield depth(mine, "alpha")
+        chosen = _matching(layers, [getattr(material.options, "model", None)])
+        yield histogram(chosen, "alpha")
+        yield histogram(chosen, "log_norm")
+        yield depth(chosen, "alpha")
 
 
 def _alpha_hat(material: Material) -> Iterator[Figure]:
     """Strength of the variants by series."""
-    labels = [one.label for one in _populations(material)] if material.designs["averages"] else []
+    labels = [population.label for population in _populations(material)] if material.designs["averages"] else []
     for label in labels:
         yield _bars(material, "ALPHA_HAT", label)
 
@@ -220,12 +221,12 @@ def _natcomm2021(material: Material) -> Iterator[Figure]:
         figure = draw(chosen, "log_alpha_norm" if name.endswith("norm") else "alpha")
         yield dataclasses.replace(figure, name=name)
     designs = {**material.designs, "catalog": material.designs["averages"]}
-    found = populations(designs, wanted=options.targets, datasets=options.datasets)
-    for one in [one for one in found if not one.label.startswith(PROFILE)][:MOST]:
-        table = points(one, "series", list(METRICS))
+    results = populations(designs, wanted=options.targets, datasets=options.datasets)
+    for population in [population for population in results if not population.label.startswith(PROFILE)][:MOST]:
+        table = points(population, "series", list(METRICS))
         for metric in METRICS:
             yield quality(table, metric, "series", options.smallest)
-        yield _counts(one, "series")
+        yield _counts(population, "series")
 
 
 LAYER_FIGURES = {
