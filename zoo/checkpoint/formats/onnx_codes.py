@@ -141,8 +141,8 @@ def _of_operator(ref: TensorRef, use: Use) -> Blocks:
     scale, zero, order = (use.inputs[slot] if slot < len(use.inputs) else "" for slot in (2, 3, 4))
     companions = tuple(name for name in (scale, zero, order) if name)
     if min(rows, columns, block) <= 0 or bits not in (2, 4, 8) or not scale or zero is None or order != "":
-        detail = f"MatMulNBits of N={rows}, K={columns}, block_size={block}, bits={bits} "
-        return Blocks(f"{detail}{'with' if order else 'without'} an order of its columns", companions)
+        detail = f"MatMulNBits of {rows} x {columns}, {bits} bits in blocks of {block}"
+        return Blocks(f"{detail}, its columns in another order" if order else f"{detail} is not read", companions)
     count = -(-columns // block)
     return Blocks(
         companions=companions,
