@@ -6,6 +6,8 @@ VERBS = {
     "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
     "check": "is it any good, is it whole: one screen, no warehouse needed",
     "compare": "two checkpoints of one architecture, layer by layer",
+    "kin": "relatives of models: copies, permuted, quantised, fine-tuned, merged ones",
+    "recipe": "of what a model was mixed: coefficients of its parents",
     "layer": "one layer of a warehouse: eigenvalues, fit, D against xmin, noise, as tables",
     "figure": "draw a figure of the warehouse: quality, depth, spectra, bars, and the numbers beside it",
     "refit": "new fits from stored spectra, for the whole warehouse",
