@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from zoospectra.warehouse.connect import connect
-from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
+from zoospectra.warehouse.identity import ModelId, ResultId, SketchId, SpectrumId
 from zoospectra.warehouse.intact import read_intact
 from zoospectra.warehouse.parts import contract_part, list_parts
 from zoospectra.warehouse.schema import PARTS
@@ -56,6 +56,8 @@ class Known:
     """Model -> content hash of every listed layer, one a layer, sorted."""
     kinds: dict[str, LayerKind]
     """content_hash -> a layer that holds it."""
+    sketched: frozenset[SketchId]
+    """Contents that have a sketch."""
     skipped: dict[ModelId, frozenset[SkipRow]]
     """Model -> everything not analysed."""
     broken: tuple[Path, ...]
@@ -95,6 +97,7 @@ def known_results(directory: Path) -> Known:
         metrics=frozenset(ResultId(*row[:4]) for row in metrics),
         filtered=frozenset(ResultId(*row[:4]) for row in metrics if row[4]),
         layers={model: tuple(sorted(hashes)) for model, hashes in layers.items()},
+        sketched=frozenset(SketchId(*row) for row in rows("sketches", "DISTINCT content_hash, code_version")),
         kinds={row[0]: LayerKind(*row[1:]) for row in kinds},
         skipped={model: frozenset(skips) for model, skips in skipped.items()},
         broken=tuple(broken),

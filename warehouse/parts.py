@@ -1,7 +1,8 @@
 """Immutable Parquet parts, the truth the warehouse is built from: written beside, fsynced, renamed into place.
 
-DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   layers, skipped, spectra, layer_metrics, slice_metrics
+DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   layers, skipped, sketches, spectra, *_metrics
 DIR/parts/catalog/<kind>-<key>.parquet                     models, reported_metrics
+DIR/parts/kinship/<kind>-<key>.parquet                     kinship, families
 DIR/parts/published/<kind>-<key>.parquet                   model_averages
 DIR/parts/runs/<run_id>.parquet, DIR/parts/studies/<kind>-<key>.parquet
 
@@ -29,11 +30,13 @@ import pyarrow.parquet as pq
 
 from zoospectra.warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
 
-PER_MODEL = frozenset({"layers", "skipped", "spectra", "layer_metrics", "slice_metrics"})
+PER_MODEL = frozenset({"layers", "skipped", "sketches", "spectra", "layer_metrics", "slice_metrics"})
 FOLDERS = {
     "models": "catalog",
     "reported_metrics": "catalog",
     "model_averages": "published",
+    "kinship": "kinship",
+    "families": "kinship",
     "runs": "runs",
     "study_results": "studies",
 }

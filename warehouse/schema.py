@@ -15,6 +15,7 @@ TEXT = pa.string()
 INT = pa.int64()
 REAL = pa.float64()
 BOOL = pa.bool_()
+SKETCH = pa.list_(pa.float32())
 TIME = pa.timestamp("us")  # always UTC; with a zone DuckDB's fetchall would need pytz
 
 
@@ -164,6 +165,29 @@ PARTS: dict[str, pa.Schema] = {
             _CODE,
         ]
     ),
+    "sketches": pa.schema(
+        [
+            _HASH,
+            field("elements", INT, "count", "Elements of the layer's values; layers of equal count share a projection"),
+            field("sketch", SKETCH, "weight", "Linear sketch of the values, 64 numbers; see analysis.sketch"),
+            field("sketch_columns", SKETCH, "weight", "Of the sums over rows, centred: the same for any order of rows"),
+            field(
+                "sketch_rows", SKETCH, "weight", "Of the sums over columns, centred: the same for any order of columns"
+            ),
+            field("mean", REAL, "weight", "Mean of the values"),
+            field("std", REAL, "weight", "Standard deviation of the values"),
+            field("kurtosis", REAL, "1", "Fourth central moment / variance^2: 3 for a normal law; NULL for a constant"),
+            field("min", REAL, "weight", "Smallest value"),
+            field("max", REAL, "weight", "Largest value"),
+            field("zeros", REAL, "1", "Share of elements that are 0"),
+            field("repeats", REAL, "1", "Share of elements that repeat another among 256 neighbours, in 16 such runs"),
+            field("non_finite", REAL, "1", "Share of elements that are NaN or infinite"),
+            field("distinct", INT, "count", "Distinct values; 257 stands for 257 or more"),
+            field("dead_rows", INT, "count", "Rows (first axis: outputs) that are all 0"),
+            field("dead_columns", INT, "count", "Columns (second axis: inputs) that are all 0"),
+            _CODE,
+        ]
+    ),
     "layer_metrics": pa.schema([_HASH, _UNFOLD, *_METRIC_COLUMNS]),
     "slice_metrics": pa.schema([_HASH, _UNFOLD, _SLICE, *_METRIC_COLUMNS]),
     "model_averages": pa.schema(
@@ -184,6 +208,41 @@ PARTS: dict[str, pa.Schema] = {
             field("reason", TEXT, "text", "Short stable code"),
             field("detail", TEXT, "text", "What was found and what to do"),
             field("failed", BOOL, "boolean", "True when something is wrong, false when a rule says so (bias, norm)"),
+        ]
+    ),
+    "kinship": pa.schema(
+        [
+            _MODEL,
+            _REVISION,
+            field("relative_id", TEXT, "text", "Model that it is compared with", nullable=False),
+            field("relative_revision", TEXT, "text", "What pins the bytes of that", nullable=False),
+            field(
+                "verdict",
+                TEXT,
+                "text",
+                "What it is of that: copy, permuted copy, quantised, fine-tuned, merged, independent or undetermined",
+            ),
+            field("matched", INT, "count", "Layers that have a partner: by bytes, name, role and block, or sketch"),
+            field("of_layers", INT, "count", "Layers of the model that could have one"),
+            field("cosine", REAL, "1", "Median over layers of the cosine of the two, by sketches"),
+            field("distance", REAL, "1", "Median over layers of |W - W'| / |W'|, by sketches"),
+            field("equal_bytes", REAL, "1", "Share of matched layers that have the same bytes"),
+            field(
+                "equal_spectra",
+                REAL,
+                "1",
+                "Share of matched layers with one spectrum and other bytes: permuted, rotated",
+            ),
+            field("p_value", REAL, "1", "Chance of such cosines between unrelated models, by the zoo's own pairs"),
+            field("p_adjusted", REAL, "1", "The same among all pairs that were tested (Benjamini and Hochberg)"),
+            field("evidence", TEXT, "text", "The layers that say so, or the recipe"),
+        ]
+    ),
+    "families": pa.schema(
+        [
+            _MODEL,
+            _REVISION,
+            field("family", INT, "index", "Number of its family: models that are connected by kinship", nullable=False),
         ]
     ),
     "runs": pa.schema(

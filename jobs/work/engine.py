@@ -220,8 +220,9 @@ class Engine:
             hashes = dict(zip(zip(tensors, names, strict=True), known, strict=True))
         seconds = 0.01 + _size(Path(model.path)) / INDEX_RATE
         self._progress.expect(seconds)
-        request = IndexRequest(identity, model.path, hashes, self._rules)
-        return Task(key=f"index {model.model_id}", function=index, argument=request, seconds=seconds)
+        sketched = frozenset(filter(self._todo.sketched, hashes.values()))
+        request = IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside)
+        return Task(key=f"index {model.model_id}", function=index, argument=request, seconds=seconds, opens=True)
 
     def _handle_index(self, model: ModelId, outcome: Outcome) -> list[Task]:
         indexed = outcome.value

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from zoospectra.jobs.records import rows
+from zoospectra.analysis.sketch import SKETCH_VERSION
+from zoospectra.jobs.records import rows, sketches
 from zoospectra.jobs.work.analyse import Analysed
 from zoospectra.jobs.work.index import Indexed
 from zoospectra.jobs.work.plan import Shard, digest
@@ -46,7 +47,10 @@ def newest_layers(root: Path, model: ModelId) -> list[KnownLayer]:
 
 
 def keep_layers(root: Path, model: ModelId, indexed: Indexed, rules: str = "") -> None:
-    """Keep the list of a model's layers."""
+    """Keep the list of a model's layers, and first of all their sketches."""
+    if indexed.sketches:
+        key = digest([SKETCH_VERSION, *(held.content_hash for held in indexed.sketches)])
+        parts.write(root, "sketches", key, sketches.table(indexed.sketches), model.model_id)
     parts.write(root, "layers", index_key(model, rules), rows.layers(model, indexed.layers), model.model_id)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
+from zoospectra.analysis.sketch import SKETCH_VERSION
 from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
-from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
+from zoospectra.warehouse.identity import ModelId, ResultId, SketchId, SpectrumId
 from zoospectra.warehouse.known import Known
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Layer
@@ -72,6 +73,8 @@ class Todo:
         skipped = self.known.skipped.get(model, frozenset())
         if not indexed or any(row.reason in RETRIED for row in skipped):
             return Step.INDEX
+        if not all(self.sketched(content_hash) for content_hash in self.known.layers.get(model, ())):
+            return Step.INDEX
         missing = [content_hash for content_hash in self.known.layers.get(model, ()) if self.missing(content_hash)]
         spectra = len(needed(self.profiles))
         if any(len(self.stored(content_hash)) < spectra for content_hash in missing):
@@ -84,6 +87,10 @@ class Todo:
             ResultId(content_hash, profile.unfold, profile.key, FIT_VERSION) not in self.known.metrics
             for profile in self.profiles
         )
+
+    def sketched(self, content_hash: str) -> bool:
+        """Whether this version's sketch of these bytes is kept."""
+        return SketchId(content_hash, SKETCH_VERSION) in self.known.sketched
 
     def stored(self, content_hash: str) -> tuple[tuple[str, Path], ...]:
         """Kept spectra of these bytes that the profiles need: unfold rule and part."""
