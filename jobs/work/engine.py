@@ -244,7 +244,7 @@ class Engine:
         opening = opening_of(model.path)
         self._progress.expect(opening.seconds)
         sketched = frozenset(filter(self._todo.sketched, hashes.values()))
-        request = IndexRequest(identity, model.path, hashes, sketched, self._rules)
+        request = IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside)
         return Task(
             key=f"index {model.model_id}",
             function=index,
@@ -252,6 +252,7 @@ class Engine:
             seconds=opening.seconds,
             memory=opening.memory,
             waits=opening.waits,
+            opens=True,
         )
 
     def _handle_index(self, model: ModelId, outcome: Outcome) -> list[Task]:
