@@ -22,8 +22,8 @@ from zoospectra.warehouse.load import load, spectra_files
 from zoospectra.warehouse.parts import sweep
 from zoospectra.warehouse.publish import publishing
 
-RESULTS = ("runs", "study_results")
-"""Kinds of parts that a study writes, and the tables made of them."""
+RESULTS = ("runs", "study_results", "kinship", "families")
+"""Kinds of parts that studies and kin write, and the tables made of them."""
 
 
 @dataclass(frozen=True, slots=True)
