@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-log = logging.getLogger("zoospectra.weightwatcher")
+log = logging.getLogger(f"{__package__}.weightwatcher")
 
 KINDS = {"linear": "dense", "conv1d": "conv1d", "conv2d": "conv2d", "embedding": "embedding"}
 """Part of a class's name in lower case -> type, the first that fits."""
