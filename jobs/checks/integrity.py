@@ -49,8 +49,8 @@ def integrity(subject: Subject) -> Report:
     ]
     trouble += _index(subject, checkpoint)
     held: list[rules.Tensor] = []
-    taken = {layer.ref.name for layer in chosen}
-    others = [ref for ref in checkpoint.tensors if ref.name not in taken and _is_plain(ref)]
+    used = {layer.ref.name for layer in chosen}
+    others = [ref for ref in checkpoint.tensors if ref.name not in used and _is_plain(ref)]
     work: list[tuple[str, Callable[[], rules.Tensor]]] = []
     work += [(layer.longname, partial(_layer, layer)) for layer in chosen]
     work += [(ref.name, partial(_other, ref)) for ref in others]

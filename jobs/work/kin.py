@@ -115,16 +115,16 @@ def _finer(pair: Kin) -> bool:
 
 def _sketched(layer: Layer) -> SketchedLayer:
     """A layer that is read now."""
-    held = sketched(layer_hash(layer), read_layer(layer))
+    kept = sketched(layer_hash(layer), read_layer(layer))
     shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
-    size = Size(held.elements, shape.N, shape.M)
-    three = (held.sketch.whole, held.sketch.columns, held.sketch.rows)
-    whole, columns, rows = (None if one is None else one.astype(np.float64) for one in three)
+    size = Size(kept.elements, shape.N, shape.M)
+    three = (kept.sketch.whole, kept.sketch.columns, kept.sketch.rows)
+    whole, columns, rows = (None if held is None else held.astype(np.float64) for held in three)
     assert whole is not None
-    plain, identity = held.reductions, (layer.longname, layer.group or layer.layer_type, size, layer.dtype)
+    plain, identity = kept.reductions, (layer.longname, layer.group or layer.layer_type, size, layer.dtype)
     top = max(abs(plain.min or 0.0), abs(plain.max or 0.0))
     numbers = (plain.mean or 0.0, plain.std or 0.0, plain.repeats, top)
-    return SketchedLayer(*identity, held.content_hash, whole, columns, rows, *numbers)
+    return SketchedLayer(*identity, kept.content_hash, whole, columns, rows, *numbers)
 
 
 def spectra_of(directory: Path) -> SpectrumOf:
