@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from zoospectra import _show
-from zoospectra._layers import Wanted, check_layers, means, only
+from zoospectra._layers import Identity, Wanted, check_layers, means, only
 from zoospectra._path import installed_first
 from zoospectra._source import opened
 from zoospectra.analysis.layer import esds
@@ -134,9 +134,9 @@ class Analysis:
         """
         kept, row = self._kept_of(layer)
         with listed(kept.source) as layers:
-            for found, now in layers:
+            for layer_now, now in layers:
                 if (now["layer_id"], now["content_hash"]) == (row["layer_id"], row["content_hash"]):
-                    matrices = unfold_rule("slices").unfold(read_layer(found), found.layer_type)
+                    matrices = unfold_rule("slices").unfold(read_layer(layer_now), layer_now.layer_type)
                     return np.array(matrices)
         msg = f"{self.name}: the layer {row['longname']} is gone: the model has changed since it was analysed"
         raise ValueError(msg)
@@ -189,9 +189,9 @@ def analyze_with(model: object, profile: Profile, layers: Wanted | Sequence[Want
 def listed(model: object) -> Iterator[list[tuple[Layer, Mapping[str, Any]]]]:
     """Every layer of a model that can be analysed, readable while this lasts, with its row of the table layers."""
     with opened(model) as (name, path):
-        found = index(IndexRequest(ModelId(name, ""), path)).layers
-        table = rows.layers(ModelId(name, ""), found).to_pylist()
-        yield [(layer, row) for (layer, _), row in zip(found, table, strict=True)]
+        indexed = index(IndexRequest(ModelId(name, ""), path)).layers
+        table = rows.layers(ModelId(name, ""), indexed).to_pylist()
+        yield [(layer, row) for (layer, _), row in zip(indexed, table, strict=True)]
 
 
 def _analysis(name: str, path: str, wanted: Wanted | Sequence[Wanted] | None, kept: Kept) -> Analysis:
@@ -202,10 +202,10 @@ def _analysis(name: str, path: str, wanted: Wanted | Sequence[Wanted] | None, ke
         if skip.tensor is None:
             raise CheckpointError(skip.reason, skip.detail)
     if wanted is not None:
-        known = [(layer.layer_id, layer.longname, layer.layer_type) for layer, _ in indexed.layers]
+        known = [Identity(layer.layer_id, layer.longname, layer.layer_type) for layer, _ in indexed.layers]
         asked = check_layers(wanted, known)
         pairs = zip(indexed.layers, known, strict=True)
-        chosen = tuple(pair for pair, layer in pairs if any(means(one, *layer) for one in asked))
+        chosen = tuple(pair for pair, layer in pairs if any(means(item, layer) for item in asked))
         indexed = replace(indexed, layers=chosen)
     tables, lost = _results(indexed, kept.profile)
     catalog = rows.models([Model(model_id=name, zoo="", name=name, revision="", path=path)], "memory")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from zoospectra._analyze import listed
-from zoospectra._layers import Wanted, check_layers, means
+from zoospectra._layers import Identity, Wanted, check_layers, means
 from zoospectra._path import installed_first
 from zoospectra.analysis.distance import frobenius, layer_distance
 from zoospectra.analysis.unfold import unfold
@@ -42,7 +42,7 @@ def distances(
     Raises ValueError for an unknown method or layer, and as `analyze` does.
     """
     if method not in METHODS:
-        msg = f"method={method!r}: expected one of {', '.join(METHODS)}"
+        msg = f"unknown method {method!r}: expected one of {', '.join(METHODS)}"
         raise ValueError(msg)
     with listed(base) as first, listed(other) as second:
         old = {row["longname"]: (layer, row) for layer, row in first}
@@ -50,9 +50,11 @@ def distances(
         either = {**new, **old}
         names = list(dict.fromkeys([*old, *new]))
         if layers is not None:
-            known = [(either[n][1]["layer_id"], n, either[n][1]["layer_type"]) for n in names]
+            known = [Identity(either[n][1]["layer_id"], n, either[n][1]["layer_type"]) for n in names]
             asked = check_layers(layers, known)
-            names = [name for name, layer in zip(names, known, strict=True) if any(means(one, *layer) for one in asked)]
+            names = [
+                name for name, layer in zip(names, known, strict=True) if any(means(item, layer) for item in asked)
+            ]
         data = [{"method": method, **_row(old.get(name), new.get(name), method)} for name in names]
     return pa.Table.from_pylist(data, schema=SCHEMA)
 

@@ -50,7 +50,7 @@ IGNORED = frozenset(
 )
 """Options that change no number here."""
 
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
 class Watched(NamedTuple):
@@ -78,8 +78,8 @@ def differs(sentence: str) -> None:
 
 
 def _once(level: int, sentence: str) -> None:
-    if sentence not in _said:
-        _said.add(sentence)
+    if sentence not in _logged:
+        _logged.add(sentence)
         log.log(level, sentence)
 
 
@@ -106,7 +106,7 @@ def layers(model: object, rows: Sequence[Mapping[str, Any]], start_ids: int) -> 
         for layer_id, longname, kind in _numbered(model, list(known.values()), start_ids)
         if (row := known.get(longname)) is not None and (kind == "conv2d" or len(row["shape"]) == 2)
     ]
-    if left := [name for name in known if name not in {one.longname for one in seen}]:
+    if left := [name for name in known if name not in {item.longname for item in seen}]:
         some = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
         _once(logging.INFO, f"left out, as by WeightWatcher: {some}; zoospectra.analyze has them")
     return seen
@@ -134,18 +134,18 @@ def _numbered(model: object, rows: Sequence[Mapping[str, Any]], start_ids: int) 
             yield row["layer_id"] + start_ids, row["longname"], kind
 
 
-def chosen(found: Sequence[Watched], layers: Any) -> list[Watched]:
+def chosen(layers_seen: Sequence[Watched], layers: Any) -> list[Watched]:
     """Those that `layers` asks for: ids, names or types; with a minus, all but those. ValueError for a mixture."""
     asked = [layers] if isinstance(layers, int | str | np.integer) else list(layers or ())
     if not asked:
-        return list(found)
-    without = [one < 0 if not isinstance(one, str) else one.startswith("-") for one in asked]
+        return list(layers_seen)
+    without = [item < 0 if not isinstance(item, str) else item.startswith("-") for item in asked]
     if any(without) and not all(without):
-        msg = f"layers={asked}: expected ids or names to keep, or all of them with a minus to leave out"
+        msg = f"layers {asked}: expected ids or names to keep, or all of them with a minus to leave out"
         raise ValueError(msg)
-    words = {one.removeprefix("-") if isinstance(one, str) else abs(int(one)) for one in asked}
-    meant = [one for one in found if words & {one.layer_id, one.name, one.longname, one.layer_type}]
-    return [one for one in found if one not in meant] if all(without) else meant
+    words = {item.removeprefix("-") if isinstance(item, str) else abs(int(item)) for item in asked}
+    meant = [item for item in layers_seen if words & {item.layer_id, item.name, item.longname, item.layer_type}]
+    return [item for item in layers_seen if item not in meant] if all(without) else meant
 
 
 def bias(model: object, layer: Watched) -> NDArray[Any] | None:

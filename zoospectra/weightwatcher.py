@@ -87,9 +87,11 @@ class WeightWatcher:
         methods = [*(["erg"] if detX or ERG else []), *(["marchenko_pastur"] if mp_fit else [])]
         if mp_fit:
             differs("mp_fit: the law is fitted exactly, without a grid, and num_spikes has a Tracy-Widom quantile")
-        found = self._found(model, layers, start_ids, (min_evals, max_evals, max_N))
-        rows = {row["longname"]: row for row in self._measured(found, methods, min_evals)}
-        details = pd.DataFrame([_detail(layer, rows[layer.longname]) for layer in found if layer.longname in rows])
+        chosen_layers = self._chosen(model, layers, start_ids, (min_evals, max_evals, max_N))
+        rows = {row["longname"]: row for row in self._measured(chosen_layers, methods, min_evals)}
+        details = pd.DataFrame(
+            [_detail(layer, rows[layer.longname]) for layer in chosen_layers if layer.longname in rows]
+        )
         if len(details):
             more = [*(ERG_COLUMNS if detX or ERG else []), *(NOISE if mp_fit else [])]
             details = details.reindex(columns=[*DETAILS[:2], *sorted([*DETAILS[2:], *more])])
@@ -124,9 +126,9 @@ class WeightWatcher:
     ) -> pd.DataFrame:
         """Shapes of the layers that `analyze` would analyse. Equivalent to `zoospectra describe PATH`."""
         watched.refuse(others)
-        found = self._found(model, layers, start_ids, (min_evals, max_evals, max_N))
+        chosen_layers = self._chosen(model, layers, start_ids, (min_evals, max_evals, max_N))
         columns = ["layer_id", "name", "M", "N", "Q", "layer_type", "longname", "num_evals", "rf"]
-        rows = [{**layer._asdict(), "Q": layer.N / layer.M, "num_evals": layer.M * layer.rf} for layer in found]
+        rows = [{**layer._asdict(), "Q": layer.N / layer.M, "num_evals": layer.M * layer.rf} for layer in chosen_layers]
         return pd.DataFrame(rows, columns=columns)
 
     @installed_first()
@@ -162,7 +164,7 @@ class WeightWatcher:
         watched.refuse(others)
         method = (method or "raw").lower()
         if method not in METHODS:
-            msg = f"method={method!r}: expected one of {', '.join(METHODS)}"
+            msg = f"unknown method {method!r}: expected one of {', '.join(METHODS)}"
             raise ValueError(msg)
         if method == "cka":
             differs(
@@ -172,19 +174,19 @@ class WeightWatcher:
         with listed(model_1) as first, listed(model_2) as second:
             others_by_name = {row["longname"]: layer for layer, row in second}
             by_name = {row["longname"]: layer for layer, row in first}
-            for one in self._found(model_1, layers, start_ids, (0, 0, 0)):
-                row = {"method": method, "layer_id": one.layer_id, "name": one.name}
-                old, new = by_name[one.longname], others_by_name.get(one.longname)
+            for item in self._chosen(model_1, layers, start_ids, (0, 0, 0)):
+                row = {"method": method, "layer_id": item.layer_id, "name": item.name}
+                old, new = by_name[item.longname], others_by_name.get(item.longname)
                 same = new is not None and new.shape == old.shape
                 if not same:
                     differs("layers are matched by name; one without a partner of its shape has NaN")
                 W1, W2 = (read_layer(old), read_layer(new)) if same and new is not None else (None, None)
                 row["delta_W"] = _distance(W1, W2, method) if W1 is not None and W2 is not None else np.nan
-                bias = watched.bias(model_1, one), watched.bias(model_2, one)
+                bias = watched.bias(model_1, item), watched.bias(model_2, item)
                 raw = method == "raw" and bias[0] is not None and bias[1] is not None and len(bias[0]) == len(bias[1])
                 row["delta_b"] = float(np.linalg.norm(bias[0] - bias[1])) if raw else 0.0  # type: ignore[operator]
-                row |= {"M": one.M, "N": one.N, "b_shape": len(bias[0]) if raw else "unknown"}  # type: ignore[arg-type]
-                rows.append(row | {"longname": one.longname})
+                row |= {"M": item.M, "N": item.N, "b_shape": len(bias[0]) if raw else "unknown"}  # type: ignore[arg-type]
+                rows.append(row | {"longname": item.longname})
         frame = pd.DataFrame(rows).set_index("layer_id")
         return float(frame["delta_W"].mean()), float(frame["delta_b"].mean()), frame
 
@@ -206,16 +208,16 @@ class WeightWatcher:
         """
         watched.refuse({name: value for name, value in others.items() if name not in ("fit", "plot")})
         if method.lower() not in SMOOTHINGS:
-            msg = f"method={method!r}: expected one of detX, lambda_min, rmt, svd"
+            msg = f"unknown method {method!r}: expected one of detX, lambda_min, rmt, svd"
             raise ValueError(msg)
-        found = self._found(model, layers, start_ids, (8, 15000, 50000))
+        chosen_layers = self._chosen(model, layers, start_ids, (8, 15000, 50000))
         column = SMOOTHINGS[method.lower()]
         if column is None:
-            counts = {layer.longname: int(percent * layer.M * layer.rf) for layer in found}
+            counts = {layer.longname: int(percent * layer.M * layer.rf) for layer in chosen_layers}
         else:
             methods = {"detX_num": ["erg"], "num_spikes": ["marchenko_pastur"]}.get(column, [])
-            counts = {row["longname"]: row[column] or 0 for row in self._measured(found, methods, 8)}
-        return self._replaced(found, counts)
+            counts = {row["longname"]: row[column] or 0 for row in self._measured(chosen_layers, methods, 8)}
+        return self._replaced(chosen_layers, counts)
 
     @installed_first()
     def SVDSharpness(self, model: Any = None, layers: Any = (), start_ids: int = 0, **others: Any) -> Any:
@@ -224,50 +226,52 @@ class WeightWatcher:
         Raises ValueError for a model that is neither a torch module nor a state dict.
         """
         watched.refuse({name: value for name, value in others.items() if name != "plot"})
-        found = self._found(model, layers, start_ids, (8, 15000, 50000))
-        measured = self._measured(found, ["randomized"], 8)
-        return self._replaced(found, {row["longname"]: -int(row["rand_num_spikes"] or 0) for row in measured})
+        chosen_layers = self._chosen(model, layers, start_ids, (8, 15000, 50000))
+        measured = self._measured(chosen_layers, ["randomized"], 8)
+        return self._replaced(chosen_layers, {row["longname"]: -int(row["rand_num_spikes"] or 0) for row in measured})
 
-    def _found(self, model: Any, layers: Any, start_ids: int, limits: tuple[int, int, int]) -> list[Watched]:
+    def _chosen(self, model: Any, layers: Any, start_ids: int, limits: tuple[int, int, int]) -> list[Watched]:
         """The layers that WeightWatcher reads, within its limits of eigenvalues and sides, and that were asked for."""
         if model is not None:
             self.model = model
         if self.model is None:
-            msg = "model=None: expected a model, here or in WeightWatcher(model=...)"
+            msg = "no model was given: expected one in this call or in WeightWatcher(...)"
             raise ValueError(msg)
-        with listed(self.model) as found:
-            seen = watched.layers(self.model, [row for _, row in found], start_ids)
+        with listed(self.model) as chosen_layers:
+            seen = watched.layers(self.model, [row for _, row in chosen_layers], start_ids)
         low, high, side = limits
-        kept = [one for one in seen if low <= one.M * one.rf <= (high or np.inf) and not (side or np.inf) < one.N]
+        kept = [item for item in seen if low <= item.M * item.rf <= (high or np.inf) and not (side or np.inf) < item.N]
         return watched.chosen(kept, layers)
 
-    def _measured(self, found: Sequence[Watched], methods: Sequence[str], min_evals: int) -> list[dict[str, Any]]:
+    def _measured(
+        self, chosen_layers: Sequence[Watched], methods: Sequence[str], min_evals: int
+    ) -> list[dict[str, Any]]:
         """Our rows of these layers."""
         (profile,) = load_profiles(["weightwatcher"])
         replicas = 1 if "randomized" in methods else 0
         methods = (*profile.methods, *methods)
         profile = replace(profile, methods=methods, min_evals=max(min_evals, 1), replicas=replicas)
-        return _rows(self.model, profile, found)
+        return _rows(self.model, profile, chosen_layers)
 
     def _values(self, model: Any, layer: Any) -> tuple[Watched, NDArray[Any], str]:
         """One layer, its values as stored, and their hash."""
-        found = watched.chosen(self._found(model, (), 0, (8, 15000, 50000)), [layer])
-        if len(found) != 1:
-            msg = f"layer={layer!r}: expected the layer_id or the name of one layer, see describe(); got {len(found)}"
+        chosen_layers = watched.chosen(self._chosen(model, (), 0, (8, 15000, 50000)), [layer])
+        if len(chosen_layers) != 1:
+            msg = f"layer {layer!r}: expected the layer_id or name of one, see describe(); got {len(chosen_layers)}"
             raise ValueError(msg)
         with listed(self.model) as layers:
-            for one, row in layers:
-                if row["longname"] == found[0].longname:
-                    return found[0], np.array(read_layer(one)), row["content_hash"]
-        raise AssertionError(found[0])
+            for item, row in layers:
+                if row["longname"] == chosen_layers[0].longname:
+                    return chosen_layers[0], np.array(read_layer(item)), row["content_hash"]
+        raise AssertionError(chosen_layers[0])
 
-    def _replaced(self, found: Sequence[Watched], counts: Mapping[str, int]) -> Any:
+    def _replaced(self, chosen_layers: Sequence[Watched], counts: Mapping[str, int]) -> Any:
         """A copy of the model with so many singular values of each layer kept, or removed from the top if negative."""
         differs(
             "SVDSmoothing and SVDSharpness return a copy of the same types; the model that was given stays as it was"
         )
         copied = watched.state_of(copy.deepcopy(self.model))
-        for layer in found:
+        for layer in chosen_layers:
             weight = copied.weights[layer.longname]
             count = counts.get(layer.longname, 0)
             count = int(np.ceil(count / layer.rf)) if weight.ndim > 2 else count
@@ -276,8 +280,8 @@ class WeightWatcher:
         return copied.model
 
 
-def _rows(model: object, profile: Profile, found: Sequence[Watched]) -> list[dict[str, Any]]:
-    names = [layer.longname for layer in found]
+def _rows(model: object, profile: Profile, chosen_layers: Sequence[Watched]) -> list[dict[str, Any]]:
+    names = [layer.longname for layer in chosen_layers]
     if not names:
         return []
     table = analyze_with(model, profile, names).layers.to_pylist()

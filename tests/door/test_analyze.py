@@ -272,7 +272,7 @@ def test_only_the_layers_that_are_asked_for(net: Net) -> None:
     assert some.layers["longname"].to_pylist() == ["features.0", "fc1", "fc2"]
     assert some.esd("fc1") == pytest.approx(whole.esd("fc1"))
     assert some.summary()["num_layers"] == 3
-    with pytest.raises(ValueError, match=r"layers='fc3' .did you mean 'fc"):
+    with pytest.raises(ValueError, match=r"layer 'fc3' .did you mean 'fc"):
         zoospectra.analyze(net, layers="fc3")
 
 

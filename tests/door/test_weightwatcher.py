@@ -146,7 +146,7 @@ def test_sharpness_takes_what_sticks_out_of_the_shuffled_copy() -> None:
 
 
 def test_what_differs_is_said_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoospectra._watched._said", set())
+    monkeypatch.setattr("zoospectra._watched._logged", set())
     zero = torch.nn.Sequential(torch.nn.Linear(30, 20), torch.nn.LSTM(20, 20))
     torch.nn.init.zeros_(zero[0].weight)
     with caplog.at_level(logging.INFO, "zoospectra.weightwatcher"):
@@ -167,12 +167,12 @@ def test_what_differs_is_said_once(caplog: pytest.LogCaptureFixture, monkeypatch
         (lambda w: w.analyze(fit="TPL"), "fit='TPL': expected 'PL'.*thorough"),
         (lambda w: w.analyze(pol=True), "unknown option 'pol'"),
         (lambda w: w.analyze(layers=[1, -2]), "to keep, or all of them with a minus"),
-        (lambda w: w.get_ESD(layer=99), "layer=99: expected the layer_id"),
-        (lambda w: w.get_Weights(layer="nope"), "layer='nope'"),
-        (lambda w: w.distances(w.model, w.model, method="l1"), "method='l1': expected one of raw"),
-        (lambda w: w.SVDSmoothing(method="detY"), "method='detY'"),
+        (lambda w: w.get_ESD(layer=99), "layer 99: expected the layer_id"),
+        (lambda w: w.get_Weights(layer="nope"), "layer 'nope'"),
+        (lambda w: w.distances(w.model, w.model, method="l1"), "unknown method 'l1': expected one of raw"),
+        (lambda w: w.SVDSmoothing(method="detY"), "unknown method 'detY'"),
         (lambda w: w.SVDSmoothing("net.pt"), "no such file"),
-        (lambda _: ours.WeightWatcher().analyze(), "model=None"),
+        (lambda _: ours.WeightWatcher().analyze(), "no model was given"),
         (lambda w: ours.WeightWatcher(w.model, base_model=w.model), "base_model=.*zoospectra.compare"),
     ],
 )
@@ -203,7 +203,7 @@ def test_distances_of_the_door_say_what_cannot_be_compared() -> None:
     )
     (row,) = zoospectra.distances(first, moved, "raw", layers=["3"]).to_pylist()
     assert row["distance"] == pytest.approx(np.linalg.norm(W))
-    with pytest.raises(ValueError, match="method='l1'"):
+    with pytest.raises(ValueError, match="unknown method 'l1'"):
         zoospectra.distances(first, second, "l1")
 
 
