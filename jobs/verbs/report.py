@@ -10,7 +10,7 @@ from zoospectra.jobs.words.verb import Positional, Verb
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
-    from zoospectra.jobs.show.report.record import Page
+    from zoospectra.jobs.show.page.record import Page
     from zoospectra.jobs.words.command import Configuration
 
 HELP = """usage: zoospectra report [MODEL [OTHER]] [series=NAME] [studies=NAME] [run=RUN_ID|latest] [profiles=NAME]
@@ -76,7 +76,7 @@ class Written:
 
 def check(settings: ReportSettings, configuration: Configuration) -> Request:
     """Read the numbers; ValueError for a missing warehouse, an unknown name, and when Vega-Lite is missing."""
-    from zoospectra.jobs.show.report.page import MISSING, available
+    from zoospectra.jobs.show.page.html import MISSING, available
 
     if not available():
         raise ValueError(MISSING)
@@ -113,7 +113,7 @@ def _study(name: str, directory: Path, configuration: Configuration) -> Page:
 
 def report(request: Request) -> Written:
     """Write the page beside first, then move it."""
-    from zoospectra.jobs.show.report.page import html
+    from zoospectra.jobs.show.page.html import html
 
     text = html(request.page).encode()
     request.path.parent.mkdir(parents=True, exist_ok=True)

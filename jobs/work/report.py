@@ -23,8 +23,8 @@ from zoospectra.jobs.show.figures.search import search
 from zoospectra.jobs.show.figures.shape_scale import shape_scale
 from zoospectra.jobs.show.figures.studies import Material, study_figures
 from zoospectra.jobs.show.figures.train_test import train_test
-from zoospectra.jobs.show.report.explorer import explorer
-from zoospectra.jobs.show.report.record import Page, Section
+from zoospectra.jobs.show.page.explorer import explorer
+from zoospectra.jobs.show.page.record import Page, Section
 from zoospectra.jobs.show.tables import pivots
 from zoospectra.jobs.words.verb import did_you_mean
 from zoospectra.jobs.work.figure import only, stored_layer, tables

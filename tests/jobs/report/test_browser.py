@@ -18,7 +18,7 @@ from zoospectra.jobs.call import call
 from zoospectra.jobs.main import main
 
 pytest.importorskip("vl_convert", reason="pip install 'zoospectra[figures]'")
-from zoospectra.jobs.show.report.page import html
+from zoospectra.jobs.show.page.html import html
 
 VIEWS: dict[str, dict[str, Any]] = {
     "wide": {"viewport": {"width": 1280, "height": 900}},

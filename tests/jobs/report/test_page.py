@@ -18,11 +18,11 @@ from scipy import stats
 from zoospectra.jobs.call import call
 from zoospectra.jobs.main import main
 from zoospectra.jobs.show.figures.quality import quality
-from zoospectra.jobs.show.report.record import Page, Section
+from zoospectra.jobs.show.page.record import Page, Section
 from zoospectra.warehouse.query import query
 
 pytest.importorskip("vl_convert", reason="pip install 'zoospectra[figures]'")
-from zoospectra.jobs.show.report.page import html
+from zoospectra.jobs.show.page.html import html
 
 HOSTILE = (
     "</script><b>x",

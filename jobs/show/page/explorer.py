@@ -22,7 +22,7 @@ MOST_POPULATIONS, MOST_GROUPINGS = 12, 8
 """What a page holds; it says when there is more."""
 DIRECTIONS = ("reported on metric", "metric on reported")
 """What is regressed on what."""
-Columns = dict[str, list[float | None]]
+Column = list[float | None]
 
 
 def explorer(populations: Sequence[Population], smallest: int = SMALLEST) -> dict[str, Any]:
@@ -40,15 +40,15 @@ def explorer(populations: Sequence[Population], smallest: int = SMALLEST) -> dic
 def _population(population: Population, smallest: int) -> dict[str, Any]:
     profile, target = population.label.partition(" / ")[0], population.target
     labels = {name: list(map(_label, values)) for name, values in _groupings(population, smallest).items()}
-    values: Columns = {name: population.column(name) for name in METRICS}
+    values: dict[str, Column] = {name: population.column(name) for name in METRICS}
     values = {name: column for name, column in values.items() if sum(value is not None for value in column) > 1}
-    lines = {}
+    lines: dict[str, dict[str, Any]] = {}
     for metric, column in values.items():
-        sides = (column, list(population.y)), (list(population.y), column)
+        sides: list[tuple[Column, Column]] = [(column, list(population.y)), (list(population.y), column)]
         pooled = [_line(x, y, smallest) for x, y in sides]
         for grouping, groups in labels.items():
+            inside = {name: [i for i, label in enumerate(groups) if label == name] for name in _names(groups)}
             for direction, (x, y) in enumerate(sides):
-                inside = {name: [i for i, label in enumerate(groups) if label == name] for name in _names(groups)}
                 each = {name: _line([x[i] for i in at], [y[i] for i in at], smallest) for name, at in inside.items()}
                 lines[f"{metric}|{grouping}|{direction}"] = {POOLED: pooled[direction], **each}
     return {

@@ -19,12 +19,11 @@ import pyarrow as pa
 
 from zoospectra.jobs.show.figures.palette import colour
 from zoospectra.jobs.show.figures.record import GREY, Figure, Panel
+from zoospectra.jobs.show.page.record import Page, Section
+from zoospectra.jobs.show.page.vega import panel_spec
 from zoospectra.jobs.show.plain import plain
-from zoospectra.jobs.show.report.record import Page, Section
-from zoospectra.jobs.show.report.vega import panel_spec
 
 MISSING = "a report needs Vega-Lite: pip install 'zoospectra[figures]'"
-DASHED = " (dashed)"
 MOST_ROWS = 1000
 """Of a table on a page; the caption says how many there are."""
 CONTROLS = {
@@ -52,7 +51,7 @@ def library() -> str:
         raise ValueError(MISSING)
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script").replace("<!--", "\\x3c!--")
 
 
@@ -79,7 +78,7 @@ def html(page: Page) -> str:
 
 
 def _file(name: str) -> str:
-    return (resources.files("zoospectra.jobs.show.report") / name).read_text()
+    return (resources.files("zoospectra.jobs.show.page") / name).read_text()
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -141,11 +140,11 @@ def _legend(figure: Figure) -> str:
     """Labels with their colours, each once."""
     marks = {mark.label: mark for panel in figure.panels for mark in panel.marks if mark.label}
     shades = {mark.colour: colour(mark.colour, "currentColor", "#808080") for mark in marks.values()}
-    items = "".join(
-        f'<li><span class="swatch" style="background:{shades[mark.colour]}"></span>{_text(label)}{DASHED * mark.dashed}</li>'
-        for label, mark in marks.items()
-        if mark.colour != GREY or mark.kind != "points"
-    )
+    items = ""
+    for label, mark in marks.items():
+        if mark.colour != GREY or mark.kind != "points":
+            swatch = f'<span class="swatch" style="background:{shades[mark.colour]}"></span>'
+            items += f"<li>{swatch}{_text(label)}{' (dashed)' if mark.dashed else ''}</li>"
     return f'<ul class="legend">{items}</ul>' if items else ""
 
 

@@ -24,7 +24,7 @@ class Section:
     tables: Mapping[str, pa.Table] | None = None
     """Caption -> table."""
     explorer: Mapping[str, Any] | None = None
-    """Data of the figure with controls, see jobs.show.report.explorer."""
+    """Data of the figure with controls, see jobs.show.page.explorer."""
     choice: str = ""
     """What one chooses of the figures, which then are shown one at a time; '' shows all."""
 
