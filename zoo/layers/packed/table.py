@@ -60,6 +60,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("DeepSeek, ModelOpt, FBGEMM, compressed-tensors", "float8 and int8 with scales", READ, "0.1"),
         Row("torchao (safetensors), optimum-quanto", "int8, float8 with scales", READ, "0.2"),
         Row("compressed-tensors", "MXFP8", READ, "0.2"),
+        Row("Keras", "int8 with kernel_scale, which divides (.h5)", READ, "0.2"),
         Row("any", "integers in a float type beside weight_scale", READ, "0.2"),
     ),
     "lora": (
@@ -86,6 +87,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("AutoAWQ, GPTQModel", "gemv, gemv_fast, marlin, exllama layouts", REFUSED, "0.1"),
     ),
     "compressed-tensors": (Row("compressed-tensors", "marlin-24, sparse formats", REFUSED, "0.1"),),
+    "product quantisation": (Row("fairseq", "centroids and assignments", REFUSED, "0.2"),),
     "VPTQ": (Row("VPTQ", "VPTQ", REFUSED, "0.2"),),
     "QuIP#": (Row("QuIP#", "QuIP#", REFUSED, "0.1"),),
     "SpQR": (Row("SpQR", "SpQR", REFUSED, "0.2"),),
