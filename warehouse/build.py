@@ -2,7 +2,7 @@
 
 Each file of sql/tables, sql/views, sql/macros makes the table, view or macro of its name; each of sql/checks must
 return no row, or nothing is published. Parts -> rows is a pure function: the same parts give the same rows in order.
-The view of the spectra names its files absolutely: after moving DIR, build again.
+DIR may be moved or copied as a whole: nothing in a generation names it (place.py).
 Not covered: what the parts are (parts.py), the step of publishing (publish.py), reading the result (query.py).
 """
 
@@ -22,8 +22,8 @@ from zoospectra.warehouse.load import load, spectra_files
 from zoospectra.warehouse.parts import sweep
 from zoospectra.warehouse.publish import publishing
 
-RESULTS = ("runs", "study_results")
-"""Kinds of parts that a study writes, and the tables made of them."""
+RESULTS = ("runs", "study_results", "kinship", "families")
+"""Kinds of parts that studies and kin write, and the tables made of them."""
 
 
 @dataclass(frozen=True, slots=True)

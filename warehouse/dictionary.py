@@ -30,7 +30,7 @@ BUILT: dict[str, Meaning] = {
     "runs": Meaning("count", "Runs that saw it"),
     "double_of": Meaning("text", "Model that stands for it in lines through models"),
     "num_slices": Meaning("count", "Slices of the spectrum"),
-    "file": Meaning("path", "Part that holds the eigenvalues"),
+    "file": Meaning("path", "Part that holds the eigenvalues, relative to the warehouse's folder"),
     "num_layers": Meaning("count", "Layers behind the means"),
     "num_embeddings": Meaning("count", "Embeddings, left out of the means"),
     "num_fits": Meaning("count", "Slices with a fit behind the means"),

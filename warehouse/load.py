@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 
 import duckdb
@@ -16,6 +15,7 @@ import duckdb
 from zoospectra.warehouse.dictionary import Meanings, meanings_of
 from zoospectra.warehouse.intact import read_intact
 from zoospectra.warehouse.parts import contract_part, list_parts
+from zoospectra.warehouse.place import beside
 from zoospectra.warehouse.schema import PARTS, Meaning
 
 
@@ -30,14 +30,18 @@ class Loaded:
 
 
 def load(connection: duckdb.DuckDBPyConnection, directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> Loaded:
-    """Make raw_<kind> for these kinds of part; raises duckdb.Error when a read fails without a damaged part."""
+    """Make raw_<kind> for these kinds of part; raises duckdb.Error when a read fails without a damaged part.
+
+    Their `filename` is relative to the folder, which may be moved.
+    """
+    inside = len(str(directory.resolve())) + 2  # the first character behind the folder and its slash, from 1
     kinds = tuple(kinds)
     parts = list_parts(directory, kinds)
     meanings: dict[str, dict[str, Meaning]] = {}
     broken: list[Path] = []
     for kind in kinds:
         first = contract_part(directory, kind)
-        columns = "* EXCLUDE (evals)" if kind == "spectra" else "*"
+        columns = f"* {'EXCLUDE (evals) ' if kind == 'spectra' else ''}REPLACE (substr(filename, {inside}) AS filename)"
         sql = f"SELECT {columns} FROM read_parquet($1, union_by_name = true, filename = true)"
 
         def read(paths: list[Path], kind: str = kind, sql: str = sql, first: Path = first) -> dict[str, Meaning]:
@@ -51,11 +55,11 @@ def load(connection: duckdb.DuckDBPyConnection, directory: Path, kinds: Iterable
 
 
 def spectra_files(directory: Path) -> str:
-    """A list literal for the view of the spectra: the part without rows, and all others once there is one.
+    """A list for the view of the spectra: the part without rows, and all others once there is one.
 
     A pattern that matches no file would be an error.
     """
-    names = [str(contract_part(directory, "spectra"))]
+    names = [contract_part(directory, "spectra").relative_to(directory.resolve()).as_posix()]
     if list_parts(directory, ["spectra"]):
-        names.append(f"{escape(str(directory / 'parts'))}/models/*/spectra-*.parquet")
-    return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
+        names.append("parts/models/*/spectra-*.parquet")
+    return beside(names)

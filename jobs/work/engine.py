@@ -7,7 +7,7 @@ moment loses only what was under way.
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +21,23 @@ from zoospectra.jobs.records import ledger, published
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.work import keep
 from zoospectra.jobs.work.analyse import Analysed, analyse
-from zoospectra.jobs.work.executors import Cluster, Outcome, Task, open_executor
+from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node, open_executor
 from zoospectra.jobs.work.index import Indexed, IndexRequest, index
+from zoospectra.jobs.work.opening import opening_of, waiting_for
 from zoospectra.jobs.work.plan import Item, Shard, digest, is_large, pack, within_memory
-from zoospectra.jobs.work.schedule import run
+from zoospectra.jobs.work.schedule import inaccessible, run
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, filtered
 from zoospectra.warehouse import build, parts
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import known_results
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.fetch.locator import is_remote
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.model import Model
 
-INDEX_RATE = 3e8
-"""Bytes a second of reading and hashing; only orders the tasks and feeds the progress line."""
-
-MEMORY_SHARE = 0.7
-"""Share of the machine's memory that one matrix may be predicted to need."""
+PUBLISH_SECONDS = 240.0
+"""Seconds between two generations that a run publishes while it works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +89,33 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
         device, seconds = job.cluster.device, job.shard_seconds
         engine = Engine(root, job.profiles, progress, shard_seconds=seconds, device=device, rules=job.rules)
         if tasks := work(engine):
-            executor = open_executor(job.cluster)
-            finished = False
-            try:
-                run(tasks, executor, engine.handle, attempts=job.attempts)
-                finished = True
-            finally:
-                executor.close(cancel=not finished)
+            _run(job, tasks, engine, progress)
     counts = engine.finish()
     tally = {"models": counts.models, "layers": counts.layers, "skipped": counts.skipped, "failed": counts.failed}
     ledger.end(entry, root, config=job.config, status=exit_status(counts.failed), counts=tally)
     return Run(entry.run_id, counts, build.build(root, keep=job.warehouse.keep).path)
+
+
+def _run(job: Job, tasks: list[Task], engine: Engine, progress: ProgressLine) -> None:
+    """Run tasks and what follows from them; what is finished is published now and then."""
+    shared = job.cluster.address is not None
+    executor = open_executor(job.cluster, node.wanted(engine.files() if shared else ()), progress.print)
+    engine.executor = executor
+    published_at = time.monotonic()
+
+    def publish() -> None:
+        nonlocal published_at
+        if engine.counts.analysed and time.monotonic() > published_at + PUBLISH_SECONDS:
+            build.build(Path(job.warehouse.dir), keep=job.warehouse.keep)
+            published_at = time.monotonic()
+
+    finished = False
+    try:
+        patience = job.cluster.patience
+        run(tasks, executor, engine.handle, attempts=job.attempts, patience=patience, blocked=_blocked, tick=publish)
+        finished = True
+    finally:
+        executor.close(cancel=not finished)
 
 
 class Owner(NamedTuple):
@@ -151,12 +166,13 @@ class Engine:
         self._progress = progress
         self._shard_seconds = shard_seconds
         self._device = device
-        self._memory = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        self.executor: Executor | None = None
         self._todo = Todo(known_results(root), tuple(profiles))
         self._filtered = set(self._todo.known.filtered)
         self._owners: dict[str, list[Owner]] = {}
         self._lost: dict[str, tuple[Reason, str]] = {}
         self._rules = rules
+        self._models: Sequence[Model] = ()
         self._skips = keep.SkipParts(root, rules.key)
         self.counts = Counts()
         for part in self._todo.known.broken:
@@ -168,6 +184,7 @@ class Engine:
         A model whose source publishes its metrics has no weights: its rows are kept at once.
         """
         self.counts.models = len(models)
+        self._models = models
         self.counts.layers += published.keep(self._root, [model for model in models if model.published is not None])
         return [task for model in models if model.published is None for task in self._open(model)]
 
@@ -186,6 +203,12 @@ class Engine:
         pairs = filtered(self._filtered, self._todo.profiles)
         self.counts.skipped += sum(len(self._owners.get(content_hash, ())) for content_hash in pairs)
         return self.counts
+
+    def files(self) -> list[str]:
+        """Files of the run that its tasks read on this machine's paths: models, or parts with spectra."""
+        if self._models:
+            return [model.path for model in self._models if not is_remote(model.path)]
+        return sorted(str(part) for part in set(self._todo.known.spectra.values()))
 
     def handle(self, outcome: Outcome) -> list[Task]:
         """Keep what an outcome brought; returns the tasks that follow from it."""
@@ -218,11 +241,19 @@ class Engine:
             table = pq.read_table(part, columns=["tensor", "longname", "content_hash"])
             tensors, names, known = (column.to_pylist() for column in table.columns)
             hashes = dict(zip(zip(tensors, names, strict=True), known, strict=True))
-        seconds = 0.01 + _size(Path(model.path)) / INDEX_RATE
-        self._progress.expect(seconds)
+        opening = opening_of(model.path)
+        self._progress.expect(opening.seconds)
         sketched = frozenset(filter(self._todo.sketched, hashes.values()))
-        request = IndexRequest(identity, model.path, hashes, sketched, self._rules)
-        return Task(key=f"index {model.model_id}", function=index, argument=request, seconds=seconds)
+        request = IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside)
+        return Task(
+            key=f"index {model.model_id}",
+            function=index,
+            argument=request,
+            seconds=opening.seconds,
+            memory=opening.memory,
+            waits=opening.waits,
+            opens=True,
+        )
 
     def _handle_index(self, model: ModelId, outcome: Outcome) -> list[Task]:
         indexed = outcome.value
@@ -250,9 +281,11 @@ class Engine:
                 self._record(owners[-1], *self._lost[layer.content_hash])
             elif len(owners) == 1 and self._todo.missing(layer.content_hash):
                 items.append(self._todo.item(layer))
-        small, large = within_memory(items, self._memory)
+        capacity = self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
+        small, large = within_memory(items, capacity.memory)
         for item in large:
-            detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB, the machine offers {self._memory / 2**30:.1f} GiB"
+            detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
+            detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
             self._lose(item.content_hash, Reason.TOO_LARGE, detail)
         return [self._shard_task(model.model_id, shard) for shard in pack(small, self._shard_seconds)]
 
@@ -271,6 +304,7 @@ class Engine:
             cpus=max(item.cost.threads for item in items),
             memory=max(item.cost.peak_bytes for item in items),
             gpus=gpus,
+            waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in items if item.layer),
         )
 
     def _handle_shard(self, shard: Shard, outcome: Outcome) -> list[Task]:
@@ -305,13 +339,13 @@ class Engine:
                 self.counts.skipped += 1
 
 
-def _size(path: Path) -> int:
-    """Bytes of a checkpoint; 0 when it is not there."""
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+def _blocked(outcome: Outcome) -> bool:
+    """Whether a task, or part of what it opened, could not be reached."""
+    skips = outcome.value.skips if isinstance(outcome.value, Indexed) else ()
+    return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
 
 
 def _trouble(outcome: Outcome) -> tuple[Reason, str]:
     if outcome.crash:
-        return Reason.WORKER_CRASHED, f"after {outcome.task.attempt} attempts: {outcome.crash}"
-    return Reason.ERROR, outcome.error or "the task returned nothing"
+        return outcome.reason or Reason.WORKER_CRASHED, f"after {outcome.task.attempt} attempts: {outcome.crash}"
+    return outcome.reason or Reason.ERROR, outcome.error or "the task returned nothing"
