@@ -22,7 +22,6 @@ from scipy import stats
 
 from zoospectra.analysis.kernels.cast import AnyArray
 
-
 SHIFTED = 5.0
 """Standard errors from which the mean of all entries counts as one that the initialisation gave (uniform on [0, 1])."""
 SMALL = 2048

@@ -10,8 +10,8 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from math import prod
+from pathlib import Path
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def kind_of(layers: Sequence[Layer]) -> str:
 @cache
 def networks() -> tuple[Network, ...]:
     """The bundled networks."""
-    text = (files("zoospectra.jobs.checks") / "networks.csv").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("networks.csv").read_text(encoding="utf-8")
     return tuple(
         Network(row["name"], row["kind"], int(row["params"]), {m: float(row[m]) for m in METRICS if row[m]})
         for row in csv.DictReader(text.splitlines())
