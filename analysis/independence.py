@@ -16,6 +16,7 @@ Not covered: products (low-rank updates), whose lines depend on each other by co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -68,7 +69,7 @@ def independence(matrix: AnyArray, seed: int = 0) -> Independence | None:
     None where nothing can be told: fewer than two lines of a side are not zero, or all lines of a side are equal. Costs
     two Gram matrices of the smaller side.
     """
-    values = np.asarray(matrix, dtype=np.float64 if matrix.dtype == np.float64 else np.float32)
+    values: Any = np.asarray(matrix, dtype=np.float64 if matrix.dtype == np.float64 else np.float32)
     values = values if values.shape[0] >= values.shape[1] else values.T
     top = float(np.abs(values).max(initial=0.0))
     if not top > 0.0:

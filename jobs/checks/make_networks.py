@@ -19,7 +19,7 @@ from zoospectra.zoo.checkpoint.trouble import CheckpointError
 
 def rows(folders: Sequence[str]) -> list[Network]:
     """Networks below folders, each once."""
-    found: dict[tuple[float, ...], Network] = {}
+    distinct: dict[tuple[float, ...], Network] = {}
     for subject in (subject for folder in folders for subject in subjects(folder, Path())):
         try:
             own, verdict = measure(subject)
@@ -28,8 +28,8 @@ def rows(folders: Sequence[str]) -> list[Network]:
             continue
         print(f"{subject.name}: {verdict.verdict}", file=sys.stderr)
         if verdict.verdict == "trained" and own.values:
-            found.setdefault(tuple(round(value, 6) for value in own.values.values()), own)
-    return list(found.values())
+            distinct.setdefault(tuple(round(value, 6) for value in own.values.values()), own)
+    return list(distinct.values())
 
 
 def main(folders: Sequence[str]) -> None:
