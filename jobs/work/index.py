@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoospectra.analysis.spectrum import is_finite
@@ -41,6 +41,11 @@ class Indexed:
     """Every layer that can be analysed, with its content hash."""
     skips: tuple[Skip, ...]
     """Everything else, with reasons; one with tensor None when the file could not be read at all."""
+
+
+def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
+    """Index checkpoints that travel together."""
+    return tuple(index(request) for request in requests)
 
 
 def index(request: IndexRequest) -> Indexed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
-from zoospectra.warehouse.known import Known
+from zoospectra.warehouse.known import Asked, Known, LayerRow
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Layer
 
@@ -35,6 +35,16 @@ class KnownLayer:
     """How its values are read; None when the checkpoint was not opened."""
 
 
+def known_layers(rows: Iterable[LayerRow]) -> list[KnownLayer]:
+    """Layers of a model as an earlier index listed them."""
+    return [KnownLayer(row.content_hash, row.tensor, row.layer_type, row.shape, row.dtype, None) for row in rows]
+
+
+def asked(profiles: Sequence[Profile], reader: str) -> Asked:
+    """What every layer of a model that is done has."""
+    return Asked(tuple((p.unfold, p.key, FIT_VERSION) for p in profiles), reader, RETRIED)
+
+
 RETRIED = frozenset(str(reason) for reason in Reason if reason.retried)
 """Codes of the reasons that another run may overcome."""
 
@@ -50,11 +60,11 @@ class Step(Enum):
 class Refits(NamedTuple):
     """Fits of stored spectra."""
 
-    items: dict[str, list[Item]]
-    """Those to do, by the model in whose folder their spectra lie."""
-    known: int
+    items: list[Item]
+    """Those to do."""
+    known: list[str]
     """Tensors that have their metrics already."""
-    lacking: int
+    lacking: list[str]
     """Tensors without a stored spectrum that a profile needs."""
 
 
@@ -63,20 +73,25 @@ class Todo:
     """What a set of profiles still needs of what is known."""
 
     known: Known
-    """What the warehouse held when the run began."""
+    """What the warehouse holds of the models or tensors at hand."""
     profiles: tuple[Profile, ...]
     """Profiles that every tensor shall have metrics under."""
 
     def step(self, model: ModelId, indexed: bool) -> Step:
         """What to do with a model; `indexed`: whether this version of the reader has listed its layers."""
-        skipped = self.known.skipped.get(model, frozenset())
-        if not indexed or any(row.reason in RETRIED for row in skipped):
+        if not indexed or any(row.reason in RETRIED for row in self.known.skipped.get(model, ())):
             return Step.INDEX
-        missing = [content_hash for content_hash in self.known.layers.get(model, ()) if self.missing(content_hash)]
+        hashes = {layer.content_hash for layer in self.known.layers.get(model, ())}
+        missing = [content_hash for content_hash in hashes if self.missing(content_hash)]
         spectra = len(needed(self.profiles))
         if any(len(self.stored(content_hash)) < spectra for content_hash in missing):
             return Step.INDEX
         return Step.FIT if missing else Step.NOTHING
+
+    def filtered(self, content_hash: str) -> int:
+        """How many of the profiles' filters left these bytes without a fit."""
+        ids = (ResultId(content_hash, profile.unfold, profile.key, FIT_VERSION) for profile in self.profiles)
+        return sum(result in self.known.filtered for result in ids)
 
     def missing(self, content_hash: str) -> bool:
         """Whether any profile's metrics of these bytes are not kept."""
@@ -101,24 +116,14 @@ class Todo:
         cost = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
         return Item(layer.content_hash, layer.layer_type, layer.dtype, layer.layer, cost, stored)
 
-    def refits(self) -> Refits:
-        """What the spectra of the whole warehouse allow."""
-        items: dict[str, list[Item]] = {}
-        done = lacking = 0
-        for content_hash, kind in sorted(self.known.kinds.items()):
-            if not self.missing(content_hash):
-                done += 1
-            elif len(stored := self.stored(content_hash)) < len(needed(self.profiles)):
-                lacking += 1
+    def refits(self, layers: Iterable[KnownLayer]) -> Refits:
+        """What the stored spectra of these layers allow, each tensor once."""
+        done = Refits([], [], [])
+        for layer in {layer.content_hash: layer for layer in layers}.values():
+            if not self.missing(layer.content_hash):
+                done.known.append(layer.content_hash)
+            elif len(self.stored(layer.content_hash)) < len(needed(self.profiles)):
+                done.lacking.append(layer.content_hash)
             else:
-                item = Item(content_hash, kind.layer_type, kind.dtype, None, REFIT_COST, stored)
-                items.setdefault(kind.model_id, []).append(item)
-        for group in items.values():
-            group.sort(key=lambda item: item.stored[0][1])  # a part is read by as few shards as possible
-        return Refits(items, done, lacking)
-
-
-def filtered(results: Iterable[ResultId], profiles: Sequence[Profile]) -> Iterator[str]:
-    """Content hash of every (tensor, profile) pair that one of the profiles' filters left without a fit."""
-    keys = {profile.key for profile in profiles}
-    return (result.content_hash for result in set(results) if result.profile_key in keys)
+                done.items.append(self.item(layer))
+        return done
