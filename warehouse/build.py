@@ -3,7 +3,7 @@
 Each file of sql/tables, sql/views, sql/macros makes the table, view or macro of its name; each of sql/checks must
 return no row, or nothing is published. Parts -> rows is a pure function: the same parts give the same rows in order.
 Rows of parts that an earlier build has read come from a file of rows (rows.py), so that a build reads only new parts.
-The view of the spectra names its files absolutely: after moving DIR, build again.
+DIR may be moved or copied as a whole: nothing in a generation names it (place.py).
 Not covered: what the parts are (parts.py), the step of publishing (publish.py), reading the result (query.py).
 """
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import duckdb
 
+from zoospectra.warehouse.place import STORAGE
+
 # Nothing ever reaches for the network: json, parquet and icu are linked into the wheel.
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "storage_compatibility_version": STORAGE,
     "threads": str(min(4, os.cpu_count() or 1)),
 }
 GENERATION = re.compile(r"warehouse-(\d+)\.duckdb")

@@ -16,6 +16,8 @@ from graphlib import TopologicalSorter
 from importlib import resources
 from importlib.resources.abc import Traversable
 
+from zoospectra.warehouse.place import attachable
+
 SQL: Traversable = resources.files("zoospectra.warehouse") / "sql"
 FOLDERS = {"tables": "TABLE", "views": "VIEW", "macros": "MACRO", "rules": "TEMP MACRO"}
 HEADER = re.compile(r"^-- (comment|columns): (.+)$", re.MULTILINE)
@@ -40,13 +42,19 @@ class Definition:
     def create(self, sql: str, replace: bool = False) -> str:
         """The statement that makes it, from its SQL with the blanks filled."""
         word = "CREATE OR REPLACE" if replace else "CREATE"
+        if self.tabular:
+            sql = attachable(sql, {*names("tables"), *names("views")}, _tabular())
         return f'{word} {self.kind} "{self.name}"{" AS" if self.kind in ("TABLE", "VIEW") else ""}\n{sql}'
 
     @property
     def commented(self) -> str:
         """What COMMENT ON calls it: a macro that answers with a table is a MACRO TABLE."""
-        tabular = self.kind == "MACRO" and re.match(r"\([^()]*\) AS TABLE\b", self.sql)
-        return f'{self.kind}{" TABLE" if tabular else ""} "{self.name}"'
+        return f'{self.kind}{" TABLE" if self.tabular else ""} "{self.name}"'
+
+    @property
+    def tabular(self) -> bool:
+        """Whether it is a macro that answers with a table and that a warehouse keeps."""
+        return self.kind == "MACRO" and re.match(r"\([^()]*\) AS TABLE\b", self.sql) is not None
 
 
 @cache
@@ -55,6 +63,12 @@ def definitions() -> tuple[Definition, ...]:
     known = {definition.name: definition for definition in _read()}
     needs = {name: sorted(_needs(known[name].sql) & known.keys() - {name}) for name in sorted(known)}
     return tuple(known[name] for name in TopologicalSorter(needs).static_order())
+
+
+@cache
+def _tabular() -> dict[str, str]:
+    """Name -> parameters and body of every macro that answers with a table."""
+    return {definition.name: definition.sql for definition in definitions() if definition.tabular}
 
 
 def of_kind(*kinds: str) -> tuple[Definition, ...]:

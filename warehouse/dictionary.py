@@ -30,7 +30,7 @@ BUILT: dict[str, Meaning] = {
     "runs": Meaning("count", "Runs that saw it"),
     "double_of": Meaning("text", "Model that stands for it in lines through models"),
     "num_slices": Meaning("count", "Slices of the spectrum"),
-    "file": Meaning("path", "Part that holds the eigenvalues, below DIR/parts"),
+    "file": Meaning("path", "Part that holds the eigenvalues, relative to the warehouse's folder"),
     "made_of": Meaning("hex", "Digest of the parts and definitions that this generation was made of"),
     "filtered": Meaning("boolean", "Whether a filter of the profile left it without a fit"),
     "covered": Meaning("count", "Layers of the model whose metrics are kept"),

@@ -130,7 +130,7 @@ class Knowledge:
     """The newest generation as it was when this was opened; without any, nothing is known. Close it."""
 
     def __init__(self, directory: Path) -> None:
-        self._parts = directory.resolve() / "parts"
+        self._directory = directory.resolve()
         self._connection: duckdb.DuckDBPyConnection | None = None
         try:
             path = newest(directory)
@@ -199,7 +199,7 @@ class Knowledge:
                      FROM spectra_index SEMI JOIN asked_contents USING (content_hash)"""
             spectra = self._connection.execute(sql).fetchall()
         return Known(
-            spectra={SpectrumId(*row[:3]): self._parts / row[3] for row in spectra},
+            spectra={SpectrumId(*row[:3]): self._directory / row[3] for row in spectra},
             metrics=frozenset(ResultId(*row[:4]) for row in results),
             filtered=frozenset(ResultId(*row[:4]) for row in results if row[4]),
         )

@@ -24,16 +24,16 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from zoospectra.warehouse.place import beside
 from zoospectra.warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
 
-PER_MODEL = frozenset({"layers", "skipped", "indexed", "spectra", "layer_metrics", "slice_metrics"})
+PER_MODEL = frozenset({"layers", "skipped", "indexed", "sketches", "spectra", "layer_metrics", "slice_metrics"})
 SHARED = ("log", "merged")
 """Folders of parts of any kind, the kind before the first hyphen of their name."""
 FOLDERS = {
@@ -61,8 +61,8 @@ class PartFile:
     """Absolute path."""
 
     def name(self, directory: Path) -> str:
-        """Its path below the parts of DIR, by which the warehouse knows it."""
-        return self.path.relative_to(directory.resolve() / "parts").as_posix()
+        """Its path below DIR, by which the warehouse knows it."""
+        return self.path.relative_to(directory.resolve()).as_posix()
 
 
 def slug(model_id: str) -> str:
@@ -248,10 +248,12 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def spectra_files(directory: Path) -> str:
-    """SQL list of the parts that hold spectra, for the view of the spectra; the one without rows leads it."""
-    paths = [part.path for part in live_parts(directory) if part.kind == "spectra"]
-    names = [escape(str(path)) for path in (contract_part(directory, "spectra"), *paths)]
-    return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
+    """A list for the view of the spectra: the part without rows, and all others once there are any."""
+    parts = [part.name(directory) for part in live_parts(directory) if part.kind == "spectra"]
+    names = [PartFile("spectra", contract_part(directory, "spectra")).name(directory)]
+    if any(name.startswith("parts/models/") for name in parts):
+        names.append("parts/models/*/spectra-*.parquet")
+    return beside([*names, *(name for name in parts if not name.startswith("parts/models/"))])
 
 
 def sweep(directory: Path, age: float = STALE) -> int:

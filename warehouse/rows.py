@@ -2,7 +2,8 @@
 
 It is a cache: the parts are the truth, and deleting it costs one reading of them. Tables are named as the kinds of
 part (spectra without their eigenvalues), rows keep the name of their part; `loaded` lists the parts, `meanings` what
-they say about their columns. Only a builder that holds the lock may use it. Not covered: what is made of the rows (build.py).
+they say about their columns. Only a builder that holds the lock may use it.
+Not covered: what is made of the rows (build.py).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MEANINGS = """CREATE TABLE IF NOT EXISTS meanings
 INDEXED = """INSERT INTO indexed BY NAME
     SELECT model_id, revision, regexp_extract(filename, 'layers-(.*)\\.parquet$', 1) AS reader,
         count(*) AS listed_layers, max(written) AS written, filename
-    FROM layers WHERE starts_with(filename, 'models/') AND filename IN (SELECT file FROM added)
+    FROM layers WHERE starts_with(filename, 'parts/models/') AND filename IN (SELECT file FROM added)
     GROUP BY model_id, revision, filename"""
 """A part of layers in a folder of its model was a listing, named by its key."""
 
@@ -63,7 +64,7 @@ def _begin(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
 
 def _select(kind: str, directory: Path) -> str:
     left_out = "filename, evals" if kind == "spectra" else "filename"
-    start = len(str(directory.resolve() / "parts")) + 2
+    start = len(str(directory.resolve())) + 2
     return f"""SELECT * EXCLUDE ({left_out}), substr(filename, {start}) AS filename
                FROM read_parquet($1, union_by_name = true, filename = true)"""
 
@@ -148,8 +149,7 @@ def _reload(
 ) -> None:
     """Read all parts of a kind anew: DuckDB finds the type that holds every value of every part as it was written."""
     old = connection.execute("SELECT file FROM loaded WHERE kind = $1", [kind]).fetchall()
-    root = directory.resolve() / "parts"
-    files = [*(str(root / file) for (file,) in old), *(str(part.path) for part in parts)]
+    files = [*(str(directory.resolve() / file) for (file,) in old), *(str(part.path) for part in parts)]
     _run(connection, "BEGIN")
     sql = f"CREATE OR REPLACE TABLE {kind} AS {_select(kind, directory)}"
     _run(connection, sql, [[str(contract_part(directory, kind)), *sorted(files)]])

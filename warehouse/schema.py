@@ -15,6 +15,7 @@ TEXT = pa.string()
 INT = pa.int64()
 REAL = pa.float64()
 BOOL = pa.bool_()
+SKETCH = pa.list_(pa.float32())
 TIME = pa.timestamp("us")  # always UTC; with a zone DuckDB's fetchall would need pytz
 
 
@@ -170,6 +171,29 @@ PARTS: dict[str, pa.Schema] = {
             field("evals", pa.list_(REAL), "eigenvalue", "Raw eigenvalues of W^T W of this slice, ascending, unscaled"),
             field("method", TEXT, "text", "gram (float64 Gram matrix, eigenvalues) or svd (float64 singular values)"),
             field("device", TEXT, "text", "cpu or the device's name"),
+            _CODE,
+        ]
+    ),
+    "sketches": pa.schema(
+        [
+            _HASH,
+            field("elements", INT, "count", "Elements of the layer's values; layers of equal count share a projection"),
+            field("sketch", SKETCH, "weight", "Linear sketch of the values, 64 numbers; see analysis.sketch"),
+            field("sketch_columns", SKETCH, "weight", "Of the sums over rows, centred: the same for any order of rows"),
+            field(
+                "sketch_rows", SKETCH, "weight", "Of the sums over columns, centred: the same for any order of columns"
+            ),
+            field("mean", REAL, "weight", "Mean of the values"),
+            field("std", REAL, "weight", "Standard deviation of the values"),
+            field("kurtosis", REAL, "1", "Fourth central moment / variance^2: 3 for a normal law; NULL for a constant"),
+            field("min", REAL, "weight", "Smallest value"),
+            field("max", REAL, "weight", "Largest value"),
+            field("zeros", REAL, "1", "Share of elements that are 0"),
+            field("repeats", REAL, "1", "Share of elements that repeat another among 256 neighbours, in 16 such runs"),
+            field("non_finite", REAL, "1", "Share of elements that are NaN or infinite"),
+            field("distinct", INT, "count", "Distinct values; 257 stands for 257 or more"),
+            field("dead_rows", INT, "count", "Rows (first axis: outputs) that are all 0"),
+            field("dead_columns", INT, "count", "Columns (second axis: inputs) that are all 0"),
             _CODE,
         ]
     ),

@@ -4,6 +4,7 @@ VERBS = {
     "scan": "crawl a zoo, analyse what is new, load the warehouse, summarise",
     "catalog": "crawl only: models, weights, reported metrics",
     "describe": "dry run on one checkpoint: layers, matrices, cost, what is skipped and why",
+    "check": "is it any good, is it whole: one screen, no warehouse needed",
     "compare": "two checkpoints of one architecture, layer by layer",
     "layer": "one layer of a warehouse: eigenvalues, fit, D against xmin, noise, as tables",
     "refit": "new fits from stored spectra, for the whole warehouse",

@@ -201,7 +201,8 @@ class Engine:
         step = left.step(identity, indexed)
         if step is Step.INDEX:
             hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if indexed else {}
-            requests.append(IndexRequest(identity, model.path, hashes, self._rules))
+            sketched = frozenset(filter(left.sketched, hashes.values()))
+            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules))
             return []
         self._count_skips(row.failed for row in left.known.skipped.get(identity, ()))
         return self._plan(identity, known_layers(listed), left)

@@ -1,10 +1,12 @@
-"""Worker side, first stage: open a checkpoint, name its layers, hash their bytes. Nothing is executed or written."""
+"""Worker side, first stage: open a checkpoint, name its layers, hash and sketch their values. Nothing is executed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from zoospectra.analysis.reductions import Reductions, reductions
+from zoospectra.analysis.sketch import Sketch, sketch
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -29,8 +31,24 @@ class IndexRequest:
     """Checkpoint file or folder, or a locator."""
     hashes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Content hashes known from an earlier run, by (tensor, longname): those bytes are not read again."""
+    sketched: frozenset[str] = frozenset()
+    """Those of these hashes whose sketch is kept; the others are read for it."""
     rules: Rules = NO_RULES
     """What the user knows better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sketched:
+    """What is kept of a layer's values."""
+
+    content_hash: str
+    """Whose."""
+    elements: int
+    """How many values."""
+    sketch: Sketch
+    """Linear sketches."""
+    reductions: Reductions
+    """Plain numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +59,8 @@ class Indexed:
     """Every layer that can be analysed, with its content hash."""
     skips: tuple[Skip, ...]
     """Everything else, with reasons; one with tensor None when the file could not be read at all."""
+    sketches: tuple[Sketched, ...] = ()
+    """One of every distinct layer that was read."""
 
 
 def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
@@ -57,20 +77,29 @@ def index(request: IndexRequest) -> Indexed:
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *skips]
     hashed: list[HashedLayer] = []
+    sketches: dict[str, Sketched] = {}
     for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
         try:
-            values = read_layer(layer) if known is None else None
+            values = read_layer(layer) if known is None or known not in request.sketched else None
             skip = _unfit(layer, values) if values is not None else None
             if skip is not None:
                 skips.append(skip)
             else:
                 ends = corners(layer, values) if values is not None else None
-                hashed.append(HashedLayer(layer, known or layer_hash(layer), ends))
+                content_hash = known or layer_hash(layer)
+                hashed.append(HashedLayer(layer, content_hash, ends))
+                if values is not None and content_hash not in sketches:
+                    sketches[content_hash] = sketched(content_hash, values)
         except CheckpointError as error:
             skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
     kept, copied = without_copies(hashed)
-    return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied))
+    return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied), tuple(sketches.values()))
+
+
+def sketched(content_hash: str, values: AnyArray) -> Sketched:
+    """Sketch and plain numbers of the values of a layer."""
+    return Sketched(content_hash, values.size, sketch(values), reductions(values))
 
 
 def _unfit(layer: Layer, values: AnyArray) -> Skip | None:

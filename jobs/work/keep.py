@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoospectra.jobs.records import rows
+from zoospectra.jobs.records import rows, sketches
 from zoospectra.jobs.work.analyse import Analysed
 from zoospectra.jobs.work.index import Indexed
 from zoospectra.jobs.work.plan import digest
@@ -34,8 +34,10 @@ class Keeper:
         self._reader = reader(rules)
 
     def keep_listing(self, model: ModelId, indexed: Indexed) -> None:
-        """Keep the list of a model's layers and its skips; they replace those of an earlier listing."""
+        """Keep the list of a model's layers, their sketches and its skips; they replace those of an earlier listing."""
         tables = {"layers": rows.layers(model, indexed.layers), "skipped": rows.skipped(model, indexed.skips)}
+        if indexed.sketches:
+            tables["sketches"] = sketches.table(indexed.sketches)
         tables["indexed"] = rows.indexed(model, self._reader, len(indexed.layers), len(indexed.skips))
         self._log.put(f"{model.model_id} {model.revision}", tables)
 

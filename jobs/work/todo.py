@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
+from zoospectra.analysis.sketch import SKETCH_VERSION
 from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
 from zoospectra.warehouse.known import Asked, Known, LayerRow
@@ -35,6 +36,10 @@ class KnownLayer:
     """How its values are read; None when the checkpoint was not opened."""
 
 
+SKETCH = ("sketch", "sketch", SKETCH_VERSION)
+"""How the warehouse's result_index calls the sketch of a tensor: rule, key and version of the code."""
+
+
 def known_layers(rows: Iterable[LayerRow]) -> list[KnownLayer]:
     """Layers of a model as an earlier index listed them."""
     return [KnownLayer(row.content_hash, row.tensor, row.layer_type, row.shape, row.dtype, None) for row in rows]
@@ -42,7 +47,7 @@ def known_layers(rows: Iterable[LayerRow]) -> list[KnownLayer]:
 
 def asked(profiles: Sequence[Profile], reader: str) -> Asked:
     """What every layer of a model that is done has."""
-    return Asked(tuple((p.unfold, p.key, FIT_VERSION) for p in profiles), reader, RETRIED)
+    return Asked((SKETCH, *((p.unfold, p.key, FIT_VERSION) for p in profiles)), reader, RETRIED)
 
 
 RETRIED = frozenset(str(reason) for reason in Reason if reason.retried)
@@ -82,6 +87,8 @@ class Todo:
         if not indexed or any(row.reason in RETRIED for row in self.known.skipped.get(model, ())):
             return Step.INDEX
         hashes = {layer.content_hash for layer in self.known.layers.get(model, ())}
+        if not all(map(self.sketched, hashes)):
+            return Step.INDEX
         missing = [content_hash for content_hash in hashes if self.missing(content_hash)]
         spectra = len(needed(self.profiles))
         if any(len(self.stored(content_hash)) < spectra for content_hash in missing):
@@ -99,6 +106,10 @@ class Todo:
             ResultId(content_hash, profile.unfold, profile.key, FIT_VERSION) not in self.known.metrics
             for profile in self.profiles
         )
+
+    def sketched(self, content_hash: str) -> bool:
+        """Whether this version's sketch of these bytes is kept."""
+        return ResultId(content_hash, *SKETCH) in self.known.metrics
 
     def stored(self, content_hash: str) -> tuple[tuple[str, Path], ...]:
         """Kept spectra of these bytes that the profiles need: unfold rule and part."""

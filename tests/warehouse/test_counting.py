@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from zoospectra.jobs.main import main
 from tests.warehouse.knowledge import everything
+from zoospectra.jobs.main import main
 from zoospectra.warehouse.identity import ResultId
 from zoospectra.warehouse.parts import list_parts, write
 from zoospectra.warehouse.query import query

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from zoospectra.zoo.checkpoint.moments import TRAINING, Named, are_kept_by_number, are_moments
 from zoospectra.zoo.checkpoint.trouble import Reason
 
 CONTAINERS = (
@@ -37,22 +38,13 @@ ADVERSARIES = re.compile(r"^(net_?|model_?)?(g|d|gen|disc|generator|discriminato
 
 # First parts of flat names of two nets, where both are there.
 JUDGE = re.compile(r"^(net_?|model_?)?(d|disc|discriminator)(_?[a-z0-9])?$", re.I)
+TEACHER = re.compile(r"^(net_?|model_?)?teachers?(_?(net|model|network|encoder|backbone)|_?[a-z0-9])?$", re.I)
 MAKER = re.compile(r"^(net_?|model_?)?(g|gen|generator)(_?[a-z0-9])?$", re.I)
 
 PARTS = re.compile(
-    r"(^|_)(net|model|encoder|decoder|actor|critic|policy|value|backbone|head|predictor|classifier)(_|$)"
+    r"(^|_)(net|model|encoder|decoder|actor|critic|agent|policy|value|backbone|head|predictor|classifier)_?\d*(_|$)"
 )
 """Words in keys of nets, where the level holds more than tensors."""
-
-TRAINING = re.compile(r"(^|_)(opt|optim[a-z]*|opt[gd]|(lr_?)?schedulers?|scaler|amp)(_|$)|^optim", re.I)
-"""Words in keys of the state of training; believed of containers that do not look like a net."""
-
-MOMENTS = frozenset(
-    {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "acc_delta"}
-    | {"exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_diff", "sum", "step", "ax", "mu", "eta", "prev", "step_size"}
-    | {"momentum", "velocity", "slow_buffer", "slow_param", "ema", "row_var", "col_var", "state1", "state2"}
-)
-"""What optimizers call what they keep of a parameter."""
 
 COPIES = re.compile(r"(^|_)(ema|swa|avg|averaged?|shadow|grads?|gradients?|masks?|fisher|momentum)(_|$)", re.I)
 """Words in keys of what repeats a net and is no net that was trained."""
@@ -131,13 +123,19 @@ class Branch:
         self.tensors = len(leaves) + sum(child.tensors for child in below.values())
         self.text = sum(map(len, leaves)) + sum(len(k) * c.tensors + c.tensors + c.text for k, c in below.items())
         self.matrices = len(matrices) + sum(child.matrices for child in below.values())
-        self.moments = MOMENTS.issuperset(key.rpartition(".")[2] for key in matrices) and all(
-            child.moments for child in below.values()
-        )
+        self.moments = are_moments(matrices) and all(child.moments for child in below.values())
         self.optimizer = "param_groups" in self.keys or (self.matrices > 0 and self.moments)
+        for name, kept in (("state", self.children.get("state")), ("", self)):
+            if isinstance(kept, Branch):
+                inner = {key: child.outline() for key, child in kept.children.items() if isinstance(child, Branch)}
+                self.optimizer |= are_kept_by_number(inner, bool(name))
         self.optimizer |= not leaves and bool(below) and all(is_training(key, child) for key, child in below.items())
         self.state_dict = self.module or any("." in key for key in matrices)
         self.state_dict |= any(child.state_dict and not is_training(key, child) for key, child in below.items())
+
+    def outline(self) -> list[Named]:
+        """Names and shapes of the tensors right in it that could be weights."""
+        return [(key, leaf.shape) for key, leaf in self.children.items() if isinstance(leaf, Leaf) and leaf.matrix]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,13 +279,26 @@ def _why_shelf(level: Branch, others: dict[str, Leaf | Branch], training: bool) 
     if flat is not None:
         # Megatron's {embedding: {...}, encoder: state dict} is one net: not every key is one of nets, and none known.
         listed = all(key.isdigit() for key in branches)
-        shelf = sign or named or listed or len(branches) in (1, len(words))
+        full = [child for child in branches.values() if child.matrices]
+        shelf = sign or named or listed or len(branches) == len(words) or len(full) == 1 or _are_nets(full)
         return f"{flat!r} is a state dict" if shelf else ""
     if sign:
         named = words
     if not named or (leaves and not sign) or (len(branches) > len(named) and not sign):
         return sign if sign and len(branches) == 1 and not leaves else ""
     return f"{named[0]!r} is a key of nets"
+
+
+def _are_nets(branches: list[Branch]) -> bool:
+    """Whether containers are nets by what is in them: all state dicts, two of which share a name, or hold a container
+    of the model; or state dicts beside what has no name of a net.
+    """
+    dicts = [child for child in branches if child.state_dict]
+    if len(dicts) < len(branches):
+        others = [name for child in branches if not child.state_dict for name, _ in _leaves(child, "")]
+        return not any("." in name or WEIGHTS.search(name) for name in others)
+    names = Counter(name for child in dicts for name, leaf in _leaves(child, "") if leaf.matrix and "." in name)
+    return max(names.values(), default=0) > 1 or any(set(CONTAINERS) & child.children.keys() for child in dicts)
 
 
 def is_training(key: str, branch: Branch) -> bool:
@@ -348,6 +359,8 @@ def _reasons_to_part(groups: dict[str, list[tuple[str, Leaf]]]) -> dict[str, tup
             reasons[first] = ("a network of the loss", False)
         elif first in PIPELINE and any(name.startswith(DENOISER) for name, _ in groups.get("model", ())):
             reasons[first] = ("one of the networks of a diffusion pipeline", True)
+        elif TEACHER.match(first) and len(forms) > 1:  # no copy: of another width, or depth
+            reasons[first] = ("what another net learns from", True)
     judges = [first for first in forms if JUDGE.match(first)]
     makers = [first for first in forms if MAKER.match(first)]
     if judges and makers:  # the maker is what others use

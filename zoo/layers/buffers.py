@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from zoospectra.zoo.checkpoint.moments import SURE
 from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.layers.layer import Layer
@@ -40,8 +41,8 @@ OWN: dict[str, str] = {
     r"|(^|_)(fb|fbanks?|filter_?banks?|(forward|inverse)_basis|(\w+_)?windows?(_\w)?|lut|pca(_\w+)?|whitening(_\w+)?)$",
     "a fixed filter": r"^(filt|blur\w*|resample_filter\w*|(gauss\w*|laplac\w*|sobel\w*)(_\w+)?|haar\w*|i?dwt\w*"
     r"|noise_?(const|\d+)|color_matrix|rgb2\w+|\w+2rgb_matrix)$",
-    "statistics": r"(^|_)(means?|stds?|vars?|variances?|avg|averages?|cov(ariance)?|inv_std|cluster_size|counts?)$"
-    r"|^ema_\w+$",
+    "statistics": r"(^|_)(means?|stds?|vars?|variances?|avg|averages?|cov(ariance|_mat_sqrt)?|inv_std|cluster_size"
+    r"|counts?)$|^ema_\w+$",
     "coordinates or indices": r"(^|_)(coords?(_table|_\w)?|index|indices|ids|perm(utation)?|edge_index)$",
 }
 """What a tensor is -> its own name, in lower case; asked of tensors with two axes or more."""
@@ -55,8 +56,14 @@ QUANTISATION = re.compile(
 TRAINED = re.compile(r"(^|_)(tokens?|embed\w*|emb|proj\w*|linear|query|queries|keys?|values?)(_|$)")
 """Words of an own name that say that it is trained after all: mask_token, memory_embed, grid_query."""
 
+MEAN_WEIGHT = re.compile(r"^(weights?|kernel|w)_(mean|mu|loc)$")
+"""Own names of the mean of a weight that is a distribution: what the net computes with."""
+
 GAINS = re.compile(r"(^|[._])(lora_magnitude_vector(\.\w+)*|dora_scale|ia3_l(\.\w+)?)$")
 """Names of an adapter's gains: DoRA's magnitudes, IA3's scales of activations."""
+
+GRADIENTS = frozenset({"grad", "grads", "gradient", "momentum", "velocity", "ema", "adam", "adam_1"})
+"""What may follow the whole name of a tensor of the same shape."""
 
 MODULES = frozenset(
     {"stft", "istft", "mfcc", "dct", "idct", "dwt", "idwt", "mel_scale", "melscale", "mel_basis", "mel_spectrogram"}
@@ -69,7 +76,7 @@ TRANSFORM = re.compile(r"_(real|imag|imaginary|re|im|cos|sin|layer|conv\w*|\d+)$
 
 SPREAD = r"rho|log_?sigma|sigma|log_?var|logvar|std|eps|epsilon|prior\w*"
 COMPANION = re.compile(
-    rf"^(?P<a>\w+?)_(?:{SPREAD}|grad|momentum|importance|fisher|ema|shadow|init(ial)?|old|prev\w*|backup|rewind|avg)$"
+    rf"^(?P<a>\w+?)_(?:{SPREAD}|grad|momentum|importance|fisher|ema|shadow|init(ial)?|old|prev\w*|backup|rewind|avg|sq_mean)$"
     rf"|^(?:{SPREAD})_(?P<b>\w+)$"
 )
 """Own names of what stands beside a parameter and is none: 'a' or 'b' is the parameter's name."""
@@ -86,9 +93,13 @@ SINUSOID = 1e-2
 
 def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> tuple[Reason, str] | None:
     """Why a tensor is surely no weight, by its name and its siblings' `shapes`; None when it may be one."""
-    name = re.sub(r":\d+$", "", name).replace("/", ".")  # as TensorFlow and ONNX name a variable of a module
+    stored = re.sub(r":\d+$", "", name)
+    name = stored.replace("/", ".")  # as TensorFlow and ONNX name a variable of a module
     module, _, own = name.rpartition(".")
     last = own.lower()
+    kept = _of_training(stored, last, shape, shapes)
+    if kept:
+        return Reason.OPTIMIZER_STATE, f"{kept}: what an optimizer keeps of a parameter"
     if STATISTICS.search(last):
         return Reason.BUFFER, f"{own} of shape {_text(shape)}"
     if GAINS.search(name):
@@ -106,12 +117,25 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
     if last in ("weight_g", "g", "original0") and shape.count(1) >= len(shape) - 1:
         return Reason.BUFFER, "gains of a normalised weight"
     # One number an output, a bias or a gain, is a vector whatever it is called.
-    if last in ("weight", "kernel") or TRAINED.search(last) or sum(size > 1 for size in shape) < 2:
+    if (
+        last in ("weight", "kernel")
+        or MEAN_WEIGHT.search(last)
+        or TRAINED.search(last)
+        or sum(size > 1 for size in shape) < 2
+    ):
         return None
     if QUANTISATION.search(last):
         return Reason.QUANTISATION_PART, f"{own} of shape {_text(shape)}: scales or zero points"
     kind = next((kind for kind, pattern in OWN.items() if re.search(pattern, last)), None)
     return (Reason.BUFFER, f"{kind}: {own} of shape {_text(shape)}") if kind else None
+
+
+def _of_training(name: str, last: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The word that makes a tensor of a flat file the state of training: 'exp_avg.fc.weight', 'fc.weight.grad'."""
+    first, _, rest = name.partition(".")
+    if last in SURE or (first in SURE and shapes.get(rest) == shape):
+        return last if last in SURE else first
+    return last if last in GRADIENTS and shapes.get(name[: -len(last) - 1]) == shape else ""
 
 
 def _partner(module: str, last: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> str | None:

@@ -17,7 +17,7 @@ def _pools() -> ThreadpoolController:
     """The BLAS and OpenMP pools of this process; found once, since looking costs milliseconds.
 
     All three libraries are loaded first, for a pool that comes later keeps the number of its own environment: scipy's
-    OpenBLAS, first used by a kernel, took Ray's OMP_NUM_THREADS, and a task tried again on all CPUs had other last bits.
+    OpenBLAS, first used by a kernel, took Ray's OMP_NUM_THREADS: a task tried again on all CPUs had other last bits.
     """
     import numpy as np  # noqa: F401
     import scipy.linalg  # noqa: F401

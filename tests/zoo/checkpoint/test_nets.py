@@ -221,6 +221,53 @@ CHECKPOINTS: dict[str, tuple[Callable[[], Any], list[str], list[str]]] = {
         ["params"],
         [],
     ),
+    "folds": (
+        lambda: {"fold0": {"state_dict": net(), "accuracy": 0.9}, "fold1": {"state_dict": net(2), "accuracy": 0.8}},
+        ["fold0", "fold1"],
+        [],
+    ),
+    "nets of any name": (lambda: {"left": net(), "right": net(2, 8)}, ["left", "right"], []),
+    "two towers": (
+        lambda: {"visual": net(), "text": net(1, 8), "logit_scale": torch.tensor(2.0)},
+        ["visual", "text"],
+        [],
+    ),
+    "an agent and what it saw": (
+        lambda: {"agent": net(), "replay": {"obs": torch.randn(90, 64), "action": torch.randn(90, 4)}, "obs_rms": {}},
+        ["agent"],
+        [],
+    ),
+    "an optimizer of no known words": (
+        lambda: {
+            "model": net(),
+            "trainer": {"state": {n: {"first": torch.ones(n, 3), "hessian": torch.ones(n, 3)} for n in (9, 8)}},
+            "soap": {"0": {"Q": [torch.randn(32, 32), torch.randn(64, 64)], "exp_avg": torch.randn(32, 64)}},
+        },
+        ["model"],
+        [],
+    ),
+    "averages in fairseq's extra state": (
+        lambda: {"model": net(), "extra_state": {"ema": net(0.9), "ema_fp32_params": net(0.9)}, "args": None},
+        ["model"],
+        ["extra_state.ema", "extra_state.ema_fp32_params"],
+    ),
+    "composer": (
+        lambda: {
+            "state": {
+                "model": net(),
+                "optimizers": {"DecoupledAdamW": {"state": {"fc.weight": {"exp_avg": torch.ones(32, 64)}}}},
+                "algorithms": [("EMA", {"ema_model": {"named_parameters_dict": net(0.9)}})],
+            },
+            "rng": [{"torch": torch.zeros(5, dtype=torch.uint8)}],
+        },
+        ["state.model"],
+        ["state.algorithms"],
+    ),
+    "a teacher of another width in one state dict": (
+        lambda: {"state_dict": under("student.", net()) | under("teacher.", net(1, 24)), "epoch": 1},
+        ["state_dict", "state_dict.teacher"],
+        [],
+    ),
     "numbers in a state dict": (lambda: {**net(), "epoch": 3, "optimizer": ADAM()}, [""], []),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.layer import Layer
 
 RNG = np.random.default_rng(0)
+
+State = dict[str, torch.Tensor]
 
 BUFFERS = """
     alphas_normal alphas_reduce betas_reduce arch_weights arch_parameters AP_path_alpha log_alpha lower_slope
@@ -188,3 +191,33 @@ def test_an_adapters_gains_need_the_base(tmp_path: Path) -> None:
     _, skips = opened(tmp_path, tensors)
     assert {(skip.reason, skip.failed) for skip in skips.values()} == {("lora_factor", False)}
     assert all("needs the base" in skip.detail for skip in skips.values())
+
+
+@pytest.mark.parametrize(
+    ("state", "layers_", "training"),
+    [
+        (lambda m: {f"exp_avg.{n}": v + 1 for n, v in m.items()}, ["fc"], 1),
+        (lambda m: {f"{n}.grad": v + 1 for n, v in m.items()}, ["fc"], 1),
+        (lambda m: {"optim.state.0.exp_avg_sq": torch.rand(32, 64)}, ["fc"], 1),
+        (lambda m: {"grad": torch.rand(32, 64)}, ["fc", "grad"], 0),  # beside nothing: a layer of that name
+    ],
+)
+def test_state_of_training_among_weights_is_no_layer(
+    tmp_path: Path,
+    state: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+    layers_: list[str],
+    training: int,
+) -> None:
+    model = {"fc.weight": torch.randn(32, 64)}
+    found, skips = opened(tmp_path, {**model, **state(model)})
+    assert list(found) == layers_
+    assert sum(skip.reason is Reason.OPTIMIZER_STATE for skip in skips.values()) == training
+
+
+def test_the_mean_of_a_weight_is_the_weight(tmp_path: Path) -> None:
+    """SWAG's spread, of the same or of another shape, goes with it."""
+    mean = torch.randn(32, 64)
+    state = {"fc.weight_mean": mean, "fc.weight_sq_mean": mean**2, "fc.weight_cov_mat_sqrt": torch.randn(20, 2048)}
+    found, skips = opened(tmp_path, state)
+    assert list(found) == ["fc.weight_mean"]
+    assert {skip.reason for skip in skips.values()} == {Reason.BUFFER}

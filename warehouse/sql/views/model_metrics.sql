@@ -7,12 +7,12 @@ WITH computed AS (
     SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
         count(*) FILTER (WHERE l.counted) AS num_layers,
         count(*) FILTER (WHERE l.layer_type = 'embedding') AS num_embeddings,
-        count(*) FILTER (WHERE in_means(l.layer_type, l.left_out) AND l.outcome <> 'fit') AS num_failed,
+        count(*) FILTER (WHERE in_means(l.layer_type, left_out := l.left_out) AND l.outcome <> 'fit') AS num_failed,
         count(*) FILTER (WHERE in_means(l.layer_type) AND l.outcome = 'fit' AND NOT l.counted) AS num_left_out,
-        avg(l.degenerate_tail::INT) FILTER (WHERE in_means(l.layer_type, l.left_out)) AS share_warned,
+        avg(l.degenerate_tail::INT) FILTER (WHERE in_means(l.layer_type, left_out := l.left_out)) AS share_warned,
         {means of layer_metrics_history},
         'mean over layers with a fit, each once; no embeddings, no parts of fused matrices'
-            || coalesce('; left out: ' || if(max(l.left_out) = '', 'nothing else', max(l.left_out)), '') AS rule
+            || coalesce('; left out: ' || CASE max(l.left_out) WHEN '' THEN 'nothing else' ELSE max(l.left_out) END, '') AS rule
     FROM layer_metrics AS l
     JOIN models AS m USING (model_id, revision)
     GROUP BY ALL

@@ -5,10 +5,10 @@
 SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, l.profile,
     count(*) FILTER (WHERE l.counted) AS num_slices,
     count(l.alpha) FILTER (WHERE l.counted) AS num_fits,
-    avg(l.degenerate_tail::INT) FILTER (WHERE in_means(l.layer_type, l.left_out)) AS share_warned,
+    avg(l.degenerate_tail::INT) FILTER (WHERE in_means(l.layer_type, left_out := l.left_out)) AS share_warned,
     {means of slice_metrics_history},
     'mean over slices of layers that are no embeddings and no parts of fused matrices'
-        || coalesce('; left out: ' || if(max(l.left_out) = '', 'nothing else', max(l.left_out)), '') AS rule
+        || coalesce('; left out: ' || CASE max(l.left_out) WHEN '' THEN 'nothing else' ELSE max(l.left_out) END, '') AS rule
 FROM slice_metrics AS l
 JOIN models AS m USING (model_id, revision)
 GROUP BY ALL

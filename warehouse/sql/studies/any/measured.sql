@@ -6,5 +6,5 @@ SELECT l.model_id, m.name, m.series, l.longname, l.layer_type, l.N, l.M, l.rf, l
     l.profile IN (SELECT profile FROM slice_metrics) AS by_slice
 FROM layer_metrics AS l
 JOIN models AS m USING (model_id, revision)
-WHERE in_means(l.layer_type, l.left_out)
+WHERE in_means(l.layer_type, left_out := l.left_out)
 ORDER BY l.model_id, l.profile, l.layer_id

@@ -1,0 +1,165 @@
+"""Sixty-four numbers that stand for a tensor: a seeded linear sketch, by which relatives are known without weights.
+
+A sign CountSketch (Charikar, Chen, Farach-Colton 2002): S x adds each element, with a random sign, to one of K buckets.
+`S x . S y` is an unbiased estimate of `x . y`; over the draw of S its variance is at most
+
+    Var <= (|x|^2 |y|^2 + (x . y)^2) / K                                         (K = 64)
+
+so the cosine of two unrelated tensors has a standard deviation of at most 1/8, that of a tensor and its slight change
+far less. S depends on the number of elements alone: tensors of equal size share it, and sums of them can be told apart.
+
+How S is drawn: elements come in blocks of 64 neighbours, each block meets every bucket once, turned by a random shift;
+the signs and shifts of 1,024 blocks serve every superblock of 65,536 elements, each turned and signed anew. Repeating
+them costs nothing in the bound, because |X^T Y|_F <= |X|_F |Y|_F for superblocks as rows of X and Y.
+All bits come from Philox's raw stream, which numpy keeps stable. Legend: B blocks, K buckets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.unfold.shape import AnyArray
+
+SKETCH_VERSION = "1"
+"""Changes when any stored number of a sketch or of the reductions would change: the next scan makes them anew."""
+
+K = 64
+"""Numbers in a sketch, and elements in a block."""
+
+SUPERBLOCK = 1024
+"""Blocks that one drawing of signs and shifts serves."""
+
+ELEMENTS = SUPERBLOCK * K
+
+Single = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """Three projections of one tensor; linear all of them, float32, of shape (K,)."""
+
+    whole: Single
+    """Of all its elements, in C order."""
+    columns: Single | None
+    """Of the sums over the first axis, less their mean: no order of the rows (outputs, heads) changes it; None for a
+    tensor with fewer than two axes."""
+    rows: Single | None
+    """Of the sums over all axes but the first, less their mean: no order of the columns (inputs) changes it."""
+
+
+class _Turn(NamedTuple):
+    """What tells the superblocks of a tensor apart."""
+
+    order: NDArray[np.intp]
+    """(K,): bucket of the superblock's own buckets."""
+    sign: float
+    """-1 or 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """Signs and shifts of the blocks of a superblock, and the rounds in which its rows are added."""
+
+    signs: Single
+    """(B, K): -1 or 1."""
+    whole: NDArray[np.intp]
+    """(rounds, K): in every round one block of every shift; B where there is none left."""
+    last: NDArray[np.intp]
+    """The same for the last superblock, which may have fewer blocks."""
+    turns: tuple[_Turn, ...]
+    """One a superblock."""
+
+
+def sketch(array: AnyArray) -> Sketch:
+    """The sketches of a real tensor of any shape and dtype; NaN and infinity count as 0.
+
+    The same values give the same bits, whatever they are stored as: all is computed from their float32.
+    """
+    if np.iscomplexobj(array):
+        array = np.stack((array.real, array.imag), axis=-1)
+    whole = project(np.ravel(array))
+    if array.ndim < 2 or array.size == 0:
+        return Sketch(whole, None, None)
+    matrix = finite(single(array).reshape(len(array), -1))
+    return Sketch(whole, project(_centred(matrix.sum(axis=0))), project(_centred(matrix.sum(axis=1))))
+
+
+def project(vector: AnyArray) -> Single:
+    """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
+    n = vector.size
+    draw = _draw(n)
+    size = min(SUPERBLOCK, -(-n // K))
+    signed = np.zeros((size + 1, K), dtype=np.float32)  # the last row stands for no block
+    rows = np.empty((max(draw.whole.size, draw.last.size), K), dtype=np.float32)
+    total = np.zeros(K, dtype=np.float64)
+    for start, turn in zip(range(0, n, ELEMENTS), draw.turns, strict=False):
+        block = finite(single(vector[start : start + ELEMENTS]))
+        total += turn.sign * _superblock(block, draw, signed, rows)[turn.order]
+    return total.astype(np.float32)
+
+
+def finite(values: Single) -> Single:
+    """The values with 0 where they are NaN or infinite; themselves where none is."""
+    good = np.isfinite(values)
+    return values if good.all() else np.where(good, values, np.float32(0.0))
+
+
+def single(values: AnyArray) -> Single:
+    """The values, of any shape, as float32; themselves where they are."""
+    if values.dtype == np.float32:
+        return values
+    with np.errstate(over="ignore"):  # beyond float32's range is infinite
+        return values.astype(np.float32)
+
+
+def _superblock(values: Single, draw: _Draw, signed: Single, rows: Single) -> FloatArray:
+    """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign; uses two buffers."""
+    blocks = len(values) // K
+    np.multiply(values[: blocks * K].reshape(blocks, K), draw.signs[:blocks], out=signed[:blocks])
+    if rest := len(values) - blocks * K:
+        signed[blocks] = 0.0
+        np.multiply(values[blocks * K :], draw.signs[blocks, :rest], out=signed[blocks, :rest])
+    last = blocks + bool(rest) < len(signed) - 1 or len(signed) <= SUPERBLOCK
+    rounds = draw.last if last else draw.whole
+    picked = rows[: rounds.size]
+    np.take(signed, rounds.reshape(-1), axis=0, out=picked, mode="clip")
+    by_shift = picked.reshape(len(rounds), K * K).sum(axis=0)
+    turned: FloatArray = by_shift[_FOLD].sum(axis=0, dtype=np.float64)
+    return turned
+
+
+_FOLD = np.arange(K)[:, None] * K + (np.arange(K)[None, :] - np.arange(K)[:, None]) % K
+# Element p of a block turned by r goes to bucket (p + r) mod K; row r of by_shift has the blocks turned by r.
+
+
+@lru_cache(maxsize=256)
+def _draw(n: int) -> _Draw:
+    blocks = min(SUPERBLOCK, max(1, -(-n // K)))
+    stream = np.random.Philox(key=n)
+    shifts = np.empty(blocks, dtype=np.intp)
+    shifts[np.argsort(stream.random_raw(blocks), kind="stable")] = np.arange(blocks) % K
+    bits = np.unpackbits(stream.random_raw(blocks).astype("<u8").view(np.uint8)).reshape(blocks, K)
+    signs = bits.astype(np.float32) * np.float32(2.0) - np.float32(1.0)
+    words = np.random.Philox(key=[n, 1]).random_raw(max(1, -(-n // ELEMENTS))).tolist()
+    turns = tuple(_Turn((np.arange(K) - (word >> 1)) % K, 1.0 if word & 1 else -1.0) for word in words)
+    left = -(-(n % ELEMENTS or ELEMENTS) // K)
+    return _Draw(signs, _rounds(shifts, blocks), _rounds(shifts[:left], blocks), turns)
+
+
+def _rounds(shifts: NDArray[np.intp], none: int) -> NDArray[np.intp]:
+    order = np.argsort(shifts, kind="stable")
+    counts = np.bincount(shifts, minlength=K)
+    rounds = np.full((max(1, int(counts.max(initial=0))), K), none, dtype=np.intp)
+    turns = shifts[order]
+    rounds[np.arange(len(order)) - (np.cumsum(counts) - counts)[turns], turns] = order
+    return rounds
+
+
+def _centred(sums: Single) -> Single:
+    return sums - np.float32(sums.sum(dtype=np.float64) / sums.size)

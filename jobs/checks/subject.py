@@ -1,0 +1,60 @@
+"""What the target of a check means: a file, the models of a folder, a model of the warehouse or of the hub."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from zoospectra.jobs.checks.record import Subject
+from zoospectra.jobs.words.verb import did_you_mean
+from zoospectra.warehouse.query import query
+from zoospectra.zoo.checkpoint.formats import listed_nets, place
+from zoospectra.zoo.sources.hub.query import ID
+
+
+def subjects(target: str, warehouse: Path) -> tuple[Subject, ...]:
+    """The models that `target` means, in this order: a path, a model_id or glob of the warehouse, an id of the hub.
+
+    A folder of checkpoints is all of them, a file of several nets its nets. ValueError when it is none of these.
+    """
+    if Path(place(target)[0]).exists():
+        return tuple(Subject(path, path, warehouse) for path in _paths(target))
+    stored = _stored(warehouse)
+    if matching := [name for name in stored if name == target] or [
+        name for name in stored if fnmatchcase(name, target)
+    ]:
+        return tuple(Subject(name, None, warehouse) for name in matching)
+    if ID.fullmatch(target.partition("@")[0]) and "/" in target:
+        return tuple(Subject(name, path, warehouse) for name, path in _hub(target))
+    known = f", or a model of {warehouse}{did_you_mean(target, stored)}" if stored else ""
+    msg = f"{target}: no such file or folder; expected one, an id of the hub such as openai-community/gpt2{known}"
+    raise ValueError(msg)
+
+
+def _paths(target: str) -> list[str]:
+    """Checkpoints at a path: itself, its nets, or what a folder holds."""
+    from zoospectra.zoo.sources.local import candidates
+
+    where, net = place(target)
+    if net is not None:
+        return [target]
+    if Path(where).is_file():
+        return [f"{target}#{name}" for name in listed_nets(where) or ()] or [target]
+    inside = sorted(candidates(Path(where)))
+    return [str(path) for path in inside] or [target]
+
+
+def _stored(warehouse: Path) -> list[str]:
+    """Models with layers in the warehouse; none where there is no warehouse."""
+    if not (warehouse / "warehouse.duckdb").exists():
+        return []
+    names: list[str] = query(warehouse, "SELECT DISTINCT model_id FROM layers ORDER BY 1")["model_id"].to_pylist()
+    return names
+
+
+def _hub(target: str) -> list[tuple[str, str]]:
+    """Name and locator of a model of the hub."""
+    from zoospectra.zoo.sources.hub.huggingface import crawl
+    from zoospectra.zoo.sources.hub.query import HubOptions
+
+    return [(model.model_id, model.path) for model in crawl(HubOptions(ids=[target]))]

@@ -1,0 +1,127 @@
+"""`zoospectra check TARGET`: is it any good, is it whole: one screen, and an exit status for scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoospectra.jobs.checks import CHECKS
+from zoospectra.jobs.checks.record import NEVER, SEVERITIES, Subject
+from zoospectra.jobs.words.verb import Positional, Verb
+from zoospectra.warehouse.settings import WarehouseSettings
+from zoospectra.zoo.fetch.settings import FetchSettings
+
+if TYPE_CHECKING:
+    from zoospectra.jobs.checks.record import Check, Report
+    from zoospectra.jobs.words.command import Configuration
+
+FORMATS = ("text", "json")
+"""How reports are printed."""
+
+FAILING = (*SEVERITIES, NEVER)
+"""Values of `fail`."""
+
+HELP = f"""usage: zoospectra check TARGET [what={",".join(CHECKS)}] [format={"|".join(FORMATS)}]
+                        [fail={"|".join(FAILING)}] [warehouse.dir=DIR]
+
+Looks at one checkpoint (a file, a folder, FILE#NET), at every checkpoint of a folder, at a model of the warehouse, or
+at a model of the hub (author/name), and says in a sentence what it thinks of it and why. No warehouse is needed, and
+nothing is kept. what= chooses what to look at; format=json is for programs.
+
+exit status: 0 nothing at or above fail= (default: warning); 3 some finding is; 2 wrong usage; 1 the job itself broke"""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """Values of `check`."""
+
+    target: str | None = None
+    """A checkpoint, a folder of them, a model of the warehouse or of the hub."""
+    what: list[str] = field(default_factory=lambda: ["quality"])
+    """What to look at, keys of jobs.checks.CHECKS."""
+    format: str = "text"
+    """One of FORMATS."""
+    fail: str = "warning"
+    """Mildest finding that makes the exit status 3, one of SEVERITIES, or 'never'."""
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what is unknown."""
+        if not self.what or (unknown := sorted(set(self.what) - set(CHECKS))):
+            msg = f"what={','.join(unknown) if self.what else '[]'}: expected some of {', '.join(CHECKS)}"
+            raise ValueError(msg)
+        for key, known in (("format", FORMATS), ("fail", FAILING)):
+            if getattr(self, key) not in known:
+                msg = f"{key}={getattr(self, key)}: expected one of {', '.join(known)}"
+                raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Checks that can begin."""
+
+    settings: CheckSettings
+    """As composed."""
+    work: tuple[tuple[Check, Subject], ...]
+    """What looks at what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the checks say."""
+
+    settings: CheckSettings
+    """As composed."""
+    reports: tuple[Report, ...]
+    """One a check and subject."""
+
+
+def check(settings: CheckSettings, _configuration: Configuration) -> Request:
+    """Find what is to be looked at; ValueError when it is not there."""
+    from zoospectra.jobs.checks import load_check
+    from zoospectra.jobs.checks.subject import subjects
+    from zoospectra.zoo.fetch.settings import configure
+
+    warehouse = Path(settings.warehouse.dir)
+    chosen = [load_check(name) for name in dict.fromkeys(settings.what)]
+    of_models = [single for single in chosen if not single.of_warehouse]
+    configure(settings.fetch, warehouse / "cache" / "fetch")
+    if of_models and settings.target is None:
+        msg = "expected TARGET: a checkpoint, a folder of them, a model of the warehouse or of the hub"
+        raise ValueError(msg)
+    models = subjects(settings.target, warehouse) if of_models and settings.target else ()
+    work = [(single, model) for model in models for single in of_models]
+    work += [(single, Subject(str(warehouse), None, warehouse)) for single in chosen if single.of_warehouse]
+    return Request(settings, tuple(work))
+
+
+def inspect(request: Request) -> Checked:
+    """Look at everything, one after the other."""
+    return Checked(request.settings, tuple(single.run(subject) for single, subject in request.work))
+
+
+def show(checked: Checked) -> None:
+    """The reports, for people or for programs."""
+    from zoospectra.jobs.show.report import print_report
+
+    if checked.settings.format == "json":
+        print(json.dumps([dataclasses.asdict(report) for report in checked.reports], indent=1))
+        return
+    for report in checked.reports:
+        print_report(report)
+
+
+def failures(checked: Checked) -> int:
+    """Findings at or above `fail`."""
+    if checked.settings.fail == NEVER:
+        return 0
+    least = SEVERITIES.index(checked.settings.fail)
+    return sum(SEVERITIES.index(finding.severity) >= least for report in checked.reports for finding in report.findings)
+
+
+TARGET = (Positional("target", "TARGET", optional=True),)
+VERB = Verb(HELP, CheckSettings, check, inspect, show, failures=failures, positional=TARGET)
