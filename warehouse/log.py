@@ -16,8 +16,6 @@ import pyarrow as pa
 
 from zoospectra.warehouse.parts import conform, place, stamped
 
-SECONDS = 5.0
-"""How long a row waits at most before it is on disk."""
 BYTES = 64 * 2**20
 """Rows that are written at once however little time has passed, bytes in memory."""
 LAST = ("layer_metrics", "indexed")
@@ -27,7 +25,8 @@ LAST = ("layer_metrics", "indexed")
 class Log:
     """One writer's log, for any threads. What a write in the background raises is raised by the next call."""
 
-    def __init__(self, directory: Path, seconds: float = SECONDS, size: int = BYTES) -> None:
+    def __init__(self, directory: Path, seconds: float, size: int = BYTES) -> None:
+        """`seconds`: how long a row waits at most; `size`: bytes in memory that are written at once."""
         self._folder = directory.resolve() / "parts" / "log"
         self._seconds = seconds
         self._size = size

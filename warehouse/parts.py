@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +35,8 @@ from zoospectra.warehouse.place import beside
 from zoospectra.warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
 
 PER_MODEL = frozenset({"layers", "skipped", "indexed", "sketches", "spectra", "layer_metrics", "slice_metrics"})
+OLD_LAYOUT = "parts/models/"
+"""Where parts lie in a folder of their model."""
 SHARED = ("log", "merged")
 """Folders of parts of any kind, the kind before the first hyphen of their name."""
 FOLDERS = {
@@ -51,6 +54,17 @@ ROW_GROUP = 2**21
 STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost its writer
 
 
+class Source(NamedTuple):
+    """A part as it was when a merged one replaced it; written anew it counts again."""
+
+    name: str
+    """Its path below DIR."""
+    size: int
+    """Bytes."""
+    modified: int
+    """Time of its last change, nanoseconds."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PartFile:
     """One finished part."""
@@ -63,6 +77,11 @@ class PartFile:
     def name(self, directory: Path) -> str:
         """Its path below DIR, by which the warehouse knows it."""
         return self.path.relative_to(directory.resolve()).as_posix()
+
+    def stamp(self, directory: Path) -> Source:
+        """What tells whether it is still the same; raises FileNotFoundError when it is gone."""
+        state = self.path.stat()
+        return Source(self.name(directory), state.st_size, state.st_mtime_ns)
 
 
 def slug(model_id: str) -> str:
@@ -146,8 +165,8 @@ def stamped(table: pa.Table, when: datetime.datetime) -> pa.Table:
     return table.append_column(WRITTEN, pa.repeat(pa.scalar(when, WRITTEN.type), len(table)))
 
 
-def place(path: Path, kind: str, table: pa.Table, sources: Iterable[str] = ()) -> None:
-    """Write a stamped table as the part at `path`, whole or not at all; `sources`: names of the parts it replaces."""
+def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()) -> None:
+    """Write a stamped table as the part at `path`, whole or not at all; `sources`: the parts it replaces."""
     if names := list(sources):
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), SOURCES: json.dumps(names)})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,19 +239,22 @@ def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[Par
 def live_parts(directory: Path) -> list[PartFile]:
     """Every finished part but those that a merged part replaces."""
     parts = list_parts(directory)
-    replaced = {name for part in parts for name in sources(part.path)}
-    return [part for part in parts if part.name(directory) not in replaced]
+    replaced = {source for part in parts for source in sources(part.path)}
+    if not replaced:
+        return parts
+    names = {source.name for source in replaced}
+    return [p for p in parts if p.name(directory) not in names or p.stamp(directory) not in replaced]
 
 
-def sources(path: Path) -> list[str]:
-    """Names of the parts that a merged part replaces; none for any other part, or a damaged one."""
+def sources(path: Path) -> list[Source]:
+    """The parts that a merged part replaces; none for any other part, or a damaged one."""
     if path.parent.name != "merged":
         return []
     try:
-        names: list[str] = json.loads((pq.read_metadata(path).metadata or {}).get(SOURCES, b"[]"))
+        listed: list[list[Any]] = json.loads((pq.read_metadata(path).metadata or {}).get(SOURCES, b"[]"))
     except (OSError, ValueError, pa.ArrowException):
         return []
-    return names
+    return [Source(*source) for source in listed]
 
 
 def _parquet_files(folder: Path) -> Iterator[Path]:
@@ -251,9 +273,9 @@ def spectra_files(directory: Path) -> str:
     """A list for the view of the spectra: the part without rows, and all others once there are any."""
     parts = [part.name(directory) for part in live_parts(directory) if part.kind == "spectra"]
     names = [PartFile("spectra", contract_part(directory, "spectra")).name(directory)]
-    if any(name.startswith("parts/models/") for name in parts):
+    if any(name.startswith(OLD_LAYOUT) for name in parts):
         names.append("parts/models/*/spectra-*.parquet")
-    return beside([*names, *(name for name in parts if not name.startswith("parts/models/"))])
+    return beside([*names, *(name for name in parts if not name.startswith(OLD_LAYOUT))])
 
 
 def sweep(directory: Path, age: float = STALE) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -69,15 +69,13 @@ def _select(kind: str, directory: Path) -> str:
                FROM read_parquet($1, union_by_name = true, filename = true)"""
 
 
-def stamps(parts: Iterable[PartFile], directory: Path) -> dict[str, tuple[int, int]]:
+def _stamps(parts: Iterable[PartFile], directory: Path) -> dict[str, tuple[int, int]]:
     """Name of a part -> its size and time of change."""
     found = {}
     for part in parts:
-        try:
-            state = part.path.stat()
-        except FileNotFoundError:
-            continue
-        found[part.name(directory)] = (state.st_size, state.st_mtime_ns)
+        with suppress(FileNotFoundError):
+            stamp = part.stamp(directory)
+            found[stamp.name] = (stamp.size, stamp.modified)
     return found
 
 
@@ -91,7 +89,7 @@ def state(connection: duckdb.DuckDBPyConnection, without: Sequence[str] = ()) ->
 def _follow(connection: duckdb.DuckDBPyConnection, directory: Path) -> list[Path]:
     """Drop the rows of parts that are gone or changed, add those of new ones; returns damaged parts, moved aside."""
     live = live_parts(directory)
-    now = stamps(live, directory)
+    now = _stamps(live, directory)
     sql = "SELECT file, kind, bytes, modified FROM loaded"
     had = {file: (kind, (size, time)) for file, kind, size, time in connection.execute(sql).fetchall()}
     gone = [(file, kind) for file, (kind, stamp) in had.items() if now.get(file) != stamp]

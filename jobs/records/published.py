@@ -40,6 +40,9 @@ UNITS: dict[str, tuple[str, str]] = {
 }
 """Column -> (unit, meaning) of WeightWatcher's columns beyond the contract; others say only where they come from."""
 
+SECONDS = 5.0
+"""How long rows wait for others to share a part."""
+
 SLICES, LAYERS = "mean over slices", "mean over layers of the means over their slices"
 """Rules of the averages: WeightWatcher 0.2 prints both, the second with the suffix _compound."""
 
@@ -50,7 +53,7 @@ def keep(root: Path, models: Sequence[Model], knowledge: Knowledge) -> int:
         return 0
     ids = [ModelId(model.model_id, model.revision) for model in models]
     readers = knowledge.of_models(ids).readers
-    log, layers = Log(root), 0
+    log, layers = Log(root, SECONDS), 0
     for model, identity in zip(models, ids, strict=True):
         table, reader = layers_table(model), f"{CODE} {_published(model).sha256[:20]}"
         layers += len(table)

@@ -109,7 +109,7 @@ class Engine:
         self._last = last
         self._root = root
         self._knowledge = Knowledge(root)
-        self._keeper = keep.Keeper(root, job.rules.key)
+        self._keeper = keep.Keeper(root, job.warehouse.log_seconds, job.rules.key)
         self._packer = Packer(job.shard_seconds)
         self._indexing = 0
         self._waiting: dict[str, list[Owner]] = {}

@@ -12,7 +12,7 @@ from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.work.engine import Counts, Engine, Job
 from zoospectra.jobs.work.executors import Task, open_executor
 from zoospectra.jobs.work.schedule import run
-from zoospectra.warehouse import build
+from zoospectra.warehouse import build, merge
 
 PASSES = 3
 """Times that a run works on what is missing, where parts are damaged while it runs."""
@@ -54,6 +54,9 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
             built = build.refresh(root, keep=job.warehouse.keep)
             _tell_damage(progress, built.broken)
             if not built.broken and not engine.damaged:
+                if merge.is_due(root):
+                    merge.merge(root)
+                    built = build.refresh(root, keep=job.warehouse.keep)
                 return Run(entry.run_id, counts, built.path)
             analysed, indexed = counts.analysed, counts.indexed
     msg = f"parts of {root} were damaged {PASSES} times in a row, see *.broken there: is its disk failing?"

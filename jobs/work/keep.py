@@ -29,8 +29,8 @@ def index_key(model: ModelId, rules: str = "") -> str:
 class Keeper:
     """The log of a run, in the words of its outcomes."""
 
-    def __init__(self, root: Path, rules: str = "") -> None:
-        self._log = Log(root)
+    def __init__(self, root: Path, seconds: float, rules: str = "") -> None:
+        self._log = Log(root, seconds)
         self._reader = reader(rules)
 
     def keep_listing(self, model: ModelId, indexed: Indexed) -> None:
