@@ -11,6 +11,7 @@ hint, not a cause.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -326,6 +327,8 @@ class Candidate:
     """The judgement of the pair, as if it were the only one."""
     adjusted: float | None
     """Its p-value after Benjamini and Hochberg over all pairs searched; None for undetermined."""
+    same_as: str | None = None
+    """The grouping before it that makes the same groups under another name: one question, counted once."""
 
     def verdict(self, level: float = LEVEL) -> str:
         """The verdict; marked exploratory where it does not survive that so many pairs were searched."""
@@ -342,16 +345,28 @@ def search(
     smallest: int = SMALLEST,
     level: float = LEVEL,
 ) -> list[Candidate]:
-    """Every pair of metric and grouping, the clearest reversal first; an undetermined pair counts with p = 1."""
+    """Every pair of metric and grouping, the clearest reversal first; an undetermined pair counts with p = 1.
+
+    Groupings that make the same groups are one question: p-values are adjusted for the first of them alone.
+    """
+    first = _first_names(groupings, smallest)
     found = [
         (metric, grouping, simpson(x, y, labels, seed=seed, smallest=smallest, level=level))
         for metric, x in metrics.items()
         for grouping, labels in groupings.items()
     ]
-    adjusted = benjamini_hochberg([1.0 if one.p is None else one.p for _, _, one in found])
+    questions = [(metric, name, one) for metric, name, one in found if first[name] == name]
+    q_values = benjamini_hochberg([1.0 if one.p is None else one.p for _, _, one in questions])
+    adjusted = {(metric, name): q for (metric, name, _), q in zip(questions, q_values, strict=True)}
     ranked = [
-        Candidate(metric, grouping, one, None if one.p is None else q)
-        for (metric, grouping, one), q in zip(found, adjusted, strict=True)
+        Candidate(
+            metric,
+            name,
+            one,
+            None if one.p is None else adjusted[metric, first[name]],
+            None if first[name] == name else first[name],
+        )
+        for metric, name, one in found
     ]
     order = list(Verdict)
 
@@ -360,3 +375,15 @@ def search(
         return order.index(one.found.verdict), p, one.metric, one.grouping
 
     return sorted(ranked, key=rank)
+
+
+def _first_names(groupings: Mapping[str, Sequence[Hashable]], smallest: int) -> dict[str, str]:
+    """Grouping -> the first grouping with the same large groups, whatever these are called."""
+    names: dict[tuple[int | None, ...], str] = {}
+    found = {}
+    for name, labels in groupings.items():
+        counts = Counter(label for label in labels if label is not None)
+        large = [label for label in counts if counts[label] >= smallest]  # in the order of their first model
+        number: dict[Hashable, int] = {label: i for i, label in enumerate(large)}
+        found[name] = names.setdefault(tuple(number.get(label) for label in labels), name)
+    return found

@@ -25,11 +25,11 @@ from zoospectra.warehouse.publish import Draft, publishing
 from zoospectra.warehouse.rows import FILE, gathered, meanings, state
 from zoospectra.warehouse.schema import PARTS
 
-RESULTS = ("runs", "study_results")
-"""Kinds of parts that a study writes, and the tables made of them."""
+RESULTS = ("runs", "study_results", "kinship", "families")
+"""Kinds of parts that studies and kin write, and the tables made of them."""
 
-QUIET = ("runs",)
-"""Kinds of parts that make no new generation by themselves: a run that changed nothing enters with the next one."""
+QUIET = RESULTS
+"""Kinds of parts that make no build by themselves: their verb publishes them, a run enters with the next generation."""
 
 MEMORY = "256MB"
 """DuckDB's memory while it builds; beyond it sorts spill to DIR."""

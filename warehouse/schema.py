@@ -220,6 +220,41 @@ PARTS: dict[str, pa.Schema] = {
             field("added", BOOL, "boolean", "True when it stands beside the skips of the listing, NULL when it is one"),
         ]
     ),
+    "kinship": pa.schema(
+        [
+            _MODEL,
+            _REVISION,
+            field("relative_id", TEXT, "text", "Model that it is compared with", nullable=False),
+            field("relative_revision", TEXT, "text", "What pins the bytes of that", nullable=False),
+            field(
+                "verdict",
+                TEXT,
+                "text",
+                "What it is of that: copy, permuted copy, quantised, fine-tuned, merged, independent or undetermined",
+            ),
+            field("matched", INT, "count", "Layers that have a partner: by bytes, name, role and block, or sketch"),
+            field("of_layers", INT, "count", "Layers of the model that could have one"),
+            field("cosine", REAL, "1", "Median over layers of the cosine of the two, by sketches"),
+            field("distance", REAL, "1", "Median over layers of |W - W'| / |W'|, by sketches"),
+            field("equal_bytes", REAL, "1", "Share of matched layers that have the same bytes"),
+            field(
+                "equal_spectra",
+                REAL,
+                "1",
+                "Share of matched layers with one spectrum and other bytes: permuted, rotated",
+            ),
+            field("p_value", REAL, "1", "Chance of such cosines between unrelated models, by the zoo's own pairs"),
+            field("p_adjusted", REAL, "1", "The same among all pairs that were tested (Benjamini and Hochberg)"),
+            field("evidence", TEXT, "text", "The layers that say so, or the recipe"),
+        ]
+    ),
+    "families": pa.schema(
+        [
+            _MODEL,
+            _REVISION,
+            field("family", INT, "index", "Number of its family: models that are connected by kinship", nullable=False),
+        ]
+    ),
     "runs": pa.schema(
         [
             _RUN,

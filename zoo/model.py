@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from zoospectra.zoo.checkpoint.trouble import Skip
+
 
 @dataclass(frozen=True, slots=True)
 class ReportedMetric:
@@ -106,6 +108,8 @@ class Model:
     """More catalog columns (hyperparameters such as depth, width, batch_size); each becomes a column of `models`."""
     published: Published | None = None
     """Rows that its source publishes instead of weights: they are kept, and no weights are read."""
+    beside: tuple[Skip, ...] = ()
+    """Files of the zoo that are no models, listed with the nearest model: what a trainer keeps."""
 
 
 def catalog_columns(model: Model) -> dict[str, int | float | str]:

@@ -12,6 +12,7 @@ STUDIES: dict[str, str] = {
     "contest": "zoospectra.analysis.studies.contest",
     "contest_audit": "zoospectra.analysis.studies.contest_audit",
     "simpson": "zoospectra.analysis.studies.simpson",
+    "batch": "zoospectra.analysis.studies.batch",
     "flow": "zoospectra.analysis.studies.flow",
     "collapse": "zoospectra.analysis.studies.collapse",
     "health": "zoospectra.analysis.studies.health",

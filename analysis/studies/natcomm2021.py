@@ -52,7 +52,7 @@ class Options:
 
 def run(designs: Designs, options: Options, printed: Mapping[str, Any]) -> Findings:
     """All tables that there are data for; printed: values of conf/published/natcomm2021.yaml."""
-    models = _models(designs)
+    models = model_rows(designs)
     errors = Errors(designs["dated"], printed["kept_in_figure"])
     found: list[Cell] = []
     design: list[Row] = []
@@ -76,7 +76,7 @@ def run(designs: Designs, options: Options, printed: Mapping[str, Any]) -> Findi
     return Findings((*found, *general), (*design, *rows), (*notes, *words))
 
 
-def _models(designs: Designs) -> list[Row]:
+def model_rows(designs: Designs) -> list[Row]:
     """One row a model and profile: averages that the author printed count before means of the rows here."""
     printed = {(row["model_id"], row["profile"]) for row in designs["printed"]}
     computed = [row for row in designs["averages"] if (row["model_id"], row["profile"]) not in printed]

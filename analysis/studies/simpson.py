@@ -87,12 +87,15 @@ def _searched(one: Population, options: Options, notes: list[str]) -> list[Cell]
     made: list[Cell] = []
     for pair in ranked:
         made += _pair(one, pair, chosen[pair.grouping], held)
-    for pair in ranked[:SHOWN]:
+    questions = [pair for pair in ranked if pair.same_as is None]
+    for pair in questions[:SHOWN]:
         made += _groups(one, pair)
-    counted = Counter(pair.verdict() for pair in ranked)
+    counted = Counter(pair.verdict() for pair in questions)
     words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items()))
-    notes.append(f"{one.label}: {len(ranked)} pairs of metric and grouping at level {LEVEL:g}: {words}")
-    for pair in ranked:
+    notes.append(f"{one.label}: {len(questions)} pairs of metric and grouping at level {LEVEL:g}: {words}")
+    for name, first in dict.fromkeys((pair.grouping, pair.same_as) for pair in ranked if pair.same_as):
+        notes.append(f"{one.label}: {name} makes the same groups as {first}: counted once")
+    for pair in questions:
         if pair.found.verdict in (Verdict.REVERSAL, Verdict.PARTIAL, Verdict.OPPOSED):
             notes.append(f"{one.label}: {pair.metric} by {pair.grouping}: {pair.verdict()} ({pair.found.reason})")
     return made
@@ -131,8 +134,9 @@ def _pair(
         partial, adjusted_mixed = robust_slope(x, y, labels, [*held.values()]), mixed(x, y, labels, [*held.values()])
         values |= {"partial slope": partial.slope, "partial p": partial.p, "partial mixed slope": adjusted_mixed.slope}
     verdict = pair.verdict()
+    reason = f"{found.reason}; the same groups as {pair.same_as}, counted once" if pair.same_as else found.reason
     return [
-        Cell("SIMPSON", row, column, value, found.pooled.n, verdict=verdict, reason=found.reason)
+        Cell("SIMPSON", row, column, value, found.pooled.n, verdict=verdict, reason=reason)
         for column, value in values.items()
     ]
 

@@ -39,10 +39,10 @@ def write(findings: Findings, folder: Path) -> Path:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     cells = pa.Table.from_pylist([dataclasses.asdict(cell) for cell in findings.cells], schema=CELLS)
-    _both(cells, beside / "cells")
-    _both(_rows(findings.design), beside / "design")
+    both(cells, beside / "cells")
+    both(_rows(findings.design), beside / "design")
     for name, table in pivots(findings).items():
-        _both(table, beside / safe(name))
+        both(table, beside / safe(name))
         (beside / f"{safe(name)}.tex").write_text(latex(table, name))
     (beside / "notes.txt").write_text("".join(f"{note}\n" for note in findings.notes))
     shutil.rmtree(folder, ignore_errors=True)
@@ -90,7 +90,8 @@ def _rows(rows: Sequence[Any]) -> pa.Table:
     return pa.table(columns)
 
 
-def _both(table: pa.Table, path: Path) -> None:
+def both(table: pa.Table, path: Path) -> None:
+    """A table as PATH.csv and PATH.parquet."""
     pa.parquet.write_table(table, path.with_name(path.name + ".parquet"))
     flat = [column.cast(pa.string()) if pa.types.is_null(column.type) else column for column in table.columns]
     pa.csv.write_csv(pa.table(flat, names=table.column_names), path.with_name(path.name + ".csv"))

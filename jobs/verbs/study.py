@@ -6,12 +6,14 @@ import dataclasses
 import datetime
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoospectra.analysis.studies import STUDIES, kinds
 from zoospectra.analysis.studies import study as study_of
+from zoospectra.jobs.show.figures.formats import check_format
 from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Verb
 from zoospectra.warehouse.settings import WarehouseSettings
 
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
     from zoospectra.analysis.studies.record import Findings
     from zoospectra.jobs.words.command import Configuration
 
-HELP = f"""usage: zoospectra study study=NAME [study.KEY=VALUE ...] [warehouse.dir=DIR]
+HELP = f"""usage: zoospectra study study=NAME [study.KEY=VALUE ...] [figures=svg|pdf|png|none] [warehouse.dir=DIR]
 
-Runs a named study on the newest warehouse: design tables by SQL, statistics, tables. Results go to study_results and,
-as CSV, Parquet and LaTeX, to DIR/studies/NAME. The 2021 paper's own data is loaded by 'scan zoo=published' first.
+Runs a named study on the newest warehouse: design tables by SQL, statistics, tables, figures. Results go to
+study_results and, as CSV, Parquet and LaTeX, to DIR/studies/NAME; its figures, with their numbers, to the folder
+`figures` in it. The 2021 paper's own data is loaded by 'scan zoo=published' first.
 
 kinds of studies: {", ".join(STUDIES)}"""
 
@@ -50,6 +53,12 @@ class StudySettings:
 
     study: StudyChoice = field(default_factory=StudyChoice)
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    figures: str = "svg"
+    """Format of the figures: svg, pdf or png; none draws nothing."""
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown format."""
+        check_format("figures", self.figures, "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,10 @@ class Request:
     """As composed."""
     findings: Findings
     """Cells, rows, sentences."""
+    designs: Mapping[str, list[dict[str, Any]]]
+    """Rows of the SELECTs."""
+    printed: Mapping[str, Any] | None
+    """Numbers that a paper printed, where the kind compares with some."""
     config: str
     """JSON of the options."""
     started: datetime.datetime
@@ -76,6 +89,10 @@ class Done:
     """Cells, rows, sentences."""
     folder: Path
     """Where its files are."""
+    figures: tuple[Path, ...]
+    """Drawings in it."""
+    undrawn: str | None
+    """Why there are none."""
 
 
 def check(settings: StudySettings, configuration: Configuration) -> Request:
@@ -91,7 +108,8 @@ def check(settings: StudySettings, configuration: Configuration) -> Request:
     rows = {name: table.to_pylist() for name, table in tables.items()}
     printed = (configuration.group("published", kind.printed),) if kind.printed else ()
     findings = kind.run(rows, chosen.options, *printed)
-    return Request(settings, findings, json.dumps(dataclasses.asdict(chosen)), started)
+    config = json.dumps(dataclasses.asdict(chosen))
+    return Request(settings, findings, rows, printed[0] if printed else None, config, started)
 
 
 def study(request: Request) -> Done:
@@ -103,6 +121,7 @@ def study(request: Request) -> Done:
 
     chosen, warehouse = request.settings.study, Path(request.settings.warehouse.dir)
     folder = tables.write(request.findings, warehouse / "studies" / chosen.name)
+    figures, undrawn = _draw(request, folder / "figures")
     entry = dataclasses.replace(ledger.begin("study", warehouse), started=request.started)
     counts = {"models": len({row.get("model_id") for row in request.findings.design})}
     ledger.end(entry, warehouse, config=request.config, status=Exit.DONE, counts=counts)
@@ -111,7 +130,25 @@ def study(request: Request) -> Done:
         warehouse, "study_results", f"{chosen.name}-{key}", _results(chosen.name, entry.run_id, request.findings)
     )
     build.publish_results(warehouse, keep=request.settings.warehouse.keep)
-    return Done(entry.run_id, request.findings, folder)
+    return Done(entry.run_id, request.findings, folder, figures, undrawn)
+
+
+def _draw(request: Request, folder: Path) -> tuple[tuple[Path, ...], str | None]:
+    """The study's figures as files; without matplotlib none, and how to get it."""
+    from zoospectra.jobs.show.figures.draw import MISSING, available
+
+    if request.settings.figures == "none":
+        return (), None
+    if not available():
+        return (), MISSING
+    from zoospectra.jobs.show.figures.files import write
+    from zoospectra.jobs.show.figures.studies import Material, study_figures
+    from zoospectra.jobs.work.points import read_layers
+
+    chosen = request.settings.study
+    layers = read_layers(Path(request.settings.warehouse.dir))
+    material = Material(request.designs, chosen.options, request.findings, layers, request.printed)
+    return write(study_figures(chosen.kind, material), folder, request.settings.figures), None
 
 
 def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
@@ -133,7 +170,9 @@ def show(done: Done) -> None:
             print_table(table, title=title)
     for note in done.findings.notes:
         print(note)
-    print(f"run {done.run_id}: {len(done.findings.cells)} cells in {done.folder}")
+    if done.undrawn is not None:
+        print(done.undrawn)
+    print(f"run {done.run_id}: {len(done.findings.cells)} cells and {len(done.figures)} figures in {done.folder}")
 
 
 VERB = Verb(HELP, StudySettings, check, study, show)

@@ -202,7 +202,7 @@ class Engine:
         if step is Step.INDEX:
             hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if indexed else {}
             sketched = frozenset(filter(left.sketched, hashes.values()))
-            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules))
+            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside))
             return []
         self._count_skips(row.failed for row in left.known.skipped.get(identity, ()))
         return self._plan(identity, known_layers(listed), left)
@@ -227,7 +227,7 @@ class Engine:
         self._progress.expect(seconds)
         more = f" and {len(requests) - 1} more" if len(requests) > 1 else ""
         key = f"index {requests[0].model.model_id}{more}"
-        return Task(key=key, function=index_all, argument=requests, seconds=seconds)
+        return Task(key=key, function=index_all, argument=requests, seconds=seconds, opens=True)
 
     def _handle_index(self, requests: tuple[IndexRequest, ...], outcome: Outcome) -> list[Task]:
         if not isinstance(outcome.value, tuple):

@@ -35,6 +35,8 @@ class IndexRequest:
     """Those of these hashes whose sketch is kept; the others are read for it."""
     rules: Rules = NO_RULES
     """What the user knows better."""
+    beside: tuple[Skip, ...] = ()
+    """Files of the zoo that are no models and are listed with this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,9 @@ def index(request: IndexRequest) -> Indexed:
     try:
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
-        return Indexed((), (Skip(None, error.reason, error.detail, failed=True),))
+        return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
-    skips = [*checkpoint.skips, *skips]
+    skips = [*checkpoint.skips, *request.beside, *skips]
     hashed: list[HashedLayer] = []
     sketches: dict[str, Sketched] = {}
     for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):

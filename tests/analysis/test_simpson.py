@@ -294,6 +294,26 @@ def test_a_verdict_that_the_search_does_not_bear_is_exploratory() -> None:
     assert found[0].verdict() == "reversal (exploratory)"
 
 
+def test_groupings_that_make_the_same_groups_are_one_question() -> None:
+    """series and init_scale of the digits zoo name the same groups and were counted twice."""
+    x, y, label = population(3, "reversal", groups=4, size=8, noise=1.0)
+    letters = ["dcba"[one] for one in label]
+    small = [None if i < 2 else one for i, one in enumerate(label)]  # another partition
+    alone = search({"planted": x}, y, {"depth": label, "small": small})
+    found = search({"planted": x}, y, {"depth": label, "letter": letters, "small": small})
+    assert [(one.grouping, one.same_as) for one in sorted(found, key=lambda one: one.grouping)] == [
+        ("depth", None), ("letter", "depth"), ("small", None)
+    ]  # fmt: skip
+    at = {one.grouping: one for one in found}
+    assert at["letter"].adjusted == at["depth"].adjusted == {one.grouping: one for one in alone}["depth"].adjusted
+    assert at["letter"].found.p == at["depth"].found.p
+    lone = [*letters[:-1], "z"]  # a group of one counts nowhere, so this differs from depth in one model only
+    assert all(one.same_as is None for one in search({"planted": x}, y, {"depth": label, "lone": lone}))
+    tail = [*label, 9, 8]
+    found = search({"planted": [*x, 0.0, 1.0]}, [*y, 1.0, 0.0], {"depth": tail, "other": [*letters, None, "y"]})
+    assert {one.same_as for one in found} == {None, "depth"}
+
+
 def test_misuse() -> None:
     with pytest.raises(ValueError, match="same length"):
         simpson([1.0, 2.0], [1.0], [0])

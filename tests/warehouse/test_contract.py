@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.main import main
@@ -31,6 +31,8 @@ def test_every_contract_column_is_filled_by_something(tmp_path: Path) -> None:
     save_file({"h.0.attn.c_attn.weight": torch.randn(48, 144)}, zoo / "fused.safetensors")
     update = {"q.lora_A.weight": torch.randn(2, 24), "q.lora_B.weight": torch.randn(16, 2)}  # its scale is not known
     save_file(update, zoo / "update.safetensors")
+    tuned = {name: value * 1.01 for name, value in load_file(zoo / "net0.safetensors").items() if value.ndim > 1}
+    save_file(tuned, zoo / "tuned.safetensors")
     lines = ["file,series,dataset,metric,value,higher_is_better,source,source_date,licence,note,task"]
     lines += [f"net{i}.safetensors,s,d,top1_error,{i},false,test,2026-11-01,MIT,a note,vision" for i in range(2)]
     (zoo / "catalog.csv").write_text("\n".join(lines) + "\n")
@@ -43,6 +45,7 @@ def test_every_contract_column_is_filled_by_something(tmp_path: Path) -> None:
     assert main(["scan", "zoo=published", f"zoo.path={tables}", *keep]) == 0
     assert main(["study", "study=health", *keep]) == 0
     assert main(["study", "study=contest", *keep]) == 0
+    assert main(["kin", "keep=true", *keep]) == 0
     empty = set()
     for kind, schema in PARTS.items():
         counts = ", ".join(f'count("{name}") AS "{name}"' for name in schema.names)

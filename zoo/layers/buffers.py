@@ -62,6 +62,11 @@ MEAN_WEIGHT = re.compile(r"^(weights?|kernel|w)_(mean|mu|loc)$")
 GAINS = re.compile(r"(^|[._])(lora_magnitude_vector(\.\w+)*|dora_scale|ia3_l(\.\w+)?)$")
 """Names of an adapter's gains: DoRA's magnitudes, IA3's scales of activations."""
 
+OBSERVERS = re.compile(
+    r"(^|\.)(activation_post_process|\w*fake_quant\w*|\w+_quant(izer)?|tensor_quant|\w*observers?)(_\d+)?(\.|$)"
+)
+"""Modules that watch, or round, what passes through them: what they keep are ranges and steps."""
+
 GRADIENTS = frozenset({"grad", "grads", "gradient", "momentum", "velocity", "ema", "adam", "adam_1"})
 """What may follow the whole name of a tensor of the same shape."""
 
@@ -76,12 +81,14 @@ TRANSFORM = re.compile(r"_(real|imag|imaginary|re|im|cos|sin|layer|conv\w*|\d+)$
 
 SPREAD = r"rho|log_?sigma|sigma|log_?var|logvar|std|eps|epsilon|prior\w*"
 COMPANION = re.compile(
-    rf"^(?P<a>\w+?)_(?:{SPREAD}|grad|momentum|importance|fisher|ema|shadow|init(ial)?|old|prev\w*|backup|rewind|avg|sq_mean)$"
+    rf"^(?P<a>\w+?)_(?:{SPREAD}|grad|momentum|importance|fisher|ema|shadow|init(ial)?|old|prev\w*|backup|rewind|avg|sq_mean|scores?)$"
     rf"|^(?:{SPREAD})_(?P<b>\w+)$"
 )
 """Own names of what stands beside a parameter and is none: 'a' or 'b' is the parameter's name."""
 
-BESIDE = re.compile(rf"^(alphas?|betas?|v|h|round\w*|importance|fisher|omega|grad|{SPREAD}|init\w*|old\w*|ema\w*)$")
+BESIDE = re.compile(
+    rf"^(alphas?|betas?|v|h|round\w*|(\w+_)?scores?|importance|fisher|omega|grad|{SPREAD}|init\w*|old\w*|ema\w*)$"
+)
 """Own names that are a companion where a 'weight' of the same shape is in the module (AdaRound, EWC)."""
 
 MIN_CODES = 256
@@ -114,8 +121,14 @@ def buffer(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ..
     partner = _partner(module, last, shape, shapes)
     if partner:
         return Reason.BUFFER, f"stands beside {partner}, which is the weight"
-    if last in ("weight_g", "g", "original0") and shape.count(1) >= len(shape) - 1:
-        return Reason.BUFFER, "gains of a normalised weight"
+    if last in ("vector_u", "weight_g", "g", "original0") and shape.count(1) >= len(shape) - 1:
+        return Reason.BUFFER, "part of a normalised weight"
+    plain = last in ("weight", "kernel") or "embed" in last
+    if OBSERVERS.search(module.lower()) and not plain:
+        return Reason.QUANTISATION_PART, f"{own} of shape {_text(shape)}: ranges or steps of an observer"
+    beside = f"{module}.weight".removeprefix(".")
+    if not plain and sum(size > 1 for size in shape) < 2 and len(shapes.get(beside, ())) > 1:
+        return Reason.VECTOR, f"{own} of shape {_text(shape)}: one number an output of {beside}"
     # One number an output, a bias or a gain, is a vector whatever it is called.
     if (
         last in ("weight", "kernel")

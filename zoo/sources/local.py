@@ -3,17 +3,17 @@
 A file is a model when its suffix is one of a weight format's, readable or not, or when its first bytes are; which files
 together are one, and which are none, is in zoo.checkpoint.folder. A torch or safetensors file with several nets is
 several models, 'gan.pth#netG' and 'gan.pth#netD', unless the catalog names the file itself; their names are read from
-its header once and kept with its checksum. A file with nothing but the state of an optimizer is no model. Below a hub's
-cache only snapshots are looked at. Hidden files, caches, and links that leave the folder are passed over, and links to
-folders that are walked anyway.
+its header once and kept with its checksum. A file with nothing but the state of an optimizer is no model: the nearest
+model, read anew, has a row for it. Below a hub's cache only snapshots are looked at. Hidden files, caches, and links
+that leave the folder are passed over, and links to folders that are walked anyway.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.folder import INDEX, listing
@@ -23,7 +23,7 @@ from zoospectra.zoo.checkpoint.formats.huggingface import config_of, shards_of
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.shards import RANK_FOLDER, is_model_folder, weights_of
-from zoospectra.zoo.checkpoint.trouble import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
 from zoospectra.zoo.sources.fingerprint import FingerprintCache
@@ -79,12 +79,12 @@ def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None 
     root = Path(path)
     cache = fingerprints if fingerprints is not None else FingerprintCache()
     if root.is_file():
-        present = _nets({root.name: root}, {}, cache)
+        present, left = _nets({root.name: root}, {}, cache)
         models = [_model(place, key, name, None, cache) for key, place in present.items()]
     elif root.is_dir():
         listed = read_catalog(root / CATALOG) if (root / CATALOG).is_file() else {}
         places = {place.relative_to(root).as_posix(): place for place in candidates(root)}
-        present = _nets(dict(sorted(places.items())), listed, cache)
+        present, left = _nets(dict(sorted(places.items())), listed, cache)
         models = [_model(place, key, name, listed.get(key), cache) for key, place in present.items()]
         models += [_listed(root, listed[key], name, cache) for key in sorted(listed.keys() - present.keys())]
     else:
@@ -94,7 +94,18 @@ def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None 
         msg = f"zoo.path={path} holds no weight files; expected one of {' '.join(SUFFIXES)}"
         raise ValueError(msg)
     cache.save()
-    return tuple(models)
+    return _with_rows(models, left)
+
+
+def _with_rows(models: list[Model], left: Sequence[str]) -> tuple[Model, ...]:
+    """The models, each with a row for every file of training that is nearest to it: in its folder, or in one above."""
+    rows: dict[int, list[Skip]] = {}
+    for key in left:
+        shared = [len(os.path.commonpath([f"/{key}", f"/{model.name}"])) for model in models]
+        name = key.encode("utf-8", "backslashreplace").decode("utf-8")
+        detail = "a file of the zoo that is no model: the state of training"
+        rows.setdefault(shared.index(max(shared)), []).append(Skip(name, Reason.OPTIMIZER_STATE, detail, False))
+    return tuple(replace(model, beside=tuple(rows.get(place, ()))) for place, model in enumerate(models))
 
 
 def candidates(root: Path) -> Iterator[Path]:
@@ -139,18 +150,22 @@ def _base(root: Path) -> Path:
     return next(hubs, base)
 
 
-def _nets(places: dict[str, Path], listed: Mapping[str, CatalogEntry], cache: FingerprintCache) -> dict[str, Path]:
-    """The same with one entry a net, for files with several nets that the catalog does not name; without files of
-    training state.
+def _nets(
+    places: dict[str, Path], listed: Mapping[str, CatalogEntry], cache: FingerprintCache
+) -> tuple[dict[str, Path], list[str]]:
+    """The same with one entry a net, for files with several nets that the catalog does not name; and the files of
+    training state, which are none.
     """
     present: dict[str, Path] = {}
+    left = [key for key, path in places.items() if key not in listed and path.is_file()]
+    left = [key for key in left if cache.nets(str(places[key]), listed_nets) == ()]
     for key, path in places.items():
         nets = cache.nets(str(path), listed_nets) if key not in listed and path.is_file() else None
         if nets is None:
             present[key] = path
         else:
             present |= {f"{key}#{net}": path.with_name(f"{path.name}#{net}") for net in nets}
-    return present
+    return present, left
 
 
 def is_weight_file(path: Path) -> bool:

@@ -19,6 +19,8 @@ class Task:
     """Small and picklable: references and stored spectra, never weights."""
     seconds: float = 0.0
     """Predicted cost on one core, seconds; the longest go first."""
+    opens: bool = False
+    """Its outcome brings further tasks, nobody knows how long: it goes ahead while little else waits."""
     cpus: int = 1
     """BLAS threads it runs with, and CPUs it asks for."""
     memory: int = 0

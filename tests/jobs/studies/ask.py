@@ -11,7 +11,8 @@ from zoospectra.jobs.verbs.study import Done
 
 
 def study(name: str, warehouse: Path, options: Mapping[str, Any] | None = None) -> Done:
-    done: Done = call("study", f"study={name}", *words("study", options or {}), f"warehouse.dir={warehouse}")
+    plain = ["figures=none", f"warehouse.dir={warehouse}"]  # their own tests draw: tests/jobs/figures
+    done: Done = call("study", f"study={name}", *words("study", options or {}), *plain)
     return done
 
 

@@ -114,6 +114,27 @@ def test_a_model_under_two_names_counts_once(warehouse: Path) -> None:
     assert query(warehouse, sql).to_pylist() == [{"n": 193}]
 
 
+def test_nothing_lies_between_doubles_and_other_models(warehouse: Path) -> None:
+    """Fourteen more share an architecture's name with another zoo's model: other weights, by a wide gap."""
+    sql = """SELECT DISTINCT a.model_id AS a, b.model_id AS b, abs(a.log_norm - b.log_norm) AS norm
+             FROM model_averages AS a JOIN model_averages AS b ON a.model_id < b.model_id
+             JOIN models AS m ON m.model_id = a.model_id JOIN models AS o ON o.model_id = b.model_id
+             WHERE m.dataset = 'imagenet-1k' AND o.dataset = m.dataset AND a.rule = 'mean over slices'
+                AND b.rule = a.rule AND b.profile = a.profile AND abs(a.alpha - b.alpha) < 0.01"""
+    gaps = sorted(row["norm"] for row in query(warehouse, sql).to_pylist())
+    assert (sum(gap < 1e-5 for gap in gaps), sum(gap < 5e-4 for gap in gaps)) == (20, 20)
+    sql = "SELECT name, model_id IN (SELECT model_id FROM doubles) AS double FROM models WHERE dataset = 'imagenet-1k'"
+    rows = {row["name"]: row["double"] for row in query(warehouse, sql).to_pylist()}
+
+    def twin(name: str) -> str:
+        """How pytorchcv calls the architecture."""
+        last = name.removeprefix("resnet-1k/")
+        return f"osmr/bn_{last.removesuffix('_bn')}" if last.endswith("_bn") else f"osmr/{last}"
+
+    twins = [double for name, double in rows.items() if not name.startswith("osmr/") and twin(name) in rows]
+    assert (len(twins), twins.count(False)) == (34, 14)
+
+
 def test_the_search_finds_imagenet_by_series_without_options(warehouse: Path) -> None:
     """It said 'no grouping with at least two groups; 213 models'."""
     found = study("simpson", warehouse).findings

@@ -221,3 +221,39 @@ def test_the_mean_of_a_weight_is_the_weight(tmp_path: Path) -> None:
     found, skips = opened(tmp_path, state)
     assert list(found) == ["fc.weight_mean"]
     assert {skip.reason for skip in skips.values()} == {Reason.BUFFER}
+
+
+def test_what_stands_beside_a_weight_is_no_layer(tmp_path: Path) -> None:
+    """Observers of quantisation-aware training, steps and gains of one number an output, scores beside a mask."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(20, 30))
+    net.train()
+    qat = torch.ao.quantization
+    net.qconfig = qat.QConfig(qat.HistogramObserver.with_args(), qat.default_per_channel_weight_fake_quant)
+    prepared = qat.prepare_qat(net)
+    prepared(torch.randn(4, 20))
+    state = prepared.state_dict()
+    state |= {
+        "0.alpha": torch.rand(30, 1),
+        "0.activation_post_process.ranges": torch.rand(30, 2),
+        "1.weight": torch.randn(30, 20),
+        "1.mask": (torch.rand(30, 20) > 0.5).float(),
+        "1.weight_scores": torch.randn(30, 20),
+        "2.weight_quant.tensor_quant.scaling_impl.value": torch.rand(30, 1),
+    }
+    torch.save(state, tmp_path / "x.pt")
+    found, skips = opened_path(tmp_path / "x.pt")
+    assert list(found) == ["0", "1"]
+    assert not any(skip.failed for skip in skips.values())
+
+
+def test_product_quantisation_is_refused_with_its_centroids(tmp_path: Path) -> None:
+    state = {
+        "l.centroids": torch.randn(256, 8),
+        "l.assignments": torch.randint(0, 256, (900,)),
+        "l.bias": torch.ones(3),
+    }
+    found, skips = opened(tmp_path, state)
+    assert not found
+    assert (skips["l.assignments"].reason, skips["l.assignments"].failed) == (Reason.UNSUPPORTED_QUANTISATION, True)
+    assert skips["l.centroids"].reason is Reason.QUANTISATION_PART

@@ -76,7 +76,16 @@ def test_training_files_anywhere_are_no_models_unless_they_hold_a_net(tmp_path: 
     torch.save(state(), tmp_path / "scaler.pt")
     (tmp_path / "rng_state.pth").write_bytes(b"cut")
     torch.save({"epoch": 3}, tmp_path / "empty.pt")
-    assert names(tmp_path) == ["empty.pt", "net.pt", "scaler.pt"]
+    (tmp_path / "run").mkdir()
+    torch.save(state(1), tmp_path / "run" / "best.pt")
+    torch.save(optimizer(), tmp_path / "run" / "best_optim.pt")
+    models = {model.name: model for model in crawl(str(tmp_path))}
+    assert list(models) == ["empty.pt", "net.pt", "run/best.pt", "scaler.pt"]
+    # every file has a row, with a model of its folder
+    assert [row.tensor for row in models["run/best.pt"].beside] == ["run/best_optim.pt"]
+    rows = [row for model in models.values() for row in model.beside]
+    assert {row.reason for row in rows} == {"optimizer_state"}
+    assert len({row.tensor for row in rows} | models.keys()) == len(rows) + len(models) == 11
 
 
 def test_the_same_model_once_more_has_a_row_and_an_adapter_is_a_model(tmp_path: Path) -> None:

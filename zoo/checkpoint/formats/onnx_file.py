@@ -5,7 +5,7 @@ the onnx package, which gives arrays, is the tests' oracle. External data are re
 folder only. What the graph does with a tensor (see onnx_graph) decides its layout: matrices that are multiplied from
 the right (MatMul, Gemm without transB) are (in, out) and are given torch's layout by strides.
 Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
-Not covered: sparse initialisers, 16-bit floats in int32_data, types of less than a byte.
+Not covered: sparse initialisers, 16-bit floats in int32_data.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.blocks import Blocks
+from zoospectra.zoo.checkpoint.formats.onnx_codes import SMALL, WEIGHTED, Codes, blocks_of, codes_of, inputs_first, lost
 from zoospectra.zoo.checkpoint.formats.onnx_graph import NUMBERED, Graph, Use, module_of, walk
-from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
+from zoospectra.zoo.checkpoint.formats.onnx_proto import proto_of
+from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, Field, fields
 from zoospectra.zoo.checkpoint.layout.axes import ordered
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
@@ -55,32 +57,8 @@ DTYPES: dict[int, str] = {
 TYPED: dict[int, str] = {4: "float32", 10: "float64"}
 """TensorProto's fields float_data and double_data -> type; packed, they are the bytes that raw_data would hold."""
 
-WEIGHTED: dict[str, tuple[int, ...]] = {
-    "MatMul": (1, 0),
-    "Gemm": (1, 0),
-    "Conv": (1,),
-    "ConvTranspose": (1,),
-    "FusedConv": (1,),
-    "FusedGemm": (1, 0),
-    "FusedMatMul": (1, 0),
-    "MatMulInteger": (1,),
-    "ConvInteger": (1,),
-    "QLinearConv": (3,),
-    "QLinearMatMul": (3,),
-    "QGemm": (3,),
-    "LSTM": (1, 2),
-    "GRU": (1, 2),
-    "RNN": (1, 2),
-    "Gather": (0,),
-    "Einsum": (0, 1),
-}
-"""Operator -> its inputs that are weights where they are constant, the usual one first."""
-
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 """Operators with W (directions, g u, in) and R (directions, g u, u)."""
-
-QLINEAR: dict[str, int] = {"QLinearConv": 0, "QLinearMatMul": 1, "QGemm": 1}
-"""Operators whose inputs behind the weight are its scale and zero point -> axis of the scales."""
 
 BIASES: dict[str, tuple[int, ...]] = {
     "Conv": (2,),
@@ -94,9 +72,6 @@ BIASES: dict[str, tuple[int, ...]] = {
 
 EXTERNAL = 1
 """TensorProto.DataLocation."""
-
-Codes = dict[str, str | int | tuple[int, ...]]
-"""How codes become values: see zoo.layers.packed.affine."""
 
 
 def open_onnx(path: str) -> Checkpoint:
@@ -115,29 +90,62 @@ def open_onnx(path: str) -> Checkpoint:
     if len(graphs) != 1:
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
     graph = walk(data, graphs[0], [item for item in top if item.number == 25])
-    refs: list[TensorRef] = []
-    skips = [Skip(name, Reason.UNSUPPORTED_DTYPE, "sparse tensors are not read", True) for name in graph.sparse]
-    tables: list[str] = []
-    affine: dict[str, Codes] = {}
+    found = _Found(skips=[Skip(n, Reason.UNSUPPORTED_DTYPE, "sparse tensors are not read", True) for n in graph.sparse])
     for key in sorted(graph.tensors, key=graph.constants.__contains__):
-        entry = _tensor(path, data, graph.tensors[key], key)
-        use = _weight_use(graph.uses.get(key, []))
-        if isinstance(entry, Skip):
-            skips.append(entry)
-        elif len(entry.shape) > 1 and use is None and _is_bias(graph.uses.get(key, [])):
-            skips.append(Skip(key, Reason.VECTOR, f"biases or states of shape {entry.shape}", False))
-        elif key in graph.constants and (len(entry.shape) < 2 or use is None) and not _is_scale(key, graph):
-            if len(entry.shape) > 1:
-                skips.append(Skip(key, Reason.BUFFER, f"a constant of the graph of shape {entry.shape}", False))
-        else:
-            laid = _laid_out(entry, use)
-            refs += laid
-            if use is not None and use.operator == "Gather":
-                tables += [laid[0].name, laid[0].name.removesuffix("_quantized")]
-            codes = _codes(entry, use, graph, laid[0], data)
-            if codes is not None and len(laid) == 1:
-                affine[laid[0].name] = codes
-    return Checkpoint("onnx", _distinct(refs), tuple(skips), config={"tables": tuple(tables), "affine": affine})
+        _sort(_tensor(path, data, graph.tensors[key], key), key, graph, data, found)
+    used = found.blocks.keys() | {entry.zero for entry in found.blocks.values()}
+    for ref in found.small:
+        if ref.name not in used:
+            found.blocks[ref.name] = Blocks("integers of less than a byte whose scale is not in the file")
+    found.refs += found.small
+    config = {"tables": tuple(found.tables), "affine": found.affine, "blocks": found.blocks}
+    return Checkpoint("onnx", _distinct(found.refs), tuple(found.skips), config=config)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the constants of a graph are."""
+
+    refs: list[TensorRef] = dataclasses.field(default_factory=list)
+    skips: list[Skip] = dataclasses.field(default_factory=list)
+    small: list[TensorRef] = dataclasses.field(default_factory=list)
+    tables: list[str] = dataclasses.field(default_factory=list)
+    affine: dict[str, Codes] = dataclasses.field(default_factory=dict)
+    blocks: dict[str, Blocks] = dataclasses.field(default_factory=dict)
+
+
+def _sort(entry: TensorRef | Skip, key: str, graph: Graph, data: AnyArray, found: _Found) -> None:
+    """Put one constant where it belongs."""
+    uses = graph.uses.get(key, [])
+    use = _weight_use(uses)
+    if isinstance(entry, Skip):
+        found.skips.append(entry)
+        return
+    if use is not None and use.value.shape is not None and math.prod(use.value.shape) == math.prod(entry.shape):
+        entry = replace(entry, shape=use.value.shape)
+    blocks = blocks_of(entry, use, graph, data)
+    if blocks is not None:
+        found.blocks[key] = blocks
+    if blocks is not None or proto_of(data, graph.tensors[key]).kind in SMALL:
+        found.small.append(entry)
+        return
+    unknown = lost(entry, uses)
+    if len(entry.shape) > 1 and use is None and _is_bias(uses):
+        found.skips.append(Skip(key, Reason.VECTOR, f"biases or states of shape {entry.shape}", False))
+    elif key in graph.constants and (len(entry.shape) < 2 or use is None) and not (unknown or _is_scale(key, graph)):
+        if len(entry.shape) > 1:
+            found.skips.append(Skip(key, Reason.BUFFER, f"a constant of the graph of shape {entry.shape}", False))
+    else:
+        laid = _laid_out(entry, use)
+        codes = codes_of(entry, use, graph, laid[0], data)
+        if unknown and codes is None:
+            found.blocks[key] = unknown
+            laid = [entry]
+        found.refs += laid
+        if use is not None and use.operator == "Gather":
+            found.tables += [laid[0].name, laid[0].name.removesuffix("_quantized")]
+        if codes is not None and len(laid) == 1:
+            found.affine[laid[0].name] = codes
 
 
 def _weight_use(uses: list[Use]) -> Use | None:
@@ -172,15 +180,7 @@ def _laid_out(ref: TensorRef, use: Use | None) -> list[TensorRef]:
         ref = replace(ref, name=f"{module}.weight")
     if use.value.axes is not None:
         ref = ordered(ref, use.value.axes)
-    return [ordered(ref, (1, 0))] if len(ref.shape) == 2 and _inputs_first(use) else [ref]
-
-
-def _inputs_first(use: Use) -> bool:
-    """Whether an operator takes a matrix as (in, out)."""
-    right = use.slot == WEIGHTED[use.operator][0]
-    if "Gemm" in use.operator or use.operator == "FusedMatMul":
-        return not use.numbers.get("transB") if right else bool(use.numbers.get("transA"))
-    return "MatMul" in use.operator and right
+    return [ordered(ref, (1, 0))] if len(ref.shape) == 2 and inputs_first(use) else [ref]
 
 
 def _directions(ref: TensorRef, use: Use) -> list[TensorRef]:
@@ -205,42 +205,6 @@ def _operation(use: Use) -> str:
     return last if re.fullmatch(rf"{use.operator}(_\d+)?", last) else use.operator
 
 
-def _codes(ref: TensorRef, use: Use | None, graph: Graph, laid: TensorRef, data: AnyArray) -> Codes | None:
-    """Scale, zero point and axis (of the layout that is analysed) of codes; None for what is no code."""
-    if use is None or ref.dtype not in ("int8", "uint8", "int32", "float8_e4m3fn", "float8_e5m2"):
-        return None
-    scale: str | None = None
-    zero: str | None = None
-    axis = 0
-    if use.value.dequantised is not None:
-        scale, zero, axis = use.value.dequantised.scale, use.value.dequantised.zero, use.value.dequantised.axis
-    elif use.operator in QLINEAR:
-        behind = use.inputs[use.slot + 1 : use.slot + 3]
-        scale, zero, axis = (*behind, None, None)[0], (*behind, None, None)[1], QLINEAR[use.operator]
-    elif ref.name.endswith("_quantized"):  # onnxruntime's names: MatMulInteger is scaled by nodes behind it
-        base = ref.name.removesuffix("_quantized")
-        scale, zero, axis = f"{base}_scale", f"{base}_zero_point", len(ref.shape) - 1
-    if scale is None or scale not in graph.tensors:
-        return None
-    axis %= len(ref.shape) or 1
-    if laid.shape != ref.shape or laid.stride != ref.stride:  # where the stored axis went
-        axes = use.value.axes or tuple(range(len(ref.shape)))
-        axes = axes[::-1] if len(axes) == 2 and _inputs_first(use) else axes
-        axis = axes.index(axis)
-    if zero is None or zero not in graph.tensors:
-        return {"scale": scale, "axis": axis}
-    proto = _proto(data, graph.tensors[zero])
-    # Small integers are often written one by one and not as bytes: then they are given as numbers.
-    numbers = [value for item in proto.typed.get(5, []) for value in _integers(data, item)]
-    return {"scale": scale, "axis": axis, "zero_point": tuple(numbers) if numbers else zero}
-
-
-def _integers(data: AnyArray, item: Field) -> Iterator[int]:
-    """Signed integers of a field, packed or not."""
-    values = [item.value] if item.wire == VARINT else varints(data, item.start, item.stop)
-    return (value - (1 << 64) if value >> 63 else value for value in values)
-
-
 def _distinct(refs: list[TensorRef]) -> tuple[TensorRef, ...]:
     """References under names of their own: a second one of a name gets a number."""
     taken: dict[str, int] = {}
@@ -252,46 +216,13 @@ def _distinct(refs: list[TensorRef]) -> tuple[TensorRef, ...]:
     return tuple(distinct)
 
 
-@dataclass(slots=True)
-class _Proto:
-    """What a TensorProto says."""
-
-    dims: list[int] = dataclasses.field(default_factory=list)
-    kind: int = 0
-    place: int = 0
-    name: str = ""
-    raw: Field | None = None
-    typed: dict[int, list[Field]] = dataclasses.field(default_factory=dict)
-    entries: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-def _proto(data: AnyArray, tensor: Field) -> _Proto:
-    """The fields of a TensorProto."""
-    proto = _Proto()
-    for item in fields(data, tensor.start, tensor.stop):
-        match item.number:
-            case 1:
-                proto.dims += [item.value] if item.wire == VARINT else _few(varints(data, item.start, item.stop))
-            case 2:
-                proto.kind = item.value
-            case 4 | 5 | 7 | 10 | 11:
-                proto.typed.setdefault(item.number, []).append(item)
-            case 8:
-                proto.name = text(data, item)
-            case 9:
-                proto.raw = item
-            case 13:
-                proto.entries.update([_entry(data, item)])
-            case 14:
-                proto.place = item.value
-    return proto
-
-
 def _tensor(path: str, data: AnyArray, tensor: Field, name: str | None) -> TensorRef | Skip:
     """Reference of a TensorProto; a Skip when its type or its place is not read."""
-    proto = _proto(data, tensor)
+    proto = proto_of(data, tensor)
     name, dims = name or proto.name, proto.dims
     dtype = DTYPES.get(proto.kind)
+    if proto.kind in SMALL:  # a stream of bytes
+        dtype, dims = "uint8", [-(-math.prod(dims) * SMALL[proto.kind][0] // 8)]
     if dtype is None:
         return Skip(name, Reason.UNSUPPORTED_DTYPE, f"ONNX type {proto.kind} is not read", True)
     if len(dims) > 64 or any(size >= 1 << 62 for size in dims):
@@ -314,19 +245,6 @@ def _tensor(path: str, data: AnyArray, tensor: Field, name: str | None) -> Tenso
             Reason.UNREADABLE, f"{name[:80]}: shape {shape} of {dtype} needs {needed} bytes, not {length}"
         )
     return TensorRef(name, path, dtype, shape, None, 0 if raw is None else raw.start, needed)
-
-
-def _few(values: Iterator[int]) -> list[int]:
-    """At most 65 of the values: a shape has no more."""
-    return [value for value, _ in zip(values, range(65), strict=False)]
-
-
-def _entry(data: AnyArray, field: Field) -> tuple[str, str]:
-    """Key and value of external data."""
-    strings = {
-        inner.number: text(data, inner) for inner in fields(data, field.start, field.stop) if inner.wire == BYTES
-    }
-    return strings.get(1, ""), strings.get(2, "")
 
 
 def _external(

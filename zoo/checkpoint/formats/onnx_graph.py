@@ -1,9 +1,9 @@
 """The graph of an ONNX model: which constants are weights, of which operator, and what lies between them.
 
-Values are followed from constants through Identity, Cast, Transpose and DequantizeLinear to the operators that use
-them, into the sub-graphs of If, Loop and Scan and the bodies of functions. Only the protobuf's fields are walked, no
-bytes of tensors are read. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
-Not covered: constants that a graph computes by other operators (Reshape, Concat, Slice): they are no weights here.
+Values are followed from constants through Identity, Cast, Reshape, Transpose and DequantizeLinear to the operators
+that use them, into the sub-graphs of If, Loop and Scan and the bodies of functions. Only the protobuf's fields are
+walked, no bytes of weights are read. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+Not covered: constants that a graph computes by other operators (Concat, Slice, Mul): what is analysed is stored.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from zoospectra.zoo.checkpoint.formats.onnx_proto import integers_of, proto_of
+from zoospectra.zoo.checkpoint.formats.onnx_shapes import SHAPING, reshaped
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
 from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
@@ -39,6 +41,8 @@ class Dequantised:
     """Tensor of the zero points; None for zero."""
     axis: int
     """Axis of the stored tensor along which scales differ."""
+    block: int = 0
+    """Elements of the axis that share a scale; 0 for one scale an index, or for one alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,11 @@ class Value:
     tensor: str
     """Key of Graph.tensors."""
     axes: tuple[int, ...] | None = None
-    """Stored axis of every axis; None where no Transpose was met."""
+    """Stored axis (of `shape`, where that is given) of every axis; None where no Transpose was met."""
     dequantised: Dequantised | None = None
     """How its codes become values; None for values."""
+    shape: tuple[int, ...] | None = None
+    """Shape that its elements were given before they were transposed; None for the stored one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class Use:
     numbers: Mapping[str, int]
     """Its integer attributes."""
     inputs: tuple[str | None, ...]
-    """Tensors of its inputs; None for what is computed."""
+    """Tensors of its inputs; None for what is computed, '' for what is left out."""
 
 
 @dataclass(slots=True)
@@ -159,13 +165,17 @@ def _nodes(
             values[node.outputs[0]] = first
         elif first and node.outputs and node.operator == "Transpose":
             values[node.outputs[0]] = _transposed(data, first, node.lists.get("perm"), graph)
-        elif first and node.outputs and node.operator == "DequantizeLinear" and not node.numbers.get("block_size"):
+        elif first and node.outputs and node.operator == "DequantizeLinear":
             values[node.outputs[0]] = _dequantised(first, node, values)
+        elif first and node.outputs and node.operator in SHAPING:
+            shaped = _shaped(data, first, node, graph, values)
+            if shaped is not None:
+                values[node.outputs[0]] = shaped
         elif (node.domain, node.operator) in functions:
             _call(data, functions[node.domain, node.operator], node, graph, functions, values, scope, depth + 1)
         else:
             name = node.name or f"{node.operator}_{number}"
-            tensors = tuple(values[name].tensor if name in values else None for name in node.inputs)
+            tensors = tuple(values[name].tensor if name in values else None if name else "" for name in node.inputs)
             for slot, value in enumerate(node.inputs):
                 if value in values:
                     use = Use(values[value], node.operator, slot, name, node.numbers, tensors)
@@ -267,15 +277,6 @@ def _name_of(data: AnyArray, tensor: Field) -> str:
     return ""
 
 
-def _dims_of(data: AnyArray, tensor: Field) -> int:
-    """Number of axes of a TensorProto."""
-    count = 0
-    for part in fields(data, tensor.start, tensor.stop):
-        if part.number == 1:
-            count += 1 if part.wire == VARINT else len(_few(data, part))
-    return count
-
-
 def _register(graph: Graph, name: str, scope: str, tensor: Field) -> str:
     """Remember a constant, under its own name where that is free, else with the place that it is in."""
     key = name if name not in graph.tensors else f"{scope}{name}"
@@ -286,9 +287,24 @@ def _register(graph: Graph, name: str, scope: str, tensor: Field) -> str:
     return key
 
 
+def _shaped(data: AnyArray, value: Value, node: _Node, graph: Graph, values: Values) -> Value | None:
+    """A value in another shape; None where that is not known, or it was transposed before and does not lie in order."""
+    if value.axes is not None or value.dequantised is not None:
+        return None
+    numbers: tuple[int, ...] | None = node.lists.get("axes", node.lists.get("shape"))
+    if len(node.inputs) > 1 and node.inputs[1]:
+        second = values.get(node.inputs[1])
+        numbers = integers_of(data, graph.tensors[second.tensor]) if second else None
+        if numbers is None:
+            return None
+    stored = value.shape if value.shape is not None else tuple(proto_of(data, graph.tensors[value.tensor]).dims)
+    shape = reshaped(node.operator, stored, numbers, node.numbers.get("axis", 1))
+    return replace(value, shape=shape) if shape is not None else None
+
+
 def _transposed(data: AnyArray, value: Value, order: tuple[int, ...] | None, graph: Graph) -> Value:
     """A value behind a Transpose; unchanged when the order is none."""
-    dims = _dims_of(data, graph.tensors[value.tensor])
+    dims = len(value.shape) if value.shape is not None else len(proto_of(data, graph.tensors[value.tensor]).dims)
     axes = value.axes or tuple(range(dims))
     order = order if order is not None else tuple(reversed(range(dims)))
     if sorted(order) != list(range(dims)):
@@ -305,7 +321,8 @@ def _dequantised(value: Value, node: _Node, values: Values) -> Value:
     axis = node.numbers.get("axis", 1)
     if value.axes is not None and 0 <= axis < len(value.axes):
         axis = value.axes[axis]
-    return replace(value, dequantised=Dequantised(scale, names[2] if len(names) > 2 else None, axis))
+    zero = names[2] if len(names) > 2 else None
+    return replace(value, dequantised=Dequantised(scale, zero, axis, max(0, node.numbers.get("block_size", 0))))
 
 
 NUMBERED = re.compile(r"^(?:onnx::\w+|(?:val|const\w*|_v|t|v|x)?_*\d+)$")

@@ -117,8 +117,8 @@ FORMATS: dict[str, Format] = {
         open_onnx,
         (".onnx",),
         since="0.1",
-        exact="initialisers and constants of all graphs, laid out as their operator has them; 8-bit codes with scales",
-        refused="sparse initialisers, types of less than a byte, MatMulNBits",
+        exact="initialisers and constants of all graphs, laid out as their operator has them; codes with scales",
+        refused="sparse initialisers; codes whose operator is not known",
     ),
     "gguf": Format(
         "GGUF",

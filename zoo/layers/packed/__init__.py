@@ -16,6 +16,7 @@ from zoospectra.zoo.layers.packed import (
     aqlm,
     awq,
     bitsandbytes,
+    blocks,
     compressed_tensors,
     gptq,
     hqq,
@@ -33,6 +34,7 @@ from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
 SCHEMES: dict[str, Callable[[list[AnyArray], Options, tuple[int, ...]], AnyArray]] = {
     "affine": affine.values,
+    "blocks": blocks.values,
     "gptq": gptq.values,
     "awq": awq.values,
     "bnb4": bitsandbytes.values_4bit,
@@ -56,6 +58,7 @@ STACKED = frozenset({"microscaling", "mlx", "scaled"})
 
 FINDERS: tuple[Callable[[Refs, Mapping[str, Any]], Iterator[PackedWeight]], ...] = (
     affine.find,
+    blocks.find,
     gptq.find,
     awq.find,
     bitsandbytes.find,

@@ -19,7 +19,7 @@ from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.layers.layer import Assembly
 from zoospectra.zoo.layers.packed.weight import Options, PackedWeight, Refs
 
-SCORES = re.compile(r"^(mask_|popup_)?scores?$")
+SCORES = re.compile(r"^(mask_|popup_|weight_)?scores?$")
 """Last part of the name of scores that decide which elements count."""
 
 

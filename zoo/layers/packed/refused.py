@@ -15,6 +15,8 @@ from zoospectra.zoo.layers.packed.weight import PackedWeight, Refs, part_of
 
 UNKNOWN = "integer weights without a known scale"
 
+PRODUCT = "product quantisation"
+
 REFUSED: dict[str, str] = {
     "EXL2": r"\.q_weight$",
     "EXL3": r"\.trellis$",
@@ -24,6 +26,7 @@ REFUSED: dict[str, str] = {
     "HQQ": r"\.W_q$",
     "AQLM": r"\.(codes|codebooks)$",
     "VPTQ": r"\.indices$",
+    PRODUCT: r"\.assignments$",
     "QuIP#": r"\.Qidxs\w*$",
     "SpQR": r"\.dense_weights$",
     "MXFP4 blocks": r"_blocks$",
@@ -46,6 +49,7 @@ def find(refs: Refs, config: Mapping[str, Any], claimed: Collection[str]) -> Ite
     method = part_of(config, "quantization_config").get("quant_method")
     says = f" (quantization_config says {method[:40]})" if isinstance(method, str) else ""
     codes = {name: ref for name, ref in refs.items() if name not in claimed and _is_codes(ref)}
+    codes |= {name: ref for name, ref in refs.items() if name not in claimed and _are_assignments(name, refs)}
     names = {name: what for name in codes if (what := _scheme(codes[name]))}
     for name, what in names.items():
         ref = codes[name]
@@ -58,6 +62,12 @@ def _is_codes(ref: TensorRef) -> bool:
     """Whether a tensor holds integers with two axes or more."""
     integer = ref.dtype in types.CARRIERS and ref.dtype.startswith(("int", "uint"))
     return integer and len(ref.shape) >= 2 and 0 not in ref.shape
+
+
+def _are_assignments(name: str, refs: Refs) -> bool:
+    """Whether integers of any shape say which centroid beside them every piece of a weight is."""
+    module, _, own = name.rpartition(".")
+    return own == "assignments" and f"{module}.centroids" in refs and refs[name].dtype.startswith(("int", "uint"))
 
 
 def _scheme(ref: TensorRef) -> str | None:

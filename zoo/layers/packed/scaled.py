@@ -2,10 +2,10 @@
 
 weight (float8 or int8) with weight_scale (compressed-tensors, ModelOpt, FBGEMM, Quark), scale (DeepSeek's own files),
 weight_scale_inv (DeepSeek on the hub: blocks of 128 x 128; in spite of its name it is multiplied) or scale_weight;
-quanto's weight._data and weight._scale; torchao's _weight_qdata and _weight_scale. Zero points where there are some. An
-axis of the scales that is shorter than the weights' has one scale a block: the size is quantization_config's
-weight_block_size, else 128, else what divides. A float tensor beside a weight_scale holds codes when all its values are
-integers, else the weight itself, whose scale is only a calibration.
+quanto's weight._data and weight._scale; torchao's _weight_qdata and _weight_scale. Zero points where there are some.
+Keras' kernel and kernel_scale: W = q / scale. An axis of the scales that is shorter than the weights' has one scale a
+block: the size is quantization_config's weight_block_size, else 128, else what divides. A float tensor beside a
+weight_scale holds codes when all its values are integers, else the weight itself, whose scale is only a calibration.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ BLOCK = 128
 
 PLAIN = frozenset({"float64", "float32", "float16", "bfloat16"})
 """Types that hold codes only where all values are integers."""
+
+KERAS = frozenset({"kernel", "embeddings"})
+"""Own names of Keras' weights, whose codes are divided by their scale: q = round(scale W)."""
 
 PERMUTED = frozenset({"eetq", "marlin", "tpu_int8"})
 """quantization_config.quant_method of kernels that shuffle the codes: not these."""
@@ -71,6 +74,8 @@ def find(refs: Refs, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
             continue
         parts = (codes, scale, *([zero] if zero else []))
         options = (*((f"block{axis}", size) for axis, size in enumerate(blocks)), ("exact", int(eight)))
+        if scale.name == f"{plain}_scale" and plain.rpartition(".")[2] in KERAS:
+            options += (("divided", 1),)
         stored = f"{codes.dtype}+scale" if eight else codes.dtype
         yield PackedWeight(name, plain, Assembly("scaled", parts, options, codes.shape, stored), companions)
 
@@ -137,4 +142,5 @@ def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> A
     if zeros:
         zero = np.broadcast_to(zeros[0], scale.shape) if zeros[0].ndim == 0 else zeros[0]
         wide = wide - spread(zero.astype(np.float32), shape, blocks)
-    return np.asarray(wide * spread(powers(scale), shape, blocks))
+    factor = spread(powers(scale), shape, blocks)
+    return np.asarray(wide / factor if "divided" in options else wide * factor)

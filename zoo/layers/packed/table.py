@@ -27,9 +27,17 @@ class Row(NamedTuple):
 
 ROWS: dict[str, tuple[Row, ...]] = {
     "affine": (
-        Row("ONNX", "8-bit codes with DequantizeLinear, QLinear operators, onnxruntime's names", READ, "0.2"),
+        Row(
+            "ONNX",
+            "8-bit codes of DequantizeLinear, QLinear and other operators of onnxruntime",
+            READ,
+            "0.2",
+        ),
         Row("TensorFlow Lite", "8-bit codes, one scale or one a channel", READ, "0.2"),
         Row("TensorFlow.js", "8- and 16-bit codes, q scale + min", READ, "0.2"),
+    ),
+    "blocks": (
+        Row("ONNX", "MatMulNBits of 2, 4, 8 bits; int4 and blocks of DequantizeLinear", READ, "0.2", "no g_idx"),
     ),
     "gptq": (Row("AutoGPTQ, GPTQModel", "2, 3, 4, 8 bits, with and without g_idx, v1 and v2", READ, "0.1"),),
     "awq": (Row("AutoAWQ", "gemm, 4 bits", READ, "0.1"),),
@@ -52,6 +60,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("DeepSeek, ModelOpt, FBGEMM, compressed-tensors", "float8 and int8 with scales", READ, "0.1"),
         Row("torchao (safetensors), optimum-quanto", "int8, float8 with scales", READ, "0.2"),
         Row("compressed-tensors", "MXFP8", READ, "0.2"),
+        Row("Keras", "int8 with kernel_scale, which divides (.h5)", READ, "0.2"),
         Row("any", "integers in a float type beside weight_scale", READ, "0.2"),
     ),
     "lora": (
@@ -67,6 +76,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("torch", "orthogonal and other parametrizations, chains of them", REFUSED, "0.2", "the map is code"),
         Row("edge-popup and kin", "weight and scores", REFUSED, "0.2", "how many count is not in the file"),
         Row("PEFT", "OFT, BOFT, VeRA, IA3 and other kinds", REFUSED, "0.2", "the change needs the base"),
+        Row("ONNX", "MatMulBnb4, MatMulFpQ4, QMoE, GatherBlockQuantized, QAttention", REFUSED, "0.2"),
         Row("HQQ, pickled", "W_q with a dict 'meta'", REFUSED, "0.2", "the shape is no tensor"),
         Row("any", "integers in a float type without a scale", REFUSED, "0.2"),
     ),
@@ -77,6 +87,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("AutoAWQ, GPTQModel", "gemv, gemv_fast, marlin, exllama layouts", REFUSED, "0.1"),
     ),
     "compressed-tensors": (Row("compressed-tensors", "marlin-24, sparse formats", REFUSED, "0.1"),),
+    "product quantisation": (Row("fairseq", "centroids and assignments", REFUSED, "0.2"),),
     "VPTQ": (Row("VPTQ", "VPTQ", REFUSED, "0.2"),),
     "QuIP#": (Row("QuIP#", "QuIP#", REFUSED, "0.1"),),
     "SpQR": (Row("SpQR", "SpQR", REFUSED, "0.2"),),

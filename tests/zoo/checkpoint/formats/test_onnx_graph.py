@@ -67,6 +67,27 @@ CHAINS: dict[str, tuple[list[Any], list[TensorProto]]] = {
         ],
         [constant(MATRIX.astype(np.float16), "w")],
     ),
+    "a reshape of a vector": (
+        [node("Reshape", ["w", "s"], ["r"]), node("MatMul", ["x", "r"], ["y"])],
+        [constant(MATRIX.reshape(-1), "w"), constant(np.array([0 + 8, -1]), "s")],
+    ),
+    "a reshape, then a transpose": (
+        [
+            node("Reshape", ["w", "s"], ["r"]),
+            node("Transpose", ["r"], ["t"], perm=[1, 0]),
+            node("MatMul", ["x", "t"], ["y"]),
+        ],
+        [constant(MATRIX.T.copy().reshape(4, 10), "w"), constant(np.array([5, 8]), "s")],
+    ),
+    "axes of one, flattened": (
+        [
+            node("Unsqueeze", ["w", "a"], ["u"]),
+            node("Squeeze", ["u", "b"], ["q"]),
+            node("Flatten", ["q"], ["f"], axis=1),
+            node("MatMul", ["x", "f"], ["y"]),
+        ],
+        [constant(MATRIX, "w"), constant(np.array([0, -1]), "a"), constant(np.array([0]), "b")],
+    ),
     "a constant node": (
         [node("Constant", [], ["w"], value=constant(MATRIX, "")), node("MatMul", ["x", "w"], ["y"])],
         [],

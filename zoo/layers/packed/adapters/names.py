@@ -8,6 +8,7 @@
 | GGUF | M.weight.lora_a | M.weight.lora_b |
 | MLX | M.lora_a, (in, r) | M.lora_b, (r, out) |
 | cloneofsimo/lora | M:down | M:up |
+| Keras (.h5) | M.lora_kernel_a, (in, r) | M.lora_kernel_b, (r, out) |
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ FORMS = (
     ),
     re.compile(r"^(?P<base>.+?)[._]lora(?:_linear_layer|(?P<adapter>\d+))?\.(?P<which>down|up)(?:\.weight)?$"),
     re.compile(r"^(?P<base>.+?):(?P<which>down|up)$"),
+    re.compile(r"^(?P<base>.+?[._]lora_(?:kernel|embeddings))_(?P<which>a|b)$"),
 )
 """Spellings, the first that fits counts."""
 

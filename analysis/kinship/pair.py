@@ -1,0 +1,173 @@
+"""Two models: how alike, layer by layer, and what one is of the other.
+
+Verdicts, in the order they are looked for: copy (every matched layer has the same bytes), permuted copy (equal spectra
+or margins, other order), quantised (alike to a rounding, on a coarser grid), fine-tuned, independent, undetermined.
+That a model is merged takes several parents: recipe.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm as normal
+
+from zoospectra.analysis.kinship.match import Pair, match
+from zoospectra.analysis.kinship.null import Law, law_of, theory
+from zoospectra.analysis.kinship.records import Size, SketchedModel
+from zoospectra.analysis.records import FloatArray
+
+LEVEL = 0.01
+"""Adjusted p-value below which two models are related."""
+
+MARGIN = 0.8
+"""Cosine of sums over rows or columns above which a layer is the other one in another order."""
+
+APART = 0.5
+"""Cosine of whole layers below which another order is looked for."""
+
+CLOSE = 1e-6
+"""Relative difference of eigenvalues, to the largest, of one spectrum computed twice."""
+
+COARSER = 0.015
+"""Rise of the share of repeated values that tells a coarser grid."""
+
+ROUNDING = {"bfloat16": 0.004, "float16": 0.001, "float8": 0.08}
+"""Relative error that a stored type alone explains, twice its root mean square; coarser grids: COARSE."""
+
+COARSE = 0.3
+
+MOST = 3
+"""Layers that are named as evidence."""
+
+SpectrumOf = Callable[[str], FloatArray | None]
+"""Content hash -> eigenvalues that are kept of it, all slices, or None."""
+
+
+class Likeness(NamedTuple):
+    """Two layers."""
+
+    pair: Pair
+    """Which."""
+    cosine: float
+    """Of the sketches, or of those of their margins where order differs."""
+    distance: float
+    """|W - W'| / |W'| by the sketches."""
+    same: str
+    """bytes, spectrum, order (of rows or columns only), or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """What a model is of another."""
+
+    model: SketchedModel
+    """Which."""
+    relative: SketchedModel
+    """Of which."""
+    layers: tuple[Likeness, ...]
+    """Matched ones."""
+    p_value: float
+    """Chance of such cosines between unrelated models of these shapes."""
+    upper: float
+    """Upper bound, three deviations, of their mean cosine."""
+
+    def share(self, *same: str) -> float:
+        """Share of matched layers that are the same in these ways; 0 without any."""
+        return sum(layer.same in same for layer in self.layers) / max(1, len(self.layers))
+
+    @property
+    def cosine(self) -> float | None:
+        """Median over layers; None without any."""
+        return float(np.median([layer.cosine for layer in self.layers])) if self.layers else None
+
+    @property
+    def distance(self) -> float | None:
+        """Median over layers; None without any."""
+        return float(np.median([layer.distance for layer in self.layers])) if self.layers else None
+
+
+def compare(model: SketchedModel, relative: SketchedModel, laws: Mapping[Size, Law], spectrum: SpectrumOf) -> Kin:
+    """Match the layers of two models and weigh what they share."""
+    layers = tuple(_likeness(pair, spectrum) for pair in match(model, relative))
+    z, spread, mean = 0.0, 0.0, 0.0
+    for layer in layers:
+        law = law_of(laws, layer.pair.layer.size)
+        z += layer.cosine - law.mean
+        spread += law.spread**2
+        mean += layer.cosine
+    if not layers:
+        return Kin(model, relative, (), 1.0, 1.0)
+    p_value = float(normal.sf(z / math.sqrt(spread))) * 3.0  # three sketches a layer
+    return Kin(model, relative, layers, min(1.0, p_value), (mean + 3.0 * math.sqrt(spread)) / len(layers))
+
+
+def verdict(kin: Kin, adjusted: float) -> tuple[str, str]:
+    """What the model is of the other, and the layers that say so; `adjusted` is the p-value among all pairs tested."""
+    if not kin.layers:
+        return "undetermined", "no layers of equal size"
+    if adjusted >= LEVEL:
+        return ("independent" if kin.upper < APART else "undetermined"), _evidence(kin.layers)
+    changed = [layer for layer in kin.layers if layer.same != "bytes"]
+    if not changed and len(kin.layers) == len(kin.model.layers):
+        moved = [
+            f"{a.longname} is {b.longname}" for layer in kin.layers if layer.pair.moved for a, b in [layer.pair[:2]]
+        ]
+        if moved:
+            return "merged", f"layer stack: {len(moved)} of {len(kin.layers)} layers moved: {', '.join(moved[:MOST])}"
+        return "copy", f"all {len(kin.layers)} layers have the same bytes"
+    turned = [layer for layer in changed if layer.same]
+    if changed and len(turned) >= 0.5 * len(changed):
+        return "permuted copy", _evidence(turned)
+    if changed and all(_rounded(layer) for layer in changed if not layer.same):
+        return "quantised", _evidence(changed)
+    return "fine-tuned", _evidence(changed or kin.layers)
+
+
+def _likeness(pair: Pair, spectrum: SpectrumOf) -> Likeness:
+    mine, yours = pair.layer, pair.relative
+    if mine.content_hash == yours.content_hash:
+        return Likeness(pair, 1.0, 0.0, "bytes")
+    cosine = _cosine(mine.whole, yours.whole)
+    size = float(np.linalg.norm(yours.whole))
+    distance = float(np.linalg.norm(mine.whole - yours.whole)) / size if size > 0.0 else math.inf
+    if cosine >= APART:
+        return Likeness(pair, cosine, distance, "")
+    if abs(mine.norm - yours.norm) <= 1e-4 * yours.norm and _equal(spectrum, mine.content_hash, yours.content_hash):
+        return Likeness(pair, 1.0, distance, "spectrum")
+    margins = ((mine.columns, yours.columns), (mine.rows, yours.rows))
+    best = max((_cosine(a, b) for a, b in margins if a is not None and b is not None), default=0.0)
+    if best > MARGIN and best > 4.0 * theory(mine.size.M).spread:
+        return Likeness(pair, best, distance, "order")
+    return Likeness(pair, cosine, distance, "")
+
+
+def _equal(spectrum: SpectrumOf, mine: str, yours: str) -> bool:
+    a, b = spectrum(mine), spectrum(yours)
+    if a is None or b is None or a.shape != b.shape or not a.size:
+        return False
+    a, b = np.sort(a, axis=None), np.sort(b, axis=None)
+    return bool(np.abs(a - b).max() <= CLOSE * max(float(a[-1]), float(b[-1]), 1e-300))
+
+
+def _rounded(layer: Likeness) -> bool:
+    """Whether the difference of two layers is no more than rounding to a coarser grid explains."""
+    mine, yours = layer.pair.layer, layer.pair.relative
+    coarse = max(mine, yours, key=lambda held: held.repeats)
+    limit = next((error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)), COARSE)
+    return abs(mine.repeats - yours.repeats) > COARSER and layer.distance <= limit
+
+
+def _cosine(a: FloatArray, b: FloatArray) -> float:
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / size if size > 0.0 else 0.0
+
+
+def _evidence(layers: Sequence[Likeness]) -> str:
+    """The layers that differ most, in words."""
+    shown = sorted(layers, key=lambda layer: layer.cosine)[:MOST]
+    words = [f"{layer.pair.layer.longname}: cosine {layer.cosine:.3f}" for layer in shown]
+    return f"{len(layers)} layers; least alike {', '.join(words)}" if words else "no layers"

@@ -1,0 +1,51 @@
+"""A metric from the first layer to the last: correlation flow (alpha), scale collapse (norms); 2021, figures 3, 5."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from zoospectra.jobs.show.figures.palette import MOST
+from zoospectra.jobs.show.figures.quantities import quantity
+from zoospectra.jobs.show.figures.record import GREY, Axis, Figure, Mark, Panel
+
+FEW = 3
+"""Layers below which a course means nothing."""
+BOUNDS = {"alpha": (2.0, 6.0)}
+"""Metric -> levels that the papers name: tails between them are those of trained layers."""
+
+
+def depth(table: pa.Table, metric: str = "alpha", relative: bool = True) -> Figure:
+    """The figure of up to seven models under one profile, a line each; the rest is named in the caption.
+
+    table: model_id, profile, layer_id, longname and the metric, one row a layer in the order of depth. `relative`
+    runs from 0, the first layer with a number, to 1, the last; else x is the number of the layer.
+    """
+    courses: dict[str, list[dict[str, object]]] = {}
+    for row in table.select(["model_id", "longname", metric]).to_pylist():
+        if row[metric] is not None:
+            courses.setdefault(str(row["model_id"]), []).append(row)
+    long = {name: rows for name, rows in courses.items() if len(rows) >= FEW}
+    drawn = dict(list(long.items())[:MOST])
+    marks = [mark for i, (name, rows) in enumerate(drawn.items()) for mark in _course(name, rows, metric, i, relative)]
+    profile = table["profile"][0].as_py() if len(table) else "none"
+    x = Axis("relative depth: 0 first layer, 1 last" if relative else "layer, in the order of the checkpoint")
+    axes = x, Axis(quantity(metric))
+    title = {"alpha": "Correlation flow: alpha by depth"}.get(metric, f"{metric} by depth")
+    caption = f"profile {profile}; n = {', '.join(str(len(rows)) for rows in drawn.values()) or 'no'} layers"
+    short = len(courses) - len(long)
+    caption += f"; {len(long) - len(drawn)} more models are in the table" if len(long) > len(drawn) else ""
+    caption += f"; left out: {short} models with fewer than {FEW} layers" if short else ""
+    if not drawn:
+        panel = Panel("", *axes, note=f"no model has {metric} of {FEW} layers")
+        return Figure(f"depth-{metric}", title, caption, (panel,), {"data": table}, 1)
+    levels = tuple(Mark("level", y=(level,), colour=GREY, dashed=True) for level in BOUNDS.get(metric, ()))
+    caption += f"; dashed: {' and '.join(f'{level:g}' for level in BOUNDS[metric])}" if levels else ""
+    return Figure(f"depth-{metric}", title, caption, (Panel("", *axes, (*levels, *marks)),), {"data": table}, 1)
+
+
+def _course(model: str, rows: list[dict[str, object]], metric: str, colour: int, relative: bool) -> tuple[Mark, Mark]:
+    last = len(rows) - 1
+    x = tuple(i / last if relative else float(i) for i in range(len(rows)))
+    y = tuple(float(row[metric]) for row in rows)  # type: ignore[arg-type]
+    names = tuple(f"{model} {row['longname']}" for row in rows)
+    return Mark("line", x, y, colour=colour), Mark("points", x, y, label=model, colour=colour, names=names)
