@@ -87,7 +87,8 @@ def _bytes(model: SketchedModel) -> frozenset[str]:
 def merge(model: SketchedModel, candidates: Sequence[SketchedModel]) -> Recipe | None:
     """The recipe of several of these parents that leaves at most BETTER of the residual of the best; None without.
 
-    Forward selection, then whoever is not needed goes. All coefficients must be positive: a parent of a merge is itself a difference of the others.
+    Forward selection, then whoever is not needed goes. All coefficients must be positive: a parent of a merge is itself
+    a difference of the others.
     """
     chosen: list[SketchedModel] = []
     best: Recipe | None = None

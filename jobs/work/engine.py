@@ -7,7 +7,6 @@ way.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,22 +18,18 @@ from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.work import keep, todo
 from zoospectra.jobs.work.analyse import Analysed, analyse
-from zoospectra.jobs.work.executors import Cluster, Outcome, Task
+from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.index import IndexRequest, index_all
+from zoospectra.jobs.work.opening import opening_of, waiting_for
 from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.fetch.locator import is_remote
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.model import Model
-
-INDEX_RATE = 3e8
-"""Bytes a second of reading and hashing; only orders the tasks and feeds the progress line."""
-
-MEMORY_SHARE = 0.7
-"""Share of the machine's memory that one matrix may be predicted to need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +98,12 @@ class Engine:
         self._progress = progress
         self._shard_seconds = job.shard_seconds
         self._device = job.cluster.device
-        self._memory = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        self.executor: Executor | None = None
         self._profiles = job.profiles
         self._rules = job.rules
         self._last = last
         self._root = root
+        self._files: set[str] = set()
         self._knowledge = Knowledge(root)
         self._keeper = keep.Keeper(root, job.warehouse.log_seconds, job.rules.key)
         self._packer = Packer(job.shard_seconds)
@@ -130,6 +126,7 @@ class Engine:
         A model whose source publishes its metrics has no weights: its rows are kept at once.
         """
         self.counts.models = len(models)
+        self._files = {model.path for model in models if not is_remote(model.path)}
         printed = [model for model in models if model.published is not None]
         self.counts.layers += published.keep(self._root, printed, self._knowledge)
         weighed = [model for model in models if model.published is None]
@@ -172,6 +169,7 @@ class Engine:
             done.update(refits.known)
             lacking.update(refits.lacking)
             self._waiting |= {item.content_hash: owners[item.content_hash] for item in refits.items}
+            self._files.update(str(path) for item in refits.items for _, path in item.stored)
             # A row group is read by as few shards as possible.
             items = sorted(refits.items, key=lambda item: (item.stored[0][1], item.content_hash))
             tasks += [self._shard_task(shard) for shard in self._packer.add(items)]
@@ -179,6 +177,10 @@ class Engine:
         tasks += self._rest()
         self.counts.layers = layers if tasks else 0
         return tasks
+
+    def files(self) -> list[str]:
+        """Files of the run that its tasks read on this machine's paths: models, or parts with spectra."""
+        return sorted(self._files)
 
     def handle(self, outcome: Outcome) -> list[Task]:
         """Keep what an outcome brought; returns the tasks that follow from it."""
@@ -212,22 +214,30 @@ class Engine:
         batches: list[list[IndexRequest]] = []
         filled = self._shard_seconds
         for request in requests:
-            size = _size(Path(request.path))
-            seconds = 0.01 + size / INDEX_RATE
-            if not size or filled + seconds > self._shard_seconds:
+            opening = opening_of(request.path)
+            alone = is_remote(request.path) or not Path(request.path).exists()
+            if alone or filled + opening.seconds > self._shard_seconds:
                 batches.append([])
                 filled = 0.0
             batches[-1].append(request)
-            filled += seconds if size else self._shard_seconds
+            filled += self._shard_seconds if alone else opening.seconds
         return [self._index_task(tuple(batch)) for batch in batches]
 
     def _index_task(self, requests: tuple[IndexRequest, ...]) -> Task:
-        seconds = sum(0.01 + _size(Path(request.path)) / INDEX_RATE for request in requests)
+        openings = [opening_of(request.path) for request in requests]
+        seconds = sum(opening.seconds for opening in openings)
         self._indexing += 1
         self._progress.expect(seconds)
         more = f" and {len(requests) - 1} more" if len(requests) > 1 else ""
-        key = f"index {requests[0].model.model_id}{more}"
-        return Task(key=key, function=index_all, argument=requests, seconds=seconds, opens=True)
+        return Task(
+            key=f"index {requests[0].model.model_id}{more}",
+            function=index_all,
+            argument=requests,
+            seconds=seconds,
+            memory=max(opening.memory for opening in openings),
+            waits=sum(opening.waits for opening in openings),
+            opens=True,
+        )
 
     def _handle_index(self, requests: tuple[IndexRequest, ...], outcome: Outcome) -> list[Task]:
         if not isinstance(outcome.value, tuple):
@@ -267,9 +277,11 @@ class Engine:
                 items.append(left.item(layer))
             else:
                 self.counts.skipped += left.filtered(content_hash)
-        small, large = within_memory(items, self._memory)
+        capacity = self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
+        small, large = within_memory(items, capacity.memory)
         for item in large:
-            detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB, the machine offers {self._memory / 2**30:.1f} GiB"
+            detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
+            detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
             self._lose(item.content_hash, Reason.TOO_LARGE, detail)
         return [self._shard_task(shard) for shard in self._packer.add(small)]
 
@@ -289,6 +301,7 @@ class Engine:
             cpus=max(item.cost.threads for item in items),
             memory=max(item.cost.peak_bytes for item in items),
             gpus=gpus,
+            waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in items if item.layer),
         )
 
     def _handle_shard(self, shard: Shard, outcome: Outcome) -> list[Task]:
@@ -333,13 +346,7 @@ class Engine:
                 self.counts.skipped += 1
 
 
-def _size(path: Path) -> int:
-    """Bytes of a checkpoint; 0 when it is not there."""
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
 def _trouble(outcome: Outcome) -> tuple[Reason, str]:
     if outcome.crash:
-        return Reason.WORKER_CRASHED, f"after {outcome.task.attempt} attempts: {outcome.crash}"
-    return Reason.ERROR, outcome.error or "the task returned nothing"
+        return outcome.reason or Reason.WORKER_CRASHED, f"after {outcome.task.attempt} attempts: {outcome.crash}"
+    return outcome.reason or Reason.ERROR, outcome.error or "the task returned nothing"

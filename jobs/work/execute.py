@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,13 @@ from zoospectra.jobs.exit import JobError, exit_status
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.work.engine import Counts, Engine, Job
-from zoospectra.jobs.work.executors import Task, open_executor
-from zoospectra.jobs.work.schedule import run
+from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
+from zoospectra.jobs.work.schedule import inaccessible, run
 from zoospectra.warehouse import build, merge
+from zoospectra.zoo.checkpoint.trouble import Reason
+
+PUBLISH_SECONDS = 240.0
+"""Seconds between two generations that a run publishes while it works."""
 
 PASSES = 3
 """Times that a run works on what is missing, where parts are damaged while it runs."""
@@ -45,7 +50,7 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
         analysed = indexed = 0
         for nth in range(1, PASSES + 1):
             engine = Engine(root, job, progress, last=nth == PASSES)
-            _work(job, engine, work(engine))
+            _work(job, engine, work(engine), progress)
             counts = engine.counts
             counts.analysed, counts.indexed = counts.analysed + analysed, counts.indexed + indexed
             tally = {"models": counts.models, "layers": counts.layers}
@@ -63,19 +68,46 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
     raise JobError(msg)
 
 
-def _work(job: Job, engine: Engine, tasks: list[Task]) -> None:
-    """Run tasks and what follows from them; what is finished is on disk afterwards, come what may."""
+def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -> None:
+    """Run tasks and what follows from them; what is finished is published now and then, and on disk afterwards."""
+    published_at = time.monotonic()
+
+    def publish() -> None:
+        nonlocal published_at
+        if engine.counts.analysed and time.monotonic() > published_at + PUBLISH_SECONDS:
+            broken = build.refresh(Path(job.warehouse.dir), keep=job.warehouse.keep).broken
+            _tell_damage(progress, broken)
+            engine.damaged |= bool(broken)
+            published_at = time.monotonic()
+
     try:
         if tasks:
-            executor = open_executor(job.cluster)
+            shared = job.cluster.address is not None
+            executor = open_executor(job.cluster, node.wanted(engine.files() if shared else ()), progress.print)
+            engine.executor = executor
             finished = False
             try:
-                run(tasks, executor, engine.handle, attempts=job.attempts)
+                run(
+                    tasks,
+                    executor,
+                    engine.handle,
+                    attempts=job.attempts,
+                    patience=job.cluster.patience,
+                    blocked=_blocked,
+                    tick=publish,
+                )
                 finished = True
             finally:
                 executor.close(cancel=not finished)
     finally:
         engine.close()
+
+
+def _blocked(outcome: Outcome) -> bool:
+    """Whether a task, or part of what it opened, could not be reached."""
+    opened = outcome.value if isinstance(outcome.value, tuple) else ()
+    skips = [skip for indexed in opened for skip in indexed.skips]
+    return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
 
 
 def _tell_damage(progress: ProgressLine, broken: Iterable[Path]) -> None:

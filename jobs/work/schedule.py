@@ -1,11 +1,14 @@
-"""The loop that keeps an executor busy: a bounded window, the longest first, crashes retried with a cap.
+"""The loop that keeps an executor busy: a bounded window, the longest first, what may pass tried again with a cap.
 
 Models are opened, largest first, while less than AHEAD seconds a slot of other work waits: later, and the last one
 opened may bring the longest task of all (0.88 of the list-scheduling bound in a simulated night, 0.999 with it);
 earlier, and a night cut short has all models begun and none complete, and downloads leave the cache before their turn.
 
-A raise inside a task is deterministic and is reported at once. A crash (worker killed, out of memory, node lost) may be
-a neighbour's fault: the task is retried alone; one that crashes again is handed back to its owner, who may split it.
+A raise inside a task is deterministic and is reported at once. Tried again are
+- a crash (worker killed, out of memory, past its deadline), which may be a neighbour's fault: alone on a node, and
+  after a death by memory with twice the memory; one that crashes again goes back to its owner, who may split it;
+- a task whose whole node was lost, as it is, up to LOSSES times;
+- a failure of access, on another node where there is one, behind everything else: it may pass meanwhile.
 """
 
 from __future__ import annotations
@@ -15,13 +18,20 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable
 
-from zoospectra.jobs.work.executors.task import Executor, Outcome, Task
+from zoospectra.jobs.work.executors.task import PATIENCE, Executor, Outcome, Patience, Task
+from zoospectra.zoo.checkpoint.trouble import Reason
 
 WINDOW = 3
 """Submitted tasks per slot: enough to hide the submission, few enough to keep 'the longest first' true."""
 
 AHEAD = 2.0
 """Predicted seconds of work a slot that shall wait before no further model is opened."""
+
+LOSSES = 5
+"""Nodes that may be lost under one task before it is suspected: spot nodes are taken away whatever they do."""
+
+TICK = 5.0
+"""Seconds between two looks at the clock while nothing ends."""
 
 Handle = Callable[[Outcome], Iterable[Task]]
 
@@ -33,11 +43,42 @@ def check_attempts(attempts: int) -> None:
         raise ValueError(msg)
 
 
-def run(tasks: Iterable[Task], executor: Executor, handle: Handle, *, attempts: int = 2) -> None:
+def inaccessible(outcome: Outcome) -> bool:
+    """Whether a task could not reach what it reads."""
+    return outcome.reason is Reason.INACCESSIBLE
+
+
+def again(outcome: Outcome, attempts: int, blocked: Callable[[Outcome], bool] = inaccessible) -> Task | None:
+    """The task that an outcome asks for in its own place; None when the outcome is final. Pure."""
+    task = outcome.task
+    if outcome.lost and task.losses < LOSSES:
+        return dataclasses.replace(task, losses=task.losses + 1)
+    if task.attempt >= attempts:
+        return None
+    if outcome.crash:
+        memory = 2 * task.memory if outcome.reason is Reason.OUT_OF_MEMORY else task.memory
+        return dataclasses.replace(task, attempt=task.attempt + 1, alone=True, memory=memory)
+    if blocked(outcome):
+        return dataclasses.replace(task, attempt=task.attempt + 1, avoid=task.avoid | {outcome.node})
+    return None
+
+
+def run(
+    tasks: Iterable[Task],
+    executor: Executor,
+    handle: Handle,
+    *,
+    attempts: int = 2,
+    patience: Patience = PATIENCE,
+    blocked: Callable[[Outcome], bool] = inaccessible,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
     """Run tasks, and those that `handle` returns for an outcome, until none is left.
 
     handle sees every final outcome, in completion order, in the caller's thread: value, error, or a crash that happened
-    `attempts` times. KeyboardInterrupt passes through after the executor's tasks are cancelled by its owner.
+    `attempts` times. `blocked` tells outcomes that another node or time may better; `tick` is called between outcomes,
+    at least every TICK seconds where the executor can wait. KeyboardInterrupt passes through after the executor's tasks
+    are cancelled by its owner.
     """
     order = itertools.count()
     waiting: list[tuple[float, int, Task]] = []
@@ -47,7 +88,8 @@ def run(tasks: Iterable[Task], executor: Executor, handle: Handle, *, attempts: 
     def add(new: Iterable[Task]) -> None:
         nonlocal ready
         for task in new:
-            heapq.heappush(unopened if task.opens else waiting, (-task.seconds, next(order), task))
+            first = 0.0 if task.avoid else -task.seconds
+            heapq.heappush(unopened if task.opens else waiting, (first, next(order), task))
             ready += 0.0 if task.opens else task.seconds
 
     def take() -> Task:
@@ -62,12 +104,11 @@ def run(tasks: Iterable[Task], executor: Executor, handle: Handle, *, attempts: 
     running = 0
     while waiting or unopened or running:
         while (waiting or unopened) and running < WINDOW * executor.slots:
-            executor.submit(take())
+            task = take()
+            executor.submit(dataclasses.replace(task, deadline=patience.deadline(task)))
             running += 1
-        for outcome in executor.wait():
+        for outcome in executor.wait(TICK):
             running -= 1
-            task = outcome.task
-            if outcome.crash and task.attempt < attempts:
-                add([dataclasses.replace(task, attempt=task.attempt + 1, alone=True)])
-            else:
-                add(handle(outcome))
+            retry = again(outcome, attempts, blocked)
+            add(handle(outcome) if retry is None else [retry])
+        tick()

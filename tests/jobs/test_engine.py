@@ -16,7 +16,7 @@ from zoospectra.warehouse.query import query
 
 def without_memory(zoo: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
     """A scan on a machine that offers next to nothing; (model, reason) of every skip that it leaves."""
-    monkeypatch.setattr("zoospectra.jobs.work.engine.MEMORY_SHARE", 1e-12)
+    monkeypatch.setattr("zoospectra.jobs.work.executors.node.MEMORY_SHARE", 1e-12)
     run = call("scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline").run
     rows = query(data, "SELECT model_id, reason, failed FROM skipped").to_pylist()
     assert run.counts.failed == sum(row["failed"] for row in rows)

@@ -79,7 +79,7 @@ class SimulatedExecutor:
         cpus = self._cpus if task.alone else min(task.cpus, self._cpus)
         self._waiting.setdefault(cpus, deque()).append(task)
 
-    def wait(self) -> list[Outcome]:
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Let time pass until a task is over, or a node leaves with what runs on it."""
         self._start()
         if not self._running:

@@ -17,8 +17,8 @@ import pytest
 from tests.scale.shapes import Shape, read_shapes
 from tests.scale.simulated import SimulatedExecutor, Weather
 from zoospectra.analysis.cost import cost
-from zoospectra.jobs.work.engine import INDEX_RATE
 from zoospectra.jobs.work.executors.task import Outcome, Task
+from zoospectra.jobs.work.opening import RATE as INDEX_RATE
 from zoospectra.jobs.work.plan import Item, pack
 from zoospectra.jobs.work.schedule import run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,8 +60,17 @@ class Reason(StrEnum):
     UNSAFE = "unsafe", "reading it would need more memory than its size explains, or leave its folder"
     NO_TENSORS = "no_tensors", "the file was read and holds no tensors"
 
+    INACCESSIBLE = (
+        "inaccessible",
+        "the file could not be reached: no such file, a lost mount, an I/O error, a limit of the node; the next run "
+        "tries again",
+        True,
+    )
+
     TOO_LARGE = "too_large", "needs more memory than any worker has; raise the limit or use a larger machine", True
-    WORKER_CRASHED = "worker_crashed", "the worker died on it twice: out of memory or a native crash", True
+    OUT_OF_MEMORY = "out_of_memory", "the worker was killed for its memory, alone on its node too", True
+    TIMED_OUT = "timed_out", "it ran past its deadline, alone too: a hang, or a node far slower than predicted", True
+    WORKER_CRASHED = "worker_crashed", "the worker died on it twice: a native crash, a kill, a lost node", True
     ERROR = "error", "an unexpected error; please report it", True
 
     GATED = "gated", "its terms must be accepted first: accept them on its page, set HF_TOKEN, scan again"
@@ -98,14 +108,45 @@ class Skip:
     """True when something is wrong (corrupt, unsupported, non-finite); False when a rule says so (bias, norm, ...)."""
 
 
+FACTS = frozenset(
+    {errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EFBIG, errno.EOVERFLOW, errno.ENODEV}
+    | {errno.ENXIO, errno.ESPIPE, errno.ENOTTY}
+)
+"""What the system says about an offset, a name or the kind of a file; its other errors say that the way was blocked."""
+
+
+def is_access_failure(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, says that bytes could not be reached: it may pass, here or elsewhere.
+
+    A library's own OSError without a number, such as h5py's for a truncated file, speaks of the bytes.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None and error.errno not in FACTS:
+            return True
+        error = error.__cause__
+    return False
+
+
 class CheckpointError(ValueError):
-    """A file that cannot be read as a checkpoint, and why."""
+    """A file that cannot be read as a checkpoint, and why.
+
+    Raised as 'unreadable' from a failure of access it is 'inaccessible': a passing failure is no verdict on the bytes.
+    """
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
+        super().__init__(reason, detail)
+        self._reason = reason
         self.detail = detail
 
+    @property
+    def reason(self) -> Reason:
+        """Stable code."""
+        passing = self._reason is Reason.UNREADABLE and is_access_failure(self.__cause__)
+        return Reason.INACCESSIBLE if passing else self._reason
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
     def __reduce__(self) -> tuple[type[CheckpointError], tuple[Reason, str]]:
-        """Both arguments, so that the error survives the way back from a worker process."""
+        """Both arguments, so that the error survives the way back from a worker process, which loses the cause."""
         return type(self), (self.reason, self.detail)

@@ -182,4 +182,4 @@ def _disk() -> Iterator[None]:
         yield
     except OSError as error:
         hint = ": lower fetch.cache_gb or free the disk" if error.errno == errno.ENOSPC else ""
-        raise FetchError(Reason.ERROR, f"the cache cannot be written: {error}{hint}") from error
+        raise FetchError(Reason.INACCESSIBLE, f"the cache cannot be written: {error}{hint}") from error

@@ -105,7 +105,7 @@ def _fetch(locator: Locator, path: Path, node: Session) -> Path:
         if locator.unzip:
             _unpack(part, locator, node.cache.bound)
     except OSError as error:
-        raise FetchError(Reason.ERROR, f"{locator.url}: the cache cannot be written: {error}") from error
+        raise FetchError(Reason.INACCESSIBLE, f"{locator.url}: the cache cannot be written: {error}") from error
     return node.cache.place(part, path)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zoospectra.jobs.exit import JobError
-from zoospectra.jobs.work.executors.task import Executor, Outcome, Task
+from zoospectra.jobs.work.executors.task import PATIENCE, Executor, Outcome, Patience, Task, Wanted
 
-__all__ = ["EXECUTORS", "Cluster", "Executor", "Outcome", "Task", "open_executor"]
+__all__ = ["EXECUTORS", "Cluster", "Executor", "Outcome", "Task", "Wanted", "open_executor"]
+
+Report = Callable[[str], None]
+"""Takes a line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +26,32 @@ class Cluster:
     """CPUs of a Ray started here; None for every core."""
     device: str = "cpu"
     """'cpu', or 'cuda' for large matrices on GPUs."""
+    resources: dict[str, float] = field(default_factory=dict)
+    """Custom resources of Ray that every task asks for, such as {zoo_io: 0.25}: only nodes that have them work."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Labels of Ray that a node must have to get work, such as {pool: spectra}."""
+    deadline_floor: float = PATIENCE.floor
+    """Seconds that every task may take; one that hangs is killed, tried once more alone, then recorded."""
+    deadline_factor: float = PATIENCE.factor
+    """Times its predicted seconds that a task may take beside these."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown executor."""
+        """Refuse an unknown executor, and deadlines that nothing could meet."""
         if self.executor not in EXECUTORS:
             msg = f"executor={self.executor}: expected one of {', '.join(EXECUTORS)}"
             raise ValueError(msg)
+        for name in ("deadline_floor", "deadline_factor"):
+            if not getattr(self, name) > 0:
+                msg = f"{name}={getattr(self, name):g}: expected more than 0"
+                raise ValueError(msg)
+
+    @property
+    def patience(self) -> Patience:
+        """The rule of deadlines."""
+        return Patience(self.deadline_floor, self.deadline_factor)
 
 
-def _inline(cluster: Cluster) -> Executor:
+def _inline(cluster: Cluster, _wanted: Wanted, _report: Report) -> Executor:
     from zoospectra.analysis.kernels import cuda
     from zoospectra.jobs.work.executors.inline import InlineExecutor
 
@@ -44,15 +64,26 @@ def _inline(cluster: Cluster) -> Executor:
     return InlineExecutor()
 
 
-def _ray(cluster: Cluster) -> Executor:
+def _ray(cluster: Cluster, wanted: Wanted, report: Report) -> Executor:
     from zoospectra.jobs.work.executors.ray import RayExecutor
 
-    return RayExecutor(cluster.address, cluster.cpus, gpus=cluster.device != "cpu")
+    return RayExecutor(
+        cluster.address,
+        cluster.cpus,
+        gpus=cluster.device != "cpu",
+        resources=cluster.resources,
+        labels=cluster.labels,
+        wanted=wanted,
+        report=report,
+    )
 
 
-EXECUTORS: dict[str, Callable[[Cluster], Executor]] = {"inline": _inline, "ray": _ray}
+EXECUTORS: dict[str, Callable[[Cluster, Wanted, Report], Executor]] = {"inline": _inline, "ray": _ray}
 
 
-def open_executor(cluster: Cluster) -> Executor:
-    """Start the executor of that name; JobError when its cluster or device is not there."""
-    return EXECUTORS[cluster.executor](cluster)
+def open_executor(cluster: Cluster, wanted: Wanted | None = None, report: Report = print) -> Executor:
+    """Start the executor of that name; JobError when its cluster or device is not there, or no node has what is wanted.
+
+    `report` gets a line for every node that is refused.
+    """
+    return EXECUTORS[cluster.executor](cluster, wanted or Wanted(), report)

@@ -10,6 +10,7 @@ from functools import cache
 from threadpoolctl import ThreadpoolController
 
 from zoospectra.jobs.work.executors.task import Outcome, Task
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, is_access_failure
 
 
 @cache
@@ -56,8 +57,22 @@ def call(task: Task) -> Outcome:
         set_threads(task.cpus)
         value = task.function(task.argument)
     except Exception as error:  # noqa: BLE001 - see docstring
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
-        text = f"{type(error).__name__}: {error} ({place})"
-        return Outcome(task, error=text, seconds=time.perf_counter() - start)
+        return Outcome(task, error=_words(error), reason=_reason(error), seconds=time.perf_counter() - start)
     return Outcome(task, value=value, seconds=time.perf_counter() - start)
+
+
+def _words(error: Exception) -> str:
+    """Type, message and place; a checkpoint's trouble speaks for itself."""
+    if isinstance(error, CheckpointError):
+        return error.detail
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
+
+
+def _reason(error: Exception) -> Reason:
+    """What an exception says about a task."""
+    if isinstance(error, CheckpointError):
+        return error.reason
+    if isinstance(error, MemoryError):
+        return Reason.OUT_OF_MEMORY
+    return Reason.INACCESSIBLE if is_access_failure(error) else Reason.ERROR

@@ -6,15 +6,20 @@ from collections import deque
 from collections.abc import Callable
 
 from zoospectra.jobs.work.executors.call import call, threads_now
-from zoospectra.jobs.work.executors.task import Outcome, Task
+from zoospectra.jobs.work.executors.node import capacity, describe
+from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
 
 
 class InlineExecutor:
-    """One slot, this process. A native crash in a task ends the process: the rerun resumes from the parts."""
+    """One slot, this process: a native crash or a kill for memory ends it, and the rerun resumes from the parts.
+
+    Not covered: deadlines. A task that hangs here hangs the job until it is interrupted.
+    """
 
     slots = 1
 
     def __init__(self) -> None:
+        self.capacity = capacity([describe(Wanted())])
         self._queue: deque[Task] = deque()
         self._restore: Callable[[], None] | None = None
 
@@ -22,7 +27,7 @@ class InlineExecutor:
         """Queue one task."""
         self._queue.append(task)
 
-    def wait(self) -> list[Outcome]:
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Run the next task."""
         if not self._queue:
             return []

@@ -1,7 +1,10 @@
 """Runs tasks on Ray, on this machine or on a cluster: the only file that knows ray.
 
 Ray schedules and isolates; what to retry is decided in jobs.work.schedule, so max_retries is 0 (Ray's own out-of-memory
-retries are endless by default). Not covered: shipping the code to a cluster, whose image must have it installed.
+retries are endless by default). Every node is asked at the start what it is, a node that joins later by its first task;
+one that runs other code or does not see the files gets no work. A task streams two answers, that it has begun, where,
+and what became of it, so that a deadline counts from the beginning and a crash has a place.
+Not covered: shipping the code to a cluster, whose image must have it installed.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ import dataclasses
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 # Read when ray is imported: no copy of the working tree to workers, no GPU for tasks that ask for none, no telemetry.
@@ -22,10 +27,13 @@ if not os.access(os.path.expanduser("~"), os.W_OK):  # Ray writes its token ther
 
 import ray
 import ray.exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from zoospectra.jobs.exit import JobError
 from zoospectra.jobs.work.executors.call import call
-from zoospectra.jobs.work.executors.task import Outcome, Task
+from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
+from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
+from zoospectra.zoo.checkpoint.trouble import Reason
 
 _nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
 
@@ -35,68 +43,109 @@ PASSED_ON = ("ZOOSPECTRA_FETCH",)
 OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory: results are small Arrow tables, weights never pass through it."""
 
-
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit`, which has given its own working_dir to the workers already."""
+
+NODE_ID = "ray.io/node-id"
+"""Label that Ray gives every node."""
+
+POLL = 2.0
+"""Seconds between two looks at deadlines and nodes."""
+
+HANDSHAKE_SECONDS = 120.0
+"""Seconds that a node may take to describe itself: a fresh worker imports the package from a cold disk."""
+
+LOST = (ray.exceptions.NodeDiedError, ray.exceptions.ObjectLostError, ray.exceptions.LocalRayletDiedError)
+"""Errors that say that a whole node went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first answer of a task: it runs."""
+
+    node: str
+    """Ray's id of the node."""
+    trouble: str | None
+    """Why it does not run there after all."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A submitted task."""
+
+    task: Task
+    """What runs."""
+    node: str = ""
+    """Where; '' while it waits."""
+    began: float = 0.0
+    """Monotonic seconds at which it was seen to have begun."""
 
 
 class RayExecutor:
     """Ray tasks, one a shard, with CPUs and memory declared.
 
     address None starts Ray on this machine with `cpus` CPUs (all by default) and stops it in close; otherwise it joins
-    the cluster at that address ('auto' for the one of the environment). JobError: gpus are wanted and there are none.
-    A Ray that the calling program has started itself is used as it is.
+    the cluster at that address ('auto' for the one of the environment). Tasks ask for `resources` and go to nodes with
+    all of `labels`. Nodes that get no work are named through `report`. A Ray that the calling program has started
+    itself is used as it is. JobError: no cluster answers, no node may work, gpus are wanted and there are none.
     """
 
-    def __init__(self, address: str | None = None, cpus: int | None = None, *, gpus: bool = False) -> None:
+    def __init__(
+        self,
+        address: str | None = None,
+        cpus: int | None = None,
+        *,
+        gpus: bool = False,
+        resources: Mapping[str, float] | None = None,
+        labels: Mapping[str, str] | None = None,
+        wanted: Wanted | None = None,
+        report: Callable[[str], None] = print,
+    ) -> None:
         self._own = not ray.is_initialized()
         if self._own:
-            local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE}
-            with tempfile.TemporaryDirectory(prefix="zoospectra-") as empty:
-                ray.init(
-                    address=address or "local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    runtime_env=_runtime_env(empty, shared=address is not None),
-                    **(local if address is None else {}),
-                )
-        alive = [node["Resources"] for node in _nodes() if node["Alive"]]
-        self.slots = max(1, int(sum(node.get("CPU", 0) for node in alive)))
-        self._node_cpus = max(1, int(max(node.get("CPU", 0) for node in alive)))
-        self._node_memory = int(max(node.get("memory", 0) for node in alive))
-        self._running: dict[Any, Task] = {}
-        if gpus and not any(node.get("GPU", 0) for node in alive):
+            _join(address, cpus)
+        self._gpus, self._resources, self._labels = gpus, dict(resources or {}), dict(labels or {})
+        self._wanted, self._report = wanted or Wanted(), report
+        self._running: dict[Any, Running] = {}
+        self._admitted: dict[str, Node] = {}
+        self._refused: set[str] = set()
+        self._looked = 0.0
+        self._call = ray.remote(max_retries=0, num_returns="streaming")(_call_in)
+        try:
+            self._handshake(self._there())
+        except JobError:
             self.close()
-            msg = "cluster.device=cuda: no node of this cluster has a GPU; use cluster.device=cpu"
-            raise JobError(msg)
-        self._call = ray.remote(max_retries=0, max_calls=0)(_call_in)
+            raise
 
     def submit(self, task: Task) -> None:
         """Queue one task; what it asks for is clamped to the largest node, since Ray waits forever for more."""
         cpus = self._node_cpus if task.alone else min(task.cpus, self._node_cpus)
-        memory = min(task.memory, self._node_memory)
-        options = self._call.options(num_cpus=cpus, num_gpus=task.gpus, memory=memory or None, name=task.key[:80])
-        reference = options.remote(os.getcwd(), task)
-        self._running[reference] = task
+        options = self._call.options(
+            num_cpus=cpus,
+            num_gpus=task.gpus,
+            memory=min(task.memory, self._node_memory) or None,
+            resources=self._resources or None,
+            label_selector=self._selector(task) or None,
+            name=task.key[:80].encode("utf-8", "backslashreplace").decode(),
+        )
+        self._running[options.remote(os.getcwd(), self._wanted, task)] = Running(task)
 
-    def wait(self) -> list[Outcome]:
-        """Outcomes of the tasks that ended, at least one; a dead worker or node is a crash, never an exception."""
-        if not self._running:
-            return []
-        running = list(self._running)
-        done, _ = ray.wait(running, num_returns=1)
-        more, _ = ray.wait(running, num_returns=len(running), timeout=0)
-        return [self._fetch(reference) for reference in dict.fromkeys([*done, *more])]
-
-    def _fetch(self, reference: Any) -> Outcome:  # noqa: ANN401 - ray's ObjectRef is untyped
-        task = self._running.pop(reference)
-        try:
-            outcome: Outcome = ray.get(reference)
-        except (ray.exceptions.RayError, ray.exceptions.RaySystemError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            return Outcome(task, crash=f"{type(error).__name__}: {first}"[:500])
-        return dataclasses.replace(outcome, task=task)
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Outcomes of the tasks that ended; a dead worker or node is a crash, never an exception."""
+        end = None if timeout is None else time.monotonic() + timeout
+        outcomes: list[Outcome] = []
+        while self._running and not outcomes:
+            running = list(self._running)
+            ready, _ = ray.wait(running, num_returns=1, timeout=POLL if end is None else min(POLL, timeout or POLL))
+            if ready:
+                more, _ = ray.wait(running, num_returns=len(running), timeout=0)
+                ready = list(dict.fromkeys([*ready, *more]))
+            outcomes = [outcome for reference in ready if (outcome := self._advance(reference)) is not None]
+            outcomes += self._overdue()
+            self._look()
+            if end is not None and time.monotonic() >= end:
+                break
+        return outcomes
 
     def close(self, *, cancel: bool = False) -> None:
         """Cancel what still runs (force: a C call cannot be interrupted) and leave Ray."""
@@ -105,6 +154,177 @@ class RayExecutor:
         self._running.clear()
         if self._own:
             ray.shutdown()
+
+    def _advance(self, reference: Any) -> Outcome | None:  # noqa: ANN401 - ray's generators are untyped
+        """The next answer of a task: None when it has only begun, or begins anew on another node."""
+        running = self._running[reference]
+        try:
+            answer: Begun | Outcome = ray.get(next(reference), timeout=HANDSHAKE_SECONDS)
+        except (ray.exceptions.RayError, ray.exceptions.RaySystemError, StopIteration) as error:
+            del self._running[reference]
+            return self._crashed(running, error)
+        if isinstance(answer, Outcome):
+            del self._running[reference]
+            return dataclasses.replace(answer, task=running.task, node=running.node)
+        if answer.trouble is None:
+            running.node, running.began = answer.node, time.monotonic()
+            return None
+        del self._running[reference]
+        self._refuse(answer.node, answer.trouble)
+        self.submit(running.task)
+        return None
+
+    def _crashed(self, running: Running, error: BaseException) -> Outcome:
+        first = next(iter(str(error).strip().splitlines()), "")
+        lost = isinstance(error, LOST)
+        reason = Reason.WORKER_CRASHED
+        if isinstance(error, ray.exceptions.OutOfMemoryError) or (not lost and self._killed_for_memory(running.node)):
+            reason = Reason.OUT_OF_MEMORY
+        crash = f"{type(error).__name__}: {first}"[:500]
+        return Outcome(running.task, crash=crash, reason=reason, lost=lost, node=running.node)
+
+    def _killed_for_memory(self, node: str) -> bool:
+        """Whether the kernel has killed for memory on a node since it was last asked."""
+        known = self._admitted.get(node)
+        now = self._ask([node]).get(node) if known else None
+        if known is None or now is None or isinstance(now, str):
+            return False
+        self._admitted[node] = now
+        return now.kills > known.kills
+
+    def _overdue(self) -> list[Outcome]:
+        """Tasks past their deadline, killed; what Ray says of them afterwards is not waited for."""
+        outcomes = []
+        now = time.monotonic()
+        for reference, running in list(self._running.items()):
+            task = running.task
+            if running.began and task.deadline is not None and now > running.began + task.deadline:
+                ray.cancel(reference, force=True)
+                del self._running[reference]
+                crash = f"killed after {now - running.began:.0f} s, predicted {task.seconds:.1f} s"
+                outcomes.append(Outcome(task, crash=crash, reason=Reason.TIMED_OUT, node=running.node))
+        return outcomes
+
+    def _look(self) -> None:
+        """Nodes that came and went: what waits is asked for anew when the largest node may have gone."""
+        if time.monotonic() < self._looked + POLL:
+            return
+        there = self._there()
+        lost = self._admitted.keys() - there.keys()
+        for node in lost:
+            del self._admitted[node]
+        if there.keys() - self._admitted.keys() - self._refused or lost:
+            self._handshake(there)
+        for reference, running in list(self._running.items()) if lost else ():
+            if not running.began:
+                ray.cancel(reference, force=True)
+                del self._running[reference]
+                self.submit(running.task)
+
+    def _there(self) -> dict[str, dict[str, Any]]:
+        """Living nodes with CPUs and with all labels and resources that are asked for."""
+        self._looked = time.monotonic()
+        try:
+            nodes = [node for node in _nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise JobError(f"the Ray cluster has gone: {_first(error)}; start it, then run the same command") from error
+        return {
+            node["NodeID"]: node
+            for node in nodes
+            if self._labels.items() <= (node.get("Labels") or {}).items()
+            and all(node["Resources"].get(name, 0) >= amount for name, amount in self._resources.items())
+        }
+
+    def _handshake(self, there: Mapping[str, dict[str, Any]]) -> None:
+        """Ask the nodes that are new, then measure those that may work; JobError when none may."""
+        for node, answer in self._ask(there.keys() - self._admitted.keys() - self._refused).items():
+            if isinstance(answer, str) or answer.trouble:
+                words = answer if isinstance(answer, str) else answer.trouble
+                self._refuse(node, str(words), there[node].get("NodeManagerHostname", ""))
+            else:
+                self._admitted[node] = answer
+        if not self._admitted:
+            raise JobError(_nobody(self._refused, self._labels, self._resources))
+        resources = [there[node]["Resources"] for node in self._admitted.keys() & there.keys()]
+        if self._gpus and not any(node.get("GPU", 0) for node in resources):
+            raise JobError("cluster.device=cuda: no node of this cluster has a GPU; use cluster.device=cpu")
+        self.slots = max(1, int(sum(node["CPU"] for node in resources)))
+        self._node_cpus = max(1, int(max((node["CPU"] for node in resources), default=1)))
+        self._node_memory = int(max((node.get("memory", 0) for node in resources), default=0))
+        self.capacity = capacity(self._admitted.values())
+
+    def _ask(self, nodes: Iterator[str] | set[str] | list[str]) -> dict[str, Node | str]:
+        """What each node says of itself, or why it cannot."""
+        ask = ray.remote(max_retries=0, num_cpus=0)(describe)
+        asked = {node: ask.options(scheduling_strategy=_only_on(node)).remote(self._wanted) for node in nodes}
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=HANDSHAKE_SECONDS) if asked else None
+        answers: dict[str, Node | str] = {}
+        for node, reference in asked.items():
+            try:
+                answers[node] = ray.get(reference, timeout=0)
+            except (ray.exceptions.RayError, ray.exceptions.RaySystemError, TimeoutError) as error:
+                answers[node] = f"it cannot run zoospectra: {_first(error)}"
+        return answers
+
+    def _refuse(self, node: str, why: str, name: str = "") -> None:
+        """No work for a node from now on; said once."""
+        if node not in self._refused:
+            self._refused.add(node)
+            known = self._admitted.pop(node, None)
+            self._report(f"node {name or (known.name if known else node[:12])} gets no work: {why}")
+        if not self._admitted and self._running:
+            raise JobError(_nobody(self._refused, self._labels, self._resources))
+
+    def _selector(self, task: Task) -> dict[str, str]:
+        """Labels of the nodes that a task may run on: none that was refused, elsewhere first after a failure there."""
+        avoid = self._refused | (task.avoid if self._admitted.keys() - task.avoid else frozenset())
+        avoid = {node for node in avoid if node}
+        return {**self._labels, **({NODE_ID: f"!in({','.join(sorted(avoid))})"} if avoid else {})}
+
+
+def _join(address: str | None, cpus: int | None) -> None:
+    """Start Ray here, or join a cluster; JobError in one line when that fails."""
+    local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE} if address is None else {}
+    with tempfile.TemporaryDirectory(prefix="zoospectra-") as empty:
+        try:
+            ray.init(
+                address=address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env=_runtime_env(empty, shared=address is not None),
+                **local,
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+            ray.shutdown()
+            raise JobError(f"cluster.address={address}: {_first(error)}; {_advice(error, address)}") from error
+
+
+def _advice(error: BaseException, address: str | None) -> str:
+    """What to do about a Ray that does not start or answer."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "auth" in text or "token" in text:
+        return "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+    if address is None:
+        return "free disk and memory of this machine, or use cluster=inline"
+    return "start it with 'ray start --head', or give cluster.address=HOST:6379"
+
+
+def _nobody(refused: set[str], labels: Mapping[str, str], resources: Mapping[str, float]) -> str:
+    if refused:
+        return f"no node of the cluster may work: all {len(refused)} were refused, see above"
+    asked = [f"{name}={value}" for name, value in (*labels.items(), *resources.items())]
+    return "no node of the cluster has CPUs" + (f" and {', '.join(asked)}" if asked else "") + ": start one"
+
+
+def _first(error: BaseException) -> str:
+    """The first line of an error that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
+def _only_on(node: str) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node, soft=False)
 
 
 def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
@@ -119,8 +339,11 @@ def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
     return env
 
 
-def _call_in(folder: str, task: Task) -> Outcome:
+def _call_in(folder: str, wanted: Wanted, task: Task) -> Iterator[Begun | Outcome]:
     """`call` where relative paths mean what they mean to the driver, if this machine has that folder."""
-    if os.path.isdir(folder):
-        os.chdir(folder)
-    return call(task)
+    lacking = other_code(wanted)
+    yield Begun(ray.get_runtime_context().get_node_id(), lacking)
+    if lacking is None:
+        if os.path.isdir(folder):
+            os.chdir(folder)
+        yield call(task)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from zoospectra.zoo.checkpoint.trouble import Reason
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -27,10 +29,18 @@ class Task:
     """Predicted peak, bytes beyond an idle worker."""
     gpus: int = 0
     """GPUs it asks for."""
+    waits: float = 0.0
+    """Seconds that it may spend waiting for servers, beside its work."""
     attempt: int = 1
     """1 for the first try."""
     alone: bool = False
     """True when nothing else may run beside it: how a suspect is retried after a crash."""
+    losses: int = 0
+    """Nodes that were lost under it."""
+    avoid: frozenset[str] = frozenset()
+    """Nodes that could not reach what it reads; another is tried first."""
+    deadline: float | None = None
+    """Seconds after its start at which it is killed; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +52,72 @@ class Outcome:
     value: Any = None
     """What the function returned."""
     error: str | None = None
-    """The function raised: type, message and place. Deterministic, so never retried."""
+    """The function raised: type, message and place."""
     crash: str | None = None
-    """The worker died under it (killed, out of memory, node lost): maybe not its fault."""
+    """The worker died under it (killed, out of memory, past its deadline, node lost): maybe not its fault."""
+    reason: Reason | None = None
+    """Why there is no value, as the table `skipped` would say it."""
+    lost: bool = False
+    """The whole node was lost: surely not its fault."""
+    node: str = ""
+    """Where it ran; '' when it is not known."""
     seconds: float = 0.0
     """Time it took in its worker, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a task may take: floor + factor * its predicted seconds + what it may wait for servers."""
+
+    floor: float = 300.0
+    """Seconds that every task has: imports, slow disks and crowded machines."""
+    factor: float = 20.0
+    """Times its predicted seconds on one core."""
+
+    def deadline(self, task: Task) -> float:
+        """Seconds after its start at which a task is killed."""
+        return self.floor + self.factor * task.seconds + task.waits
+
+
+PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What every node of a run must have."""
+
+    versions: tuple[tuple[str, str], ...] = ()
+    """Name and version of code that decides results; see `jobs.work.executors.node`."""
+    files: tuple[tuple[str, int], ...] = ()
+    """Path and bytes of files of the run, a few: a node that lacks one does not see what the driver sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one task may need on the largest machine of a run."""
+
+    memory: int
+    """Bytes."""
+    words: str
+    """How that came about."""
 
 
 class Executor(Protocol):
     """Runs tasks somewhere; the same tests run on every implementation."""
 
     slots: int
-    """Tasks that can run at once; the scheduler keeps a small multiple of it submitted."""
+    """Tasks that can run at once; the scheduler keeps a small multiple of it submitted. It may change."""
+    capacity: Capacity
+    """What one task may need."""
 
     def submit(self, task: Task) -> None:
         """Queue one task."""
 
-    def wait(self) -> list[Outcome]:
-        """Block until at least one submitted task has ended; [] when none is under way."""
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Block until a submitted task has ended, or `timeout` seconds are over; [] then, and when none is under way.
+
+        JobError when no node is left that can run anything.
+        """
 
     def close(self, *, cancel: bool = False) -> None:
         """Free everything; with cancel, whatever still runs is killed."""

@@ -96,8 +96,9 @@ def test_a_file_that_shrank_or_vanished_is_unreadable(tmp_path: Path) -> None:
         read(ref)
     assert caught.value.reason == "unreadable"
     Path(ref.path).unlink()
-    with pytest.raises(CheckpointError, match="No such file"):
+    with pytest.raises(CheckpointError, match="No such file") as caught:
         content_hash(ref)
+    assert caught.value.reason == "inaccessible"
 
 
 def test_span_and_strides_of_known_shapes() -> None:

@@ -97,7 +97,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(FetchError) as caught:
         cache.put(path, fail)
-    assert caught.value.reason == "error"
+    assert caught.value.reason == "inaccessible"
     assert "fetch.cache_gb" in caught.value.detail
     assert [file for file in tmp_path.rglob("*") if file.is_file() and "locks" not in file.parts] == []
 

@@ -58,7 +58,9 @@ def open_checkpoint(path: str) -> Checkpoint:
     checkpoint = selected(checkpoint, path, net, published=published or checkpoint.format == "gguf")
     if not checkpoint.tensors:
         left = "; ".join(f"{skip.tensor}: {skip.detail}" for skip in checkpoint.skips[:3])
-        raise CheckpointError(Reason.NO_TENSORS, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
+        blocked = any(skip.reason is Reason.INACCESSIBLE for skip in checkpoint.skips)
+        reason = Reason.INACCESSIBLE if blocked else Reason.NO_TENSORS
+        raise CheckpointError(reason, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
     tensors = checkpoint.tensors
     if checkpoint.format in ("safetensors", "huggingface") and all(
         ref.path.endswith(".safetensors") for ref in tensors

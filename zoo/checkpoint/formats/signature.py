@@ -6,7 +6,9 @@ reader are known here too, so that their models are listed with a plain reason.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import zipfile
 from pathlib import Path
 
@@ -38,12 +40,12 @@ TF_DATA = re.compile(r"\.data-\d{5}-of-\d{5}")
 def format_of(path: str) -> str:
     """Format of a file: a key of zoo.checkpoint.formats.table.FORMATS.
 
-    Raises CheckpointError: 'unreadable' for a file that is missing, empty, or not what its suffix says, and
-    'unsupported_format' when neither content nor name says anything.
+    Raises CheckpointError: 'inaccessible' for a file that is missing or cannot be reached, 'unreadable' for one that is
+    empty, or not what its suffix says, and 'unsupported_format' when neither content nor name says anything.
     """
-    if not Path(path).is_file():  # a pipe or device would block or never end
-        raise CheckpointError(Reason.UNREADABLE, f"{path}: No such file, or no plain file")
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or device would block or never end
+            raise CheckpointError(Reason.UNREADABLE, f"{path}: no plain file")
         with Path(path).open("rb") as file:
             head = file.read(HEAD)
             size = file.seek(0, 2)

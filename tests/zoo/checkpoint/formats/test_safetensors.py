@@ -205,10 +205,10 @@ def test_other_files_say_what_they_are(tmp_path: Path, name: str, content: bytes
     assert caught.value.reason == reason
 
 
-def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+def test_a_missing_file_is_no_verdict(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="No such file") as caught:
         open_checkpoint(str(tmp_path / "x.pth"))
-    assert caught.value.reason == "unreadable"
+    assert caught.value.reason == "inaccessible"
 
 
 def test_names_that_no_table_could_hold_are_escaped(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""What opening a checkpoint costs, as far as it is known before it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
+from zoospectra.zoo.fetch.locator import is_remote, locate
+
+RATE = 3e8
+"""Bytes a second of reading and hashing; orders the tasks, feeds the progress line, and sets deadlines."""
+
+SERVER_RATE = 1e6
+"""Bytes a second below which a server counts as hanging."""
+
+SERVER_SECONDS = 3600.0
+"""Seconds that a task may wait for a server that limits its rate."""
+
+MEMORY = 256 << 20
+"""Bytes that opening needs beside the largest tensor."""
+
+COPIES = 2
+"""Memory for the largest tensor as multiples of its bytes: bfloat16 decodes to twice as many."""
+
+LARGEST = 2 << 30
+"""Most bytes that one tensor is expected to have before a checkpoint is opened: an embedding of 128256 x 8192."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Predicted cost of reading and hashing every tensor of a checkpoint."""
+
+    seconds: float
+    """Time."""
+    memory: int
+    """Peak beyond an idle worker, bytes."""
+    waits: float
+    """Seconds that it may wait for a server."""
+
+
+def opening_of(path: str) -> Opening:
+    """Cost of opening a file, a folder, or a locator."""
+    size = _announced(path) if is_remote(path) else _size(Path(path))
+    return Opening(0.01 + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
+
+
+def waiting_for(path: str, size: int) -> float:
+    """Seconds that reading `size` bytes of a path may wait for a server; 0 for a local file."""
+    return SERVER_SECONDS + size / SERVER_RATE if is_remote(path) else 0.0
+
+
+def _announced(path: str) -> int:
+    """Bytes that a locator says; 0 when it says nothing or is none, which opening it will tell."""
+    try:
+        return locate(path).size or 0
+    except CheckpointError:
+        return 0
+
+
+def _size(path: Path) -> int:
+    """Bytes of a checkpoint; 0 when it is not there."""
+    try:
+        files = path.iterdir() if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files if file.is_file())
+    except OSError:
+        return 0
