@@ -64,16 +64,27 @@ class Known:
     layers: Mapping[ModelId, tuple[LayerRow, ...]] = field(default_factory=dict)
     """Model -> its listed layers, in order."""
     readers: Mapping[ModelId, str] = field(default_factory=dict)
-    """Model -> what listed its layers."""
+    """Model -> what listed its layers, if all that it listed is there."""
     skipped: Mapping[ModelId, tuple[SkipRow, ...]] = field(default_factory=dict)
     """Model -> everything not analysed."""
+
+
+class ResultKind(NamedTuple):
+    """What is kept of a tensor, as result_index names it."""
+
+    unfold: str
+    """Rule that made matrices of the tensor, or 'sketch'."""
+    profile_key: str
+    """Digest of a profile's values, 'sketch' or 'spectrum'."""
+    code_version: str
+    """Version of the code; '' for a spectrum of any."""
 
 
 class Asked(NamedTuple):
     """What every layer of a model shall have, and what opens it again."""
 
-    results: tuple[tuple[str, str, str], ...]
-    """Unfold rule, profile key and code version of every result."""
+    results: tuple[ResultKind, ...]
+    """Metrics, sketch and spectra."""
     reader: str
     """Reader that shall have listed it."""
     retried: frozenset[str]
@@ -111,7 +122,8 @@ skip AS (
 model AS (
     SELECT a.n, coalesce(l.layers, 0) AS layers, coalesce(s.skipped, 0) + coalesce(d.filtered, 0) AS skipped,
         coalesce(s.failed, 0) AS failed,
-        i.reader IS NOT NULL AND NOT coalesce(s.retried, false)
+        i.reader IS NOT NULL AND NOT coalesce(s.retried, false) AND i.listed_layers = coalesce(l.layers, 0)
+            AND coalesce(i.listed_skips, 0) <= coalesce(s.skipped, 0) + coalesce(s.failed, 0)
             AND coalesce(d.covered, 0) = coalesce(l.layers, 0) * $results AS finished
     FROM asked_models AS a
     LEFT JOIN indexed AS i ON i.model_id = a.model_id AND i.revision = a.revision AND i.reader IN ($reader, a.key)
@@ -175,8 +187,14 @@ class Knowledge:
                 FROM skipped_history SEMI JOIN asked_models USING (model_id, revision)"""
             for model_id, revision, *row in self._connection.execute(sql).fetchall():
                 skipped.setdefault(ModelId(model_id, revision), []).append(SkipRow(*row))
-            sql = "SELECT model_id, revision, reader FROM indexed SEMI JOIN asked_models USING (model_id, revision)"
-            readers = {ModelId(*row[:2]): row[2] for row in self._connection.execute(sql).fetchall()}
+            sql = """SELECT model_id, revision, reader, listed_layers, coalesce(listed_skips, 0)
+                     FROM indexed SEMI JOIN asked_models USING (model_id, revision)"""
+            listings = {ModelId(*row[:2]): row[2:] for row in self._connection.execute(sql).fetchall()}
+        readers = {
+            model: reader
+            for model, (reader, listed, left_out) in listings.items()
+            if len(layers.get(model, ())) == listed and len(skipped.get(model, ())) >= left_out
+        }
         contents = self.of_contents({layer.content_hash for rows in layers.values() for layer in rows})
         return Known(
             spectra=contents.spectra,

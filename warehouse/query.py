@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from zoospectra.warehouse.connect import connect, newest
+from zoospectra.warehouse.verified import require_spectra
 
 EXPLAIN = re.compile(r"\s*explain(\s+analyze|\s*\([^)]*\))*\s+", re.IGNORECASE)
 READS = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # MULTI: PIVOT becomes several statements
@@ -34,6 +35,7 @@ def fetch(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, 
     """Result of one reading statement on an open warehouse; raises ValueError as `query` does."""
     try:
         refuse_writes(connection, sql)
+        require_spectra(connection, sql)
         return connection.sql(sql, params=dict(values) if values else None).to_arrow_table()
     except duckdb.Error as error:
         raise ValueError(one_line(error)) from error

@@ -71,12 +71,12 @@ def _select(kind: str, directory: Path) -> str:
 
 def _stamps(parts: Iterable[PartFile], directory: Path) -> dict[str, tuple[int, int]]:
     """Name of a part -> its size and time of change."""
-    found = {}
+    stamps = {}
     for part in parts:
         with suppress(FileNotFoundError):
             stamp = part.stamp(directory)
-            found[stamp.name] = (stamp.size, stamp.modified)
-    return found
+            stamps[stamp.name] = (stamp.size, stamp.modified)
+    return stamps
 
 
 def state(connection: duckdb.DuckDBPyConnection, without: Sequence[str] = ()) -> str:
@@ -179,11 +179,11 @@ def _note(
 
 def meanings(connection: duckdb.DuckDBPyConnection, schema: str) -> dict[str, dict[str, Meaning]]:
     """Kind of part -> column -> its unit and comment, as the parts of an attached file of rows say."""
-    found: dict[str, dict[str, Meaning]] = {}
+    words: dict[str, dict[str, Meaning]] = {}
     sql = f'SELECT kind, "column", unit, comment FROM {schema}.meanings ORDER BY ALL'
     for kind, column, unit, comment in connection.execute(sql).fetchall():
-        found.setdefault(kind, {})[column] = Meaning(unit, comment)
-    return found
+        words.setdefault(kind, {})[column] = Meaning(unit, comment)
+    return words
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, sql: str, values: list[list[str]] | None = None) -> dict[str, str]:

@@ -60,6 +60,10 @@ CHUNK = 500
 """Models whose layers are in memory together."""
 
 
+SPECTRUM_LOST = "its stored spectrum was damaged and moved aside; scan its zoo again"
+"""Detail of tensors that a refit cannot fit any more."""
+
+
 class Owner(NamedTuple):
     """A layer that holds some bytes."""
 
@@ -102,6 +106,7 @@ class Engine:
         self._profiles = job.profiles
         self._rules = job.rules
         self._last = last
+        self._can_open = bool(job.models)
         self._root = root
         self._files: set[str] = set()
         self._knowledge = Knowledge(root)
@@ -169,6 +174,9 @@ class Engine:
             done.update(refits.known)
             lacking.update(refits.lacking)
             self._waiting |= {item.content_hash: owners[item.content_hash] for item in refits.items}
+            for content_hash in refits.lost:
+                self._waiting[content_hash] = owners[content_hash]
+                self._lose(content_hash, Reason.ERROR, SPECTRUM_LOST)
             self._files.update(str(path) for item in refits.items for _, path in item.stored)
             # A row group is read by as few shards as possible.
             items = sorted(refits.items, key=lambda item: (item.stored[0][1], item.content_hash))
@@ -323,10 +331,10 @@ class Engine:
         return []
 
     def _lack(self, content_hash: str) -> None:
-        """The stored spectrum of a tensor was damaged: the run plans again, and fails the tensor if that is no help."""
-        self.damaged = not self._last
-        if self._last:
-            self._lose(content_hash, Reason.ERROR, "its stored spectrum was damaged; scan its zoo again")
+        """The stored spectrum of a tensor was damaged: a scan plans again, a refit can only say so."""
+        self.damaged |= self._can_open
+        if self._last or not self._can_open:
+            self._lose(content_hash, Reason.ERROR, SPECTRUM_LOST)
 
     def _lose(self, content_hash: str, reason: Reason, detail: str) -> None:
         """Record that a tensor was not analysed, in every model that holds it."""

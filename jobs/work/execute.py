@@ -14,6 +14,8 @@ from zoospectra.jobs.work.engine import Counts, Engine, Job
 from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
 from zoospectra.jobs.work.schedule import inaccessible, run
 from zoospectra.warehouse import build, merge
+from zoospectra.warehouse.intact import is_intact, set_aside
+from zoospectra.warehouse.verified import share_of_the_night
 from zoospectra.zoo.checkpoint.trouble import Reason
 
 PUBLISH_SECONDS = 240.0
@@ -45,6 +47,7 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
     root = Path(job.warehouse.dir)
     with ProgressLine(job.verb) as progress:
         if (root / "parts").is_dir():  # what a killed run left in the log is known too
+            _tell_damage(progress, [set_aside(p.path) for p in share_of_the_night(root) if not is_intact(p.path)])
             _tell_damage(progress, build.refresh(root, keep=job.warehouse.keep).broken)
         entry = ledger.begin(job.verb, root, job.models)
         analysed = indexed = 0

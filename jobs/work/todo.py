@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.analysis.sketch import SKETCH_VERSION
+from zoospectra.jobs.records.published import CODE as PUBLISHED
 from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
-from zoospectra.warehouse.known import Asked, Known, LayerRow
+from zoospectra.warehouse.known import Asked, Known, LayerRow, ResultKind
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Layer
 
@@ -36,8 +37,12 @@ class KnownLayer:
     """How its values are read; None when the checkpoint was not opened."""
 
 
-SKETCH = ("sketch", "sketch", SKETCH_VERSION)
-"""How the warehouse's result_index calls the sketch of a tensor: rule, key and version of the code."""
+SKETCH = ResultKind("sketch", "sketch", SKETCH_VERSION)
+"""How the warehouse's result_index calls the sketch of a tensor."""
+
+
+SPECTRUM = "spectrum"
+"""How it calls a stored spectrum, of any version: metrics without one cannot be fitted anew."""
 
 
 def known_layers(rows: Iterable[LayerRow]) -> list[KnownLayer]:
@@ -47,7 +52,9 @@ def known_layers(rows: Iterable[LayerRow]) -> list[KnownLayer]:
 
 def asked(profiles: Sequence[Profile], reader: str) -> Asked:
     """What every layer of a model that is done has."""
-    return Asked((SKETCH, *((p.unfold, p.key, FIT_VERSION) for p in profiles)), reader, RETRIED)
+    spectra = (ResultKind(name, SPECTRUM, "") for name in needed(profiles))
+    fits = (ResultKind(profile.unfold, profile.key, FIT_VERSION) for profile in profiles)
+    return Asked((SKETCH, *spectra, *fits), reader, RETRIED)
 
 
 RETRIED = frozenset(str(reason) for reason in Reason if reason.retried)
@@ -71,6 +78,8 @@ class Refits(NamedTuple):
     """Tensors that have their metrics already."""
     lacking: list[str]
     """Tensors without a stored spectrum that a profile needs."""
+    lost: list[str]
+    """Tensors whose spectrum was kept once, for there are metrics that were fitted to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +110,9 @@ class Todo:
         return sum(result in self.known.filtered for result in ids)
 
     def missing(self, content_hash: str) -> bool:
-        """Whether any profile's metrics of these bytes are not kept."""
-        return any(
+        """Whether any profile's metrics of these bytes are not kept, or a spectrum that they were fitted to is lost."""
+        kept = (ResultId(content_hash, name, SPECTRUM, "") in self.known.metrics for name in needed(self.profiles))
+        return not all(kept) or any(
             ResultId(content_hash, profile.unfold, profile.key, FIT_VERSION) not in self.known.metrics
             for profile in self.profiles
         )
@@ -129,12 +139,19 @@ class Todo:
 
     def refits(self, layers: Iterable[KnownLayer]) -> Refits:
         """What the stored spectra of these layers allow, each tensor once."""
-        done = Refits([], [], [])
+        done = Refits([], [], [], [])
         for layer in {layer.content_hash: layer for layer in layers}.values():
             if not self.missing(layer.content_hash):
                 done.known.append(layer.content_hash)
             elif len(self.stored(layer.content_hash)) < len(needed(self.profiles)):
-                done.lacking.append(layer.content_hash)
+                (done.lost if self._is_lost(layer.content_hash) else done.lacking).append(layer.content_hash)
             else:
                 done.items.append(self.item(layer))
         return done
+
+    def _is_lost(self, content_hash: str) -> bool:
+        """Whether metrics of ours are kept that were fitted to a spectrum that is not."""
+        own = [r for r in self.known.metrics if r.content_hash == content_hash and r.code_version != PUBLISHED]
+        spectra = {result.unfold for result in own if result.profile_key == SPECTRUM}
+        fitted = {result.unfold for result in own} - {SKETCH[0]}
+        return bool(fitted & set(needed(self.profiles)) - spectra)
