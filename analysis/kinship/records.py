@@ -51,6 +51,8 @@ class SketchedLayer:
     """Their standard deviation."""
     repeats: float
     """Share of values that repeat a neighbour: what rounding to few values raises."""
+    top: float
+    """Largest absolute value."""
 
     @property
     def norm(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ HELP = """usage: zoospectra describe PATH [profiles=NAME,...] [rules=FILE.yaml] 
 
 Lists what a scan would do with one checkpoint (a file, a folder of shards, or FILE#NET, one net of a file): the
 containers it found and what it took for the model, its layers, their matrices and cost, and what it would skip, with
-reasons. --explain says which rules decided about one tensor; rules=FILE.yaml overrides them, as zoo.rules of a scan.
+reasons. Of a folder it lists every model below, and shows the folder's own, or its only one. --explain says which rules
+decided about one tensor; rules=FILE.yaml overrides them, as zoo.rules of a scan.
 Reads headers only."""
 
 
@@ -46,6 +47,8 @@ class Description:
     """One row a tensor that is left out, with its reason."""
     containers: tuple[dict[str, Any], ...] = ()
     """One row a container of the file: what it holds, and why it was taken for the model or not."""
+    models: tuple[dict[str, Any], ...] = ()
+    """One row a model of the folder, where it has several."""
     explained: tuple[str, ...] = ()
     """Decisions about one tensor, where they were asked for."""
 
@@ -62,13 +65,47 @@ def check(settings: DescribeSettings, configuration: Configuration) -> Descripti
         msg = f"{settings.path}: no such file or folder"
         raise ValueError(msg)
     profiles, rules = load_profiles(settings.profiles, configuration), load_rules(settings.rules, "rules")
+    models, path = _below(settings.path)
     try:
         if settings.explain is not None:
-            return Description((), (), explained=explain(open_checkpoint(settings.path), settings.explain, rules))
-        return describe(settings.path, profiles, rules)
+            return Description((), (), explained=explain(open_checkpoint(path), settings.explain, rules))
+        if len(models) > 1 and path not in models.values():
+            return Description((), (), models=tuple(_row(name, place) for name, place in models.items()))
+        description = describe(path, profiles, rules)
+        others = tuple(_row(name, place) for name, place in models.items()) if len(models) > 1 else ()
+        return replace(description, models=others)
     except CheckpointError as error:
         msg = f"{settings.path}: {error}"
         raise ValueError(msg) from error
+
+
+def _below(path: str) -> tuple[dict[str, str], str]:
+    """Models below a folder by name, and what is opened: the path itself, or the only model that is below it."""
+    from zoospectra.zoo.checkpoint.shards import is_model_folder
+    from zoospectra.zoo.sources.local import tree
+
+    folder = Path(path)
+    if not folder.is_dir():
+        return {}, path
+    models = {name: str(place) for name, place in tree(folder).items()}
+    if len(models) == 1 and not is_model_folder(folder):
+        return models, next(iter(models.values()))
+    return models, str(folder)
+
+
+def _row(name: str, path: str) -> dict[str, Any]:
+    """What one model of a folder is, or why it is none."""
+    from zoospectra.zoo.checkpoint.formats import open_checkpoint
+    from zoospectra.zoo.checkpoint.trouble import CheckpointError
+
+    try:
+        checkpoint = open_checkpoint(path)
+    except CheckpointError as error:
+        return {"model": name, "format": "", "tensors": 0, "beside it": 0, "why": str(error)}
+    nets = checkpoint.contents.nets if checkpoint.contents else ()
+    row = {"model": name, "format": checkpoint.format, "tensors": len(checkpoint.tensors)}
+    why = next((net.why for net in nets if net.name == checkpoint.net), "")
+    return row | {"beside it": len(checkpoint.skips), "why": why}
 
 
 def describe(path: str | Path, profiles: Sequence[Profile], rules: Rules) -> Description:
@@ -109,6 +146,8 @@ def show(description: Description) -> None:
 
     for line in description.explained:
         print(plain(line))
+    if models := description.models:
+        print_rows(list(models[0]), [tuple(row.values()) for row in models], title=f"{len(models)} models")
     if len(tree := description.containers) > 1:
         print_rows(list(tree[0]), [tuple(row.values()) for row in tree], title=f"{len(tree)} containers")
     if layers := description.layers:

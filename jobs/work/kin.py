@@ -7,26 +7,37 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from zoospectra.analysis.kinship.pair import SpectrumOf
+from zoospectra.analysis.integrity import Rounded
+from zoospectra.analysis.kinship.candidates import Index
+from zoospectra.analysis.kinship.null import Law
+from zoospectra.analysis.kinship.pair import COARSER, Kin, SpectrumOf, compare
 from zoospectra.analysis.kinship.records import SMALLEST, Size, SketchedLayer, SketchedModel
 from zoospectra.analysis.kinship.relatives import DERIVED, Relative, families
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.unfold import unfold_rule
+from zoospectra.jobs.work.index import sketched
 from zoospectra.warehouse import build, parts
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.schema import PARTS
+from zoospectra.zoo.layers.layer import Layer
+from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 LAYERS = f"""
     SELECT model_id, revision, longname, coalesce("group", layer_type) AS role, elements, N, M, dtype, content_hash,
         sketch, sketch_columns, sketch_rows,
-        coalesce(mean, 0) AS mean, coalesce(std, 0) AS std, repeats
+        coalesce(mean, 0) AS mean, coalesce(std, 0) AS std, repeats,
+        greatest(abs(coalesce(min, 0)), abs(coalesce(max, 0))) AS top
     FROM layer_sketches
     WHERE sketch IS NOT NULL AND elements >= {SMALLEST}
     ORDER BY model_id, layer_id"""
+CLOSEST = 0.8
+"""Median cosine of a model and the one that it was rounded from."""
+
 SKETCHES = ("sketch", "sketch_columns", "sketch_rows")
 
 
@@ -43,7 +54,7 @@ def sketched_models(directory: Path) -> list[SketchedModel]:
         assert whole is not None, "the SQL leaves out layers without a sketch"
         size = Size(row["elements"], row["N"], row["M"])
         identity = (row["longname"], row["role"], size, row["dtype"], row["content_hash"])
-        layer = SketchedLayer(*identity, whole, columns, rows, row["mean"], row["std"], row["repeats"])
+        layer = SketchedLayer(*identity, whole, columns, rows, row["mean"], row["std"], row["repeats"], row["top"])
         layers.setdefault((row["model_id"], row["revision"]), []).append(layer)
     return [SketchedModel(*model, tuple(held)) for model, held in layers.items()]
 
@@ -60,6 +71,60 @@ def chosen(models: Sequence[SketchedModel], globs: Collection[str]) -> list[str]
             msg = f"model={glob}: no model of that name has sketches; zoospectra sql 'FROM models' lists all"
             raise ValueError(msg)
     return [name for name in names if not globs or any(fnmatchcase(name, glob) for glob in globs)]
+
+
+class Source(NamedTuple):
+    """What a model was rounded from."""
+
+    name: str
+    """model_id."""
+    layers: list[Rounded]
+    """Its layers beside those of the source."""
+
+
+def source_of(directory: Path, name: str, chosen: Sequence[Layer]) -> Source | None:
+    """The model of a warehouse that these layers were rounded from: the most alike of those on a finer grid.
+
+    None where nothing in the warehouse is so much alike (a median cosine of CLOSEST), or its values repeat as often.
+    """
+    try:
+        models = [model for model in sketched_models(directory) if model.model_id != name]
+    except ValueError:  # a warehouse without sketches knows no source
+        return None
+    model = SketchedModel(name, "", tuple(_sketched(layer) for layer in chosen))
+    laws: dict[Size, Law] = {}
+    pairs = [compare(model, models[number], laws, lambda _: None) for number in Index(models).candidates(model)]
+    alike = [pair for pair in pairs if (pair.cosine or 0.0) > CLOSEST and _finer(pair)]
+    if not alike:
+        return None
+    best = max(alike, key=lambda pair: pair.cosine or 0.0)
+    rows = [
+        Rounded(a.longname, a.dtype, layer.distance, b.top / b.std if b.std else 0.0)
+        for layer in best.layers
+        for a, b in [layer.pair[:2]]
+        if layer.same != "bytes"
+    ]
+    return Source(best.relative.model_id, rows)
+
+
+def _finer(pair: Kin) -> bool:
+    """Whether the relative's values repeat less often."""
+    rises = [layer.pair.layer.repeats - layer.pair.relative.repeats for layer in pair.layers]
+    return float(np.median(rises)) > COARSER
+
+
+def _sketched(layer: Layer) -> SketchedLayer:
+    """A layer that is read now."""
+    kept = sketched(layer_hash(layer), read_layer(layer))
+    shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
+    size = Size(kept.elements, shape.N, shape.M)
+    three = (kept.sketch.whole, kept.sketch.columns, kept.sketch.rows)
+    whole, columns, rows = (None if held is None else held.astype(np.float64) for held in three)
+    assert whole is not None
+    plain, identity = kept.reductions, (layer.longname, layer.group or layer.layer_type, size, layer.dtype)
+    top = max(abs(plain.min or 0.0), abs(plain.max or 0.0))
+    numbers = (plain.mean or 0.0, plain.std or 0.0, plain.repeats, top)
+    return SketchedLayer(*identity, kept.content_hash, whole, columns, rows, *numbers)
 
 
 def spectra_of(directory: Path) -> SpectrumOf:

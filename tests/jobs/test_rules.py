@@ -52,6 +52,20 @@ def test_describe_takes_the_same_rules_and_explains(zoo: Path, capsys: pytest.Ca
     assert "a.weight" in capsys.readouterr().err
 
 
+def test_describe_lists_the_models_of_a_folder(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(zoo)]) == 0  # its only model
+    assert "b.wqkv" in capsys.readouterr().out
+    save_file({"c.weight": np.ones((8, 5), np.float32)}, zoo / "n.safetensors")
+    (zoo / "cut.safetensors").write_bytes(b"no header")
+    (zoo / "run").mkdir()
+    save_file({"netG.c.weight": np.ones((8, 5), np.float32)}, zoo / "run" / "best.safetensors")
+    assert main(["describe", str(zoo)]) == 0
+    shown = capsys.readouterr().out
+    assert "4 models" in shown
+    for name in ("cut.safetensors", "m.safetensors", "n.safetensors", "run/best.safetensors", "unreadable"):
+        assert name in shown
+
+
 @pytest.mark.parametrize("text", ['"a.*": bufer', "- 1", '"a.*": {split: 3}', "a: [: b"])
 def test_rules_that_are_not_understood_are_one_line(zoo: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     rules = zoo.parent / "rules.yaml"

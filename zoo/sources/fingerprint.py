@@ -22,7 +22,7 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-RULES = 1
+RULES = 2
 """Version of the rules that tell the nets of a file; names that others found are forgotten."""
 
 Nets = tuple[str, ...] | None

@@ -108,6 +108,16 @@ def _with_rows(models: list[Model], left: Sequence[str]) -> tuple[Model, ...]:
     return tuple(replace(model, beside=tuple(rows.get(place, ()))) for place, model in enumerate(models))
 
 
+def tree(root: Path) -> dict[str, Path]:
+    """What the models below a folder are opened by, under their names in its zoo, nets of one file each; no checksums.
+
+    A folder that is a model has the name '.'; files of training state are left out.
+    """
+    found = {place.relative_to(root).as_posix(): place for place in candidates(root)}
+    present, _ = _nets(dict(sorted(found.items())), {}, FingerprintCache(None, lambda _: ""))
+    return present
+
+
 def candidates(root: Path) -> Iterator[Path]:
     """What models are opened by, below root: files, folders (root itself included), the first of several files."""
     base = _base(root)
