@@ -14,8 +14,9 @@ from zoospectra.jobs.work.engine import Counts, Engine, Job
 from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
 from zoospectra.jobs.work.schedule import inaccessible, run
 from zoospectra.warehouse import build, merge
-from zoospectra.warehouse.intact import is_intact, set_aside
-from zoospectra.warehouse.verified import share_of_the_night
+from zoospectra.warehouse.connect import generations
+from zoospectra.warehouse.intact import set_aside
+from zoospectra.warehouse.verified import damaged, share_of_the_night
 from zoospectra.zoo.checkpoint.trouble import Reason
 
 PUBLISH_SECONDS = 240.0
@@ -46,8 +47,10 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
     """
     root = Path(job.warehouse.dir)
     with ProgressLine(job.verb) as progress:
+        before = generations(root)
         if (root / "parts").is_dir():  # what a killed run left in the log is known too
-            _tell_damage(progress, [set_aside(p.path) for p in share_of_the_night(root) if not is_intact(p.path)])
+            tonight = [part.name(root) for part in share_of_the_night(root)]
+            _tell_damage(progress, [set_aside(root / name) for name in damaged(root, tonight)])
             _tell_damage(progress, build.refresh(root, keep=job.warehouse.keep).broken)
         entry = ledger.begin(job.verb, root, job.models)
         analysed = indexed = 0
@@ -65,6 +68,8 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
                 if merge.is_due(root):
                     merge.merge(root)
                     built = build.refresh(root, keep=job.warehouse.keep)
+                if not built.published and generations(root)[-1:] != before[-1:]:  # published before the run had an end
+                    built = build.publish_results(root, keep=job.warehouse.keep)
                 return Run(entry.run_id, counts, built.path)
             analysed, indexed = counts.analysed, counts.indexed
     msg = f"parts of {root} were damaged {PASSES} times in a row, see *.broken there: is its disk failing?"
