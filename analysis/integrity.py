@@ -105,8 +105,8 @@ def _of_tensor(tensor: Tensor) -> Iterator[Flaw]:
     if _has_spike(tensor, top):
         words = f"one value, {top:.3g}, outweighs all others: a flipped bit, or another element type than it says"
         yield Flaw("error", name, "spike", words, top)
-    if not tensor.kind or tensor.elements < 2:
-        return
+    if not tensor.kind or tensor.elements < MANY or sum(side > 1 for side in tensor.shape) < 2:
+        return  # a row of weights of tasks, say
     if plain.distinct == 1:
         reason = "all_zero" if plain.max == 0.0 else "constant"
         yield Flaw("error", name, reason, f"all {tensor.elements} values are {plain.max:g}: never written, or reset")

@@ -328,7 +328,7 @@ class Candidate:
     adjusted: float | None
     """Its p-value after Benjamini and Hochberg over all pairs searched; None for undetermined."""
     same_as: str | None = None
-    """The grouping before it that makes the same groups under another name: one question, counted once."""
+    """The grouping, earlier by name, that makes the same groups: one question, counted once."""
 
     def verdict(self, level: float = LEVEL) -> str:
         """The verdict; marked exploratory where it does not survive that so many pairs were searched."""
@@ -378,10 +378,10 @@ def search(
 
 
 def _first_names(groupings: Mapping[str, Sequence[Hashable]], smallest: int) -> dict[str, str]:
-    """Grouping -> the first grouping with the same large groups, whatever these are called."""
+    """Grouping -> the first one by name with the same large groups, whatever these are called."""
     names: dict[tuple[int | None, ...], str] = {}
     found = {}
-    for name, labels in groupings.items():
+    for name, labels in sorted(groupings.items()):
         counts = Counter(label for label in labels if label is not None)
         large = [label for label in counts if counts[label] >= smallest]  # in the order of their first model
         number: dict[Hashable, int] = {label: i for i, label in enumerate(large)}

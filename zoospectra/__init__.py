@@ -1,13 +1,14 @@
 """zoospectra measures the quality of pretrained neural networks from their weights alone.
 
     import zoospectra
-    zoospectra.analyze(torch_module)                          # or a state dict, arrays by name, a Keras model, a path
+    zoospectra.analyze(torch_module)                  # or a state dict, arrays by name, a Keras or ONNX model, a path
     run = zoospectra.scan(zoo="local", path="DIR", warehouse="data")
     with zoospectra.open("data") as warehouse:
         warehouse.sql("SELECT model_id, alpha FROM model_metrics").to_pandas()
 
-Public are the names of `__all__` and the tables of a warehouse (`zoospectra dictionary`). Nothing else is: the modules
-below, analysis, conf, jobs, warehouse and zoo, may change with any version. What a name needs is imported at its first
+Public are the names of `__all__`, `zoospectra.weightwatcher` (WeightWatcher's calls) and the tables of a warehouse
+(`zoospectra dictionary`). Nothing else is: the modules below, analysis, conf, jobs, warehouse and zoo, may change with
+any version. What a name needs is imported at its first
 use. Wrong usage is a ValueError with the words of the command.
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoospectra._analyze import Analysis, analyze
+    from zoospectra._distances import distances
     from zoospectra._verbs import Run, StudyRun, compare, refit, scan, study
     from zoospectra._warehouse import Warehouse, open
 
@@ -30,6 +32,7 @@ __all__ = [
     "__version__",
     "analyze",
     "compare",
+    "distances",
     "open",
     "refit",
     "scan",
@@ -43,6 +46,7 @@ _HOMES = {
     "Warehouse": "_warehouse",
     "analyze": "_analyze",
     "compare": "_verbs",
+    "distances": "_distances",
     "open": "_warehouse",
     "refit": "_verbs",
     "scan": "_verbs",

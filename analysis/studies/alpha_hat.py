@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped
 from zoospectra.analysis.studies.population import Population, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least
@@ -44,9 +45,12 @@ class Options:
     """Reported numbers as of this date, ISO; None means the newest."""
     smallest: int = SMALLEST
     """Models a line needs."""
+    independent: str = "off"
+    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
+        check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
         if not self.edges or sorted(set(self.edges)) != self.edges:
             msg = f"edges={self.edges}: expected ascending bounds between ranges of alpha, such as [2,4,6]"
@@ -62,7 +66,13 @@ def run(designs: Designs, options: Options) -> Findings:
     found = list(_gaps(layers, options.edges))
     notes = _sentences(layers)
     if designs["averages"]:
-        people = populations(designs, profile=options.profile, wanted=options.targets, datasets=options.datasets)
+        people = populations(
+            designs,
+            profile=options.profile,
+            wanted=options.targets,
+            datasets=options.datasets,
+            independent=options.independent,
+        )
         for population in people:
             found += grouped("ALPHA_HAT", _groups(population), VARIANTS, smallest=options.smallest)
         design = [row for population in people for row in population.design()]
@@ -115,11 +125,11 @@ def _groups(population: Population) -> dict[str, list[Point]]:
     """Points by series, and all of them."""
     groups: dict[str, list[Point]] = {}
     pooled = []
-    for row, y in zip(population.rows, population.y, strict=True):
-        point = Point(row["model_id"], {name: row[name] for name in VARIANTS}, y, row["basis"])
+    for i, (row, y) in enumerate(zip(population.rows, population.y, strict=True)):
+        point = Point(row["model_id"], {name: row[name] for name in VARIANTS}, y, row["basis"], population.family(i))
         groups.setdefault(f"{population.label} / {row['series'] or 'no series'}", []).append(point)
         pooled.append(point)
     return groups | {f"{population.label} / POOLED": pooled}
 
 
-STUDY = Study(Options, run, ("reported", "catalog"))
+STUDY = Study(Options, run, ("reported", "catalog", "kin"))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from zoospectra.analysis.statistics.mixed import mixed
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.robust import RobustSlope, robust_slope
+from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, covariates, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
@@ -46,15 +47,24 @@ class Options:
     """Averages to regress on; empty means the papers' six."""
     smallest: int = SMALLEST
     """Models a data set needs."""
+    independent: str = "off"
+    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
+        check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
 
 
 def run(designs: Designs, options: Options) -> Findings:
     """One line a population and metric, plain and with covariates."""
-    found = populations(designs, profile=options.profile, wanted=options.targets, datasets=options.datasets)
+    found = populations(
+        designs,
+        profile=options.profile,
+        wanted=options.targets,
+        datasets=options.datasets,
+        independent=options.independent,
+    )
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
     made: list[Cell] = []
@@ -95,7 +105,10 @@ def _number(value: object) -> float | None:
 def _row(one: Population, metric: str, held: Mapping[str, Column], smallest: int) -> list[Cell]:
     """Cells of one metric."""
     x, label = one.column(metric), f"{one.label} / {metric}"
-    points = [Point("", {"x": a}, b, row.get("basis")) for a, b, row in zip(x, one.y, one.rows, strict=True)]
+    points = [
+        Point("", {"x": a}, b, row.get("basis"), one.family(i))
+        for i, (a, b, row) in enumerate(zip(x, one.y, one.rows, strict=True))
+    ]
     made = cells("BATCH", label, "", points, "x", smallest)
     if made[0].reason or not held:
         return made
@@ -135,4 +148,4 @@ def _partial_adjusted(made: Sequence[Cell]) -> list[Cell]:
     return found
 
 
-STUDY = Study(Options, run, ("averages", "reported", "catalog"))
+STUDY = Study(Options, run, ("averages", "reported", "catalog", "kin"))

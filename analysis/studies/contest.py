@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoospectra.analysis.statistics.mutual_information import cmi_official, cmi_weighted
+from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import NORMALITY, SMALLEST, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, groupings, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among, at_least
@@ -25,7 +26,7 @@ LABELS = {
     "log_alpha_norm": "LogAlphaShattenNorm",
 }
 """Our metric -> the contest paper's word."""
-NOT_AVERAGED = ("slope low", "slope high", "slope p", "intercept", "covariance", NORMALITY)
+NOT_AVERAGED = ("slope low", "slope high", "slope p", "intercept", "covariance", "clustered", NORMALITY)
 """Statistics of a line of which a mean over sub-groups says nothing."""
 
 
@@ -49,15 +50,24 @@ class Options:
     """Averages to regress on; empty means the paper's six."""
     smallest: int = SMALLEST
     """Models a line needs."""
+    independent: str = "off"
+    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
+        check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
 
 
 def run(designs: Designs, options: Options) -> Findings:
     """All tables for every profile, data set and target."""
-    found = populations(designs, profile=options.profile, wanted=options.targets, datasets=options.datasets)
+    found = populations(
+        designs,
+        profile=options.profile,
+        wanted=options.targets,
+        datasets=options.datasets,
+        independent=options.independent,
+    )
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to compare with",))
     made: list[Cell] = []
@@ -105,7 +115,10 @@ def _table(
     """Cells of every sub-group, their plain average, and all models together."""
     found: list[Cell] = []
     for label, x, y in pairs:
-        points = [Point(row["model_id"], {"x": x[i]}, y[i], row.get("basis")) for i, row in enumerate(population.rows)]
+        points = [
+            Point(row["model_id"], {"x": x[i]}, y[i], row.get("basis"), population.family(i))
+            for i, row in enumerate(population.rows)
+        ]
         by_group = []
         for group, members in groups.items():
             row = f"{population.label} / {group}"
@@ -144,4 +157,4 @@ def _scores(
     return found
 
 
-STUDY = Study(Options, run, ("averages", "reported", "catalog"))
+STUDY = Study(Options, run, ("averages", "reported", "catalog", "kin"))

@@ -6,12 +6,13 @@ referee asks for (interval, p, normality of residuals, p adjusted over the table
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from zoospectra.analysis.regression import Regression, regression
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.normality import residual_normality
+from zoospectra.analysis.studies.independence import clustered_cells
 from zoospectra.analysis.studies.record import Cell
 
 SMALLEST = 4
@@ -44,6 +45,8 @@ class Point:
     """Target, in the unit of its source."""
     basis: str | None = None
     """What x was computed from, see Cell.basis."""
+    family: Hashable = None
+    """Family of kin, where models of one are not taken as independent."""
 
 
 def pairs(points: Sequence[Point], metric: str) -> tuple[list[float], list[float]]:
@@ -80,7 +83,11 @@ def cells(
     normal = residual_normality(*pairs(points, metric))
     why = found.reason or normal.reason
     value = None if found.reason else normal.p
-    return [*made, Cell(table_id, row, f"{NORMALITY} {label}".rstrip(), value, found.n, reason=why, basis=origin)]
+    made.append(Cell(table_id, row, f"{NORMALITY} {label}".rstrip(), value, found.n, reason=why, basis=origin))
+    if not found.reason and any(point.family is not None for point in points):
+        x, y = [point.x.get(metric) for point in points], [point.y for point in points]
+        made += clustered_cells(table_id, row, label, x, y, [point.family for point in points])
+    return made
 
 
 def adjusted(found: Sequence[Cell]) -> list[Cell]:

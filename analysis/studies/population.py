@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
+from zoospectra.analysis.studies.independence import families_of
 from zoospectra.analysis.studies.record import Designs, Row, among, number
 from zoospectra.analysis.studies.target import Target, targets, twin
 
@@ -40,6 +41,8 @@ class Population:
     """Columns that the catalog has."""
     excluded: tuple[Row, ...]
     """Rows of the design table for models that a rule left out."""
+    families: tuple[Hashable, ...] = ()
+    """Family of kin of each model, where errors are clustered by them; empty where they are not."""
 
     def column(self, name: str) -> list[float | None]:
         """A metric of every model."""
@@ -48,6 +51,10 @@ class Population:
     def labels(self, name: str) -> list[Hashable]:
         """Values of a catalog column of every model."""
         return [row.get(name) for row in self.rows]
+
+    def family(self, place: int) -> Hashable:
+        """Family of the model at a place; None where errors are not clustered."""
+        return self.families[place] if self.families else None
 
     def design(self) -> list[Row]:
         """Rows of the design table."""
@@ -60,10 +67,16 @@ class Population:
 
 
 def populations(
-    designs: Designs, *, profile: str | None = None, wanted: Sequence[str] = (), datasets: Sequence[str] = ()
+    designs: Designs,
+    *,
+    profile: str | None = None,
+    wanted: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    independent: str = "off",
 ) -> list[Population]:
     """Every profile, data set and target that has models; [] when nothing is reported.
 
+    independent: off, cluster (families of kin are known of every model) or one (the first of a family stands for it).
     Raises ValueError for a profile, target or data set that is not there, naming those that are.
     """
     profiles = tuple(dict.fromkeys(row["profile"] for row in designs["averages"]))
@@ -77,7 +90,32 @@ def populations(
             rows = [row for row in designs["averages"] if row["profile"] == one]
             made = [_population(one, target, rows, designs["reported"], catalog, names) for target in chosen]
             found += [population for population in made if population.rows]
-    return found
+    families = families_of(independent, designs.get("kin", ()))
+    return [_by_family(population, families, independent) for population in found] if families else found
+
+
+def _by_family(population: Population, families: Mapping[str, int], independent: str) -> Population:
+    """The population with the family of each model; with independent=one only the first model of each, by model_id."""
+    names = [str(row["model_id"]) for row in population.rows]
+    own = [families.get(name, name) for name in names]
+    if independent == "cluster":
+        return replace(population, families=tuple(own))
+    first: dict[Hashable, str] = {}
+    for name, family in sorted(zip(names, own, strict=True)):
+        first.setdefault(family, name)
+    kept = [i for i, family in enumerate(own) if first[family] == names[i]]
+    left = [
+        {"population": population.label, "model_id": name, "y": y, "excluded_by": f"kin of {first[family]}"}
+        for name, family, y in zip(names, own, population.y, strict=True)
+        if first[family] != name
+    ]
+    return replace(
+        population,
+        rows=tuple(population.rows[i] for i in kept),
+        y=tuple(population.y[i] for i in kept),
+        train=tuple(population.train[i] for i in kept),
+        excluded=(*population.excluded, *left),
+    )
 
 
 def _population(

@@ -18,6 +18,7 @@ from zoospectra.analysis.statistics.mixed import mixed
 from zoospectra.analysis.statistics.robust import robust_slope
 from zoospectra.analysis.statistics.shares import scale_and_shape
 from zoospectra.analysis.statistics.theil_sen import theil_sen
+from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, STATISTICS, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, covariates, groupings, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
@@ -50,16 +51,25 @@ class Options:
     """Resamples of each bootstrap interval."""
     seed: int = 0
     """Of every random draw."""
+    independent: str = "off"
+    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
+        check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
         at_least("replicates", self.replicates, 100)
 
 
 def run(designs: Designs, options: Options) -> Findings:
     """Search and statistics of every population."""
-    found = populations(designs, profile=options.profile, wanted=options.targets, datasets=options.datasets)
+    found = populations(
+        designs,
+        profile=options.profile,
+        wanted=options.targets,
+        datasets=options.datasets,
+        independent=options.independent,
+    )
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
     made: list[Cell] = []
@@ -170,7 +180,7 @@ def _lines(one: Population, options: Options) -> list[Cell]:
     made: list[Cell] = []
     for group, members in _by_series(one).items():
         for metric, column in metrics(one, options.metrics).items():
-            points = [Point("", {"x": column[i]}, one.y[i], one.rows[i].get("basis")) for i in members]
+            points = [Point("", {"x": column[i]}, one.y[i], one.rows[i].get("basis"), one.family(i)) for i in members]
             row = f"{one.label} / {group} / {metric}"
             usable = sum(point.x["x"] is not None for point in points)
             if usable < options.smallest:
@@ -209,4 +219,4 @@ def _shares(one: Population, options: Options) -> list[Cell]:
     return made
 
 
-STUDY = Study(Options, run, ("averages", "reported", "catalog"))
+STUDY = Study(Options, run, ("averages", "reported", "catalog", "kin"))

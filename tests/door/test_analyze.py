@@ -248,3 +248,51 @@ def test_torch_is_not_asked_for_where_there_is_none(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "torch")
     with in_memory({"a.weight": np.eye(4)}) as path:
         assert len(open_checkpoint(path).tensors) == 1
+
+
+def test_spectra_and_weights_of_a_layer(net: Net) -> None:
+    found = zoospectra.analyze(net)
+    kernel = dict(net.state_dict())["features.0.weight"].numpy().astype(float)
+    slices = [kernel[:, :, i, j] for i in range(3) for j in range(3)]
+    expected = np.sort(np.concatenate([np.linalg.svd(W, compute_uv=False) ** 2 for W in slices]))
+    assert found.esd("features.0", raw=True) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert found.esd("features*") == pytest.approx(expected / 2, rel=1e-9, abs=1e-12)  # slices times sqrt(1/2)
+    assert np.array_equal(found.weights("conv2d"), np.stack(slices))
+    row = next(row for row in found.layers.to_pylist() if row["longname"] == "fc1")
+    assert np.array_equal(found.weights(row["layer_id"])[0], dict(net.state_dict())["fc1.weight"].numpy())
+    with pytest.raises(ValueError, match="expected one layer, got 2 of fc1, fc2"):
+        found.esd("fc*")
+    with pytest.raises(ValueError, match="did you mean 'fc1'"):
+        found.weights("fc11")
+
+
+def test_only_the_layers_that_are_asked_for(net: Net) -> None:
+    whole = zoospectra.analyze(net)
+    some = zoospectra.analyze(net, layers=["fc*", "conv2d"])
+    assert some.layers["longname"].to_pylist() == ["features.0", "fc1", "fc2"]
+    assert some.esd("fc1") == pytest.approx(whole.esd("fc1"))
+    assert some.summary()["num_layers"] == 3
+    with pytest.raises(ValueError, match=r"layer 'fc3' .did you mean 'fc"):
+        zoospectra.analyze(net, layers="fc3")
+
+
+def test_details_have_weightwatchers_columns(net: Net) -> None:
+    pytest.importorskip("pandas")
+    details = zoospectra.analyze(net).details()
+    assert list(details.columns[:4]) == ["layer_id", "name", "D", "M"]
+    assert list(details["name"]) == ["embed", "0", "fc1", "fc2"]
+    assert not details.drop(columns=["warning"]).isna().any().any()
+
+
+def test_an_onnx_model_in_memory_is_read_as_its_file_would_be(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    values = np.random.default_rng(0).standard_normal((40, 30)).astype(np.float32)
+    node = onnx.helper.make_node("MatMul", ["x", "fc.weight"], ["y"])
+    shaped = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, d]) for n, d in (("x", 40), ("y", 30))]
+    weight = onnx.numpy_helper.from_array(values, "fc.weight")
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "net", shaped[:1], shaped[1:], [weight]))
+    onnx.save(model, tmp_path / "net.onnx")
+    found = zoospectra.analyze(model)
+    assert found.layers.equals(zoospectra.analyze(tmp_path / "net.onnx").layers)
+    assert found.esd(0, raw=True) == pytest.approx(np.linalg.svd(values.astype(float), compute_uv=False)[::-1] ** 2)
+    assert found.weights(0).shape == (1, 40, 30)

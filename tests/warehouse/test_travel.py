@@ -169,10 +169,12 @@ table = backend.table("model_metrics")
 found["ibis"] = table.select("model_id", "alpha").order_by("model_id").to_pyarrow().to_pylist()
 backend.disconnect()
 import sqlalchemy
-with sqlalchemy.create_engine(f"duckdb:///{file}", connect_args={"read_only": True}).connect() as connection:
+engine = sqlalchemy.create_engine(f"duckdb:///{file}", connect_args={"read_only": True})
+with engine.connect() as connection:
     found["sqlalchemy"] = [dict(row) for row in connection.execute(sqlalchemy.text(sql)).mappings()]
     import pandas
     found["pandas"] = pandas.read_sql(sqlalchemy.text(sql), connection).to_dict("records")
+engine.dispose()
 with duckdb.connect(file, read_only=True) as connection:
     found["polars"] = connection.sql(sql).pl().to_dicts()
     found["spectra"] = connection.execute("SELECT count(*) FROM spectra").fetchall()[0][0]

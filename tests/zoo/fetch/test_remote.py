@@ -238,6 +238,17 @@ def test_other_formats_are_downloaded_whole_and_once(server: Loopback, fetching:
     assert len(server.requests("pytorch_model.bin")) == 2
 
 
+def test_other_nets_of_a_remote_file_have_a_row(server: Loopback, fetching: Fetching) -> None:
+    here = fetching()
+    file = here.cache.root / "made.pth"
+    nets = {name: torch.nn.Linear(width, 5).state_dict() for name, width in (("netG", 8), ("netD", 9))}
+    torch.save({**nets, "optimG": {"state": {0: {"exp_avg": torch.ones(5, 8)}}, "param_groups": []}}, file)
+    checkpoint = opened(hub(server, {"gan.pth": file.read_bytes()}) + "gan.pth")
+    assert [ref.shape for ref in checkpoint.tensors] == [(5, 8), (5,)]
+    rows = {skip.tensor: str(skip.reason) for skip in checkpoint.skips}
+    assert rows == {"netD": "not_the_model", "optimG": "optimizer_state"}
+
+
 def test_the_hubs_own_hash_verifies_downloads(server: Loopback, fetching: Fetching) -> None:
     here = fetching()
     file = here.cache.root / "made.bin"

@@ -136,8 +136,8 @@ FORMATS: dict[str, Format] = {
         open_tf_checkpoint,
         signed=True,
         since="0.2",
-        exact="variables of TensorFlow 1 and 2 checkpoints",
-        refused="partitioned variables, compressed or big-endian indices; version 1 of the format (before 2016)",
+        exact="variables of TensorFlow 1 and 2 checkpoints, partitioned ones too",
+        refused="variables cut along two axes, compressed or big-endian indices; version 1 of the format (before 2016)",
     ),
     "saved_model": Format(
         "TensorFlow SavedModel folder",

@@ -2,7 +2,9 @@
 
 The index is a LevelDB table of names and protobuf entries that say where in which data file a tensor's bytes are. What
 an optimizer keeps, and counters of saving, are told by TensorFlow's own names for them.
-Protocol: tensorflow/core/protobuf/tensor_bundle.proto. Not covered: partitioned variables, big-endian files.
+Protocol: tensorflow/core/protobuf/tensor_bundle.proto. Slices of a partitioned variable have keys of their own: a zero
+byte, its name, and where they begin (tensorflow/core/util/saved_tensor_slice_util.cc).
+Not covered: variables that are partitioned along several axes, big-endian files.
 """
 
 from __future__ import annotations
@@ -74,15 +76,19 @@ def open_tf_checkpoint(path: str) -> Checkpoint:
     shards = 1
     names: dict[str, str] = {}
     seen: dict[str, TensorRef] = {}
+    slices: dict[str, list[_Entry]] = {}
     for item in entries(data):
         if not item.key:
             shards = _header(data, item.start, item.stop)
             continue
         key, entry = item.key.decode("utf-8", "backslashreplace"), _entry(data, item.start, item.stop)
+        if item.key.startswith(b"\0"):  # before every variable, and those of one along its axis in order
+            slices.setdefault(item.key[1:].partition(b"\0\1")[0].decode("utf-8", "backslashreplace"), []).append(entry)
+            continue
         if key == KEY:
             names = _names(path, entry, shards)
             continue
-        made = _variable(path, key, names.get(key), entry, shards)
+        made = _variable(path, key, names.get(key), entry, shards, slices.get(key, []))
         if isinstance(made, TensorRef):
             other = seen.setdefault(made.name, made)
             if other is not made:
@@ -148,8 +154,10 @@ def _file(path: str, entry: _Entry, shards: int) -> Path:
     return Path(path).with_suffix(f".data-{entry.shard:05}-of-{shards:05}")
 
 
-def _variable(path: str, key: str, own: str | None, entry: _Entry, shards: int) -> TensorRef | Skip | None:
-    """Reference of a variable; a Skip for what is none, None for text and for the slices of a partitioned one."""
+def _variable(
+    path: str, key: str, own: str | None, entry: _Entry, shards: int, slices: list[_Entry]
+) -> TensorRef | Skip | None:
+    """Reference of a variable, put together where it is partitioned; a Skip for what is none, None for text."""
     name = (own or module_name(key)).replace("/", ".")
     dtype = DTYPES.get(entry.dtype)
     if dtype == "string":
@@ -161,7 +169,25 @@ def _variable(path: str, key: str, own: str | None, entry: _Entry, shards: int) 
     if AVERAGE.search(key) or TRAINING.search(name):
         return Skip(name, Reason.NOT_THE_MODEL, f"{key[:200]}: an average, or a counter of training", False)
     if entry.sliced:
-        return Skip(name, Reason.UNSUPPORTED_FORMAT, "a partitioned variable is not put together", True)
+        return _whole(name, entry, [_reference(path, name, dtype, part, shards) for part in slices])
+    return _reference(path, name, dtype, entry, shards)
+
+
+def _whole(name: str, entry: _Entry, parts: list[TensorRef | Skip]) -> TensorRef | Skip:
+    """A partitioned variable of its slices along one axis; a Skip where they are not all there, or along several."""
+    refs = [part for part in parts if isinstance(part, TensorRef)]
+    fit = bool(refs) and len(refs) == len(parts) and all(len(ref.shape) == len(entry.shape) for ref in refs)
+    cut = [a for a, size in enumerate(entry.shape) if any(ref.shape[a] != size for ref in refs)] if fit else []
+    if not fit or len(cut) > 1 or (cut and sum(ref.shape[cut[0]] for ref in refs) != entry.shape[cut[0]]):
+        detail = f"a partitioned variable: {len(refs)} of its {len(entry.sliced)} slices make no {entry.shape}"
+        return Skip(name, Reason.UNREADABLE, detail, True)
+    size = sum(ref.nbytes for ref in refs)
+    axis = cut[0] if cut else 0
+    return refs[0] if not cut else replace(refs[0], shape=entry.shape, nbytes=size, parts=tuple(refs), axis=axis)
+
+
+def _reference(path: str, name: str, dtype: str, entry: _Entry, shards: int) -> TensorRef | Skip:
+    """Where the values of an entry are."""
     file = _file(path, entry, shards)
     needed = math.prod(entry.shape) * types.itemsize(dtype)
     if needed != entry.size:

@@ -14,8 +14,13 @@ from zoospectra.zoo.checkpoint.tensor import TensorRef, contiguous_stride
 
 def ordered(ref: TensorRef, axes: Sequence[int]) -> TensorRef:
     """The same elements with their axes in another order; as it is when its rows are blocks of codes."""
+    shape = tuple(ref.shape[a] for a in axes)
+    if ref.parts and all(len(part.shape) == len(axes) for part in ref.parts):
+        return replace(
+            ref, shape=shape, parts=tuple(ordered(p, axes) for p in ref.parts), axis=list(axes).index(ref.axis)
+        )
     step = ref.stride or contiguous_stride(ref.shape)
-    return replace(ref, shape=tuple(ref.shape[a] for a in axes), stride=tuple(step[a] for a in axes))
+    return replace(ref, shape=shape, stride=tuple(step[a] for a in axes))
 
 
 def outputs_last(ref: TensorRef) -> TensorRef:

@@ -148,6 +148,35 @@ def test_a_saved_model_has_the_names_of_its_variables_and_no_copy(tmp_path: Path
     np.testing.assert_array_equal(read_layer(by_name["variables.2"]), 2 * IO)
 
 
+def partitioned(path: Path, key: str, parts: list[Any], axis: int, shape: tuple[int, ...]) -> Path:
+    """A checkpoint of one variable in slices, with the keys of saved_tensor_slice_util.cc, written by hand."""
+    data, items, start, extents = b"", [(b"", field(1, 1))], 0, b""
+    for part in parts:
+        place = b"".join(
+            bytes([0x80 ^ start, 0x80 ^ part.shape[a]]) if a == axis else b"\x80\x7f" for a in range(len(shape))
+        )
+        entry = field(1, 1) + field(2, shape_proto(part.shape)) + field(4, len(data)) + field(5, part.nbytes)
+        items.append((b"\0" + key.encode() + b"\0\1" + bytes([1, len(shape)]) + place, entry))
+        data, start = data + part.tobytes(), start + part.shape[axis]
+        extents += field(7, b"")
+    items.append((key.encode(), field(1, 1) + field(2, shape_proto(shape)) + extents))
+    path.with_name(f"{path.name}.index").write_bytes(table(items))
+    path.with_name(f"{path.name}.data-00000-of-00001").write_bytes(data)
+    return path.with_name(f"{path.name}.index")
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_partitioned_variable_is_one_layer(tmp_path: Path, axis: int) -> None:
+    parts = [np.ascontiguousarray(part) for part in np.array_split(IO, 3, axis=axis)]
+    index = partitioned(tmp_path / "m", "net/dense/kernel", parts, axis, IO.shape)
+    (layer,) = found(index).values()
+    assert layer.longname == "net.dense"
+    np.testing.assert_array_equal(read_layer(layer), DENSE)
+    partitioned(tmp_path / "m", "net/dense/kernel", parts[:2], axis, IO.shape)  # a slice is missing: lost by name
+    with pytest.raises(CheckpointError, match="2 of its 2 slices make no"):
+        open_checkpoint(str(index))
+
+
 @pytest.mark.parametrize("cut", [0, 7, 47, 60, 100])
 def test_damaged_indices_are_refused(tmp_path: Path, cut: int) -> None:
     path = checkpoint(tmp_path / "x", {"conv/kernel": HWIO, "dense/kernel": IO})
