@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from zoospectra.warehouse.connect import connect, quoted
+from zoospectra.warehouse.connect import connect, disk_errors, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import MEDIAN, describe
 from zoospectra.warehouse.parts import spectra_files, sweep
@@ -87,7 +87,7 @@ def publish_results(directory: Path, keep: int = 3) -> Built:
 def _publish(directory: Path, keep: int, memory_limit: str, kinds: tuple[str, ...], *, always: bool) -> Built:
     began = time.monotonic()
     try:
-        with publishing(directory, keep) as draft:
+        with disk_errors(directory), publishing(directory, keep) as draft:
             settings = {"memory_limit": memory_limit, "temp_directory": f"{draft.file}.spill"}
             sweep(draft.directory)
             with gathered(draft.directory, settings) as (connection, broken):

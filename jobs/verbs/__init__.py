@@ -10,6 +10,7 @@ VERBS = {
     "recipe": "of what a model was mixed: coefficients of its parents",
     "layer": "one layer of a warehouse: eigenvalues, fit, D against xmin, noise, as tables",
     "figure": "draw a figure of the warehouse: quality, depth, spectra, bars, and the numbers beside it",
+    "report": "one self-contained page: the warehouse, a series, a model, two models, a study, a run",
     "refit": "new fits from stored spectra, for the whole warehouse",
     "study": "run a named study: its SQL, its statistics, its tables",
     "dictionary": "every table and column of the warehouse: type, unit, meaning",
