@@ -91,7 +91,7 @@ def push(repository: str, files: Mapping[str, Path], change: Changes, message: s
     api = HfApi(endpoint=hub_url(), token=hub_token() or False, library_name="zoospectra")
     try:
         api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
-        operations = [
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
             *(CommitOperationAdd(name, files[name]) for name in change.added),
             *(CommitOperationDelete(name) for name in change.removed),
         ]
