@@ -58,7 +58,7 @@ def nodes() -> Iterator[Nodes]:
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_zoo(tmp_path_factory.mktemp("zoo") / "zoo", models=6)
+    return make_zoo(tmp_path_factory.mktemp("zoo") / "zoo", models=6, width=256)
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +119,18 @@ def await_nodes(nodes: Nodes, count: int) -> None:
     time.sleep(5)
 
 
+def await_work(data: Path, job: subprocess.Popen[str], count: int) -> None:
+    """Until a job has kept so many more files, or has ended."""
+    before = len(list(data.glob("parts/**/*.parquet")))
+    while job.poll() is None and len(list(data.glob("parts/**/*.parquet"))) < before + count:
+        time.sleep(0.02)
+
+
 def harm(fault: str, nodes: Nodes, job: subprocess.Popen[str], zoo: Path, chance: random.Random) -> None:
     """One fault while a job runs."""
     workers = nodes.workers()
+    while fault in ("worker", "hang") and not workers and job.poll() is None:
+        workers = nodes.workers()
     if fault == "driver":
         job.kill()
     elif fault in ("worker", "hang") and workers:
@@ -130,8 +139,8 @@ def harm(fault: str, nodes: Nodes, job: subprocess.Popen[str], zoo: Path, chance
         except psutil.NoSuchProcess:
             return
     elif fault == "raylet":
-        second = next(node for node in reversed(nodes._started[1:]) if node.poll() is None)
-        nodes.kill(second)
+        for node in [node for node in nodes._started[1:] if node.poll() is None][-1:]:
+            nodes.kill(node)
         nodes.join()
     elif fault == "blind":
         nodes.join(blind=zoo)
@@ -156,21 +165,19 @@ def test_twenty_random_faults_leave_the_tables_of_an_undisturbed_run(
     chance = random.Random(int(os.environ.get("FAULT_SEED", "11")))
     nodes.join()
     await_nodes(nodes, 2)
-    for group in range(5):
-        data = tmp_path / f"w{group}"
-        for _ in range(4):
-            fault = chance.choice(FAULTS)
-            if fault == "full":
-                status = on_a_full_disk(zoo, data, chance.choice([60, 400, 2500]))
-                print(group, fault, status)
-                continue
+    for number in range(20):
+        data, fault = tmp_path / f"w{number}", chance.choice(FAULTS)
+        if fault == "full":
+            status = on_a_full_disk(zoo, data, chance.choice([60, 400, 2500]))
+        else:
             job = scan(nodes, zoo, data)
-            time.sleep(chance.uniform(4, 14))
+            await_work(data, job, chance.randint(1, 6))
             harm(fault, nodes, job, zoo, chance)
             _, error = job.communicate(timeout=600)
-            print(group, fault, job.returncode, error.strip().splitlines()[-1:])
+            status = job.returncode
             assert "Traceback" not in error, error
         last = scan(nodes, zoo, data)
         _, error = last.communicate(timeout=600)
         assert last.returncode == 0, error
         assert tables(data) == undisturbed
+        print(number, fault, status, "same tables", flush=True)
