@@ -79,6 +79,44 @@ def test_a_blind_node_is_named_and_gets_no_work(nodes: Nodes, zoo: Path, undistu
     nodes.kill(blind)
 
 
+GOES_BLIND = """
+import glob, subprocess, sys
+from tests.jobs.test_cluster import size_of
+from zoospectra.jobs.work.executors import Cluster, Task, node, open_executor
+from zoospectra.jobs.work.schedule import run
+address, zoo, process = sys.argv[1:]
+files = sorted(glob.glob(zoo + "/*.safetensors"))
+executor = open_executor(Cluster("ray", address=address), node.wanted(files))
+print("slots", executor.slots)
+subprocess.run(["nsenter", "-t", process, "-m", "mount", "-t", "tmpfs", "none", zoo], check=True)
+run([Task(f"{n} {f}", size_of, f) for n in range(4) for f in files], executor,
+    lambda outcome: print("task", outcome.task.attempt, outcome.value, outcome.reason) or [])
+executor.close()
+"""
+
+
+def size_of(path: str) -> int:
+    time.sleep(0.3)
+    return len(Path(path).read_bytes())
+
+
+@pytest.mark.slow
+def test_what_a_node_can_no_longer_reach_is_read_on_another(nodes: Nodes, zoo: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    node = nodes.join(blind=empty)  # in a namespace of its own, but it sees the zoo
+    await_nodes(nodes, 2)
+    environment = nodes.environment | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", GOES_BLIND, nodes.address, str(zoo), str(node.pid)]
+    ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    lines = [line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("task")]
+    sizes = sorted(str(file.stat().st_size) for file in zoo.glob("*.safetensors")) * 4
+    assert sorted(size for _, size, _ in lines) == sorted(sizes), ended.stderr[-2000:]
+    assert {reason for _, _, reason in lines} == {"None"}
+    assert "2" in {attempt for attempt, _, _ in lines}, ended.stdout
+    nodes.kill(node)
+
+
 @pytest.mark.slow
 def test_without_the_token_a_line_says_what_to_set(nodes: Nodes, zoo: Path, tmp_path: Path) -> None:
     ended = scan(nodes, zoo, tmp_path, RAY_AUTH_TOKEN="0" * 64)
