@@ -105,7 +105,7 @@ def _run(job: Job, tasks: list[Task], engine: Engine, progress: ProgressLine) ->
 
     def publish() -> None:
         nonlocal published_at
-        if engine.counts.analysed and time.monotonic() > published_at + PUBLISH_SECONDS:
+        if engine.counts.analysed + engine.counts.fitted and time.monotonic() > published_at + PUBLISH_SECONDS:
             build.build(Path(job.warehouse.dir), keep=job.warehouse.keep)
             published_at = time.monotonic()
 
@@ -142,7 +142,9 @@ class Counts:
     indexed: int = 0
     """Checkpoints opened in this run."""
     analysed: int = 0
-    """Distinct tensors analysed in this run."""
+    """Distinct tensors whose weights were read and analysed in this run."""
+    fitted: int = 0
+    """Distinct tensors fitted in this run from stored spectra; no weight was read."""
     known: int = 0
     """Of a refit: tensors that had their metrics already."""
     lacking: int = 0
@@ -310,7 +312,9 @@ class Engine:
     def _handle_shard(self, shard: Shard, outcome: Outcome) -> list[Task]:
         if isinstance(outcome.value, Analysed):
             keep.keep_results(self._root, shard, outcome.value)
-            self.counts.analysed += len(shard.items)
+            stored = sum(item.layer is None for item in shard.items)
+            self.counts.fitted += stored
+            self.counts.analysed += len(shard.items) - stored
             self._filtered |= outcome.value.filtered
             return []
         if len(shard.items) > 1:  # only the guilty tensor shall be lost
