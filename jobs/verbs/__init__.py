@@ -15,6 +15,7 @@ VERBS = {
     "study": "run a named study: its SQL, its statistics, its tables",
     "dictionary": "every table and column of the warehouse: type, unit, meaning",
     "sql": "read-only query on the warehouse",
+    "completion": "print a script that completes words in bash, zsh or fish",
     "bench": "measure this machine: kernels, fits and whole layers against the peers",
 }
 """Name of a verb -> what it does. The file of the same name has its VERB."""
