@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
+    except SystemExit:  # what rich makes of the same
+        return Exit.DONE
     except OSError as error:
         line = broken_disk(error)
         if line is None:
