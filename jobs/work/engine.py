@@ -88,7 +88,9 @@ class Counts:
     indexed: int = 0
     """Checkpoints opened in this run."""
     analysed: int = 0
-    """Distinct tensors analysed in this run."""
+    """Distinct tensors whose weights were read and analysed in this run."""
+    fitted: int = 0
+    """Distinct tensors fitted in this run from stored spectra; no weight was read."""
     known: int = 0
     """Of a refit: tensors that had their metrics already."""
     lacking: int = 0
@@ -320,7 +322,10 @@ class Engine:
                 if item.content_hash in outcome.value.lacking:
                     self._lack(item.content_hash)
                     continue
-                self.counts.analysed += 1
+                if item.layer is None:
+                    self.counts.fitted += 1
+                else:
+                    self.counts.analysed += 1
                 self._finished[item.content_hash] = filtered[item.content_hash]
                 owners = self._waiting.pop(item.content_hash)
                 self.counts.skipped += filtered[item.content_hash] * len(owners)
