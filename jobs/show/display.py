@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -134,7 +135,8 @@ def print_rows(
     Console(width=max(width, drawn) + EDGES, highlight=False, soft_wrap=False).print(grid)
     if left_out:
         listed = ", ".join(column.name for column in left_out[:6]) + (", ..." if len(left_out) > 6 else "")
-        print(f"{len(left_out)} columns left out for width ({listed}): a wider terminal shows them (COLUMNS={WIDE})")
+        count = f"{len(left_out)} column{'s' * (len(left_out) > 1)}"
+        print(fill(f"{count} left out for width ({listed}): a wider terminal shows them (COLUMNS={WIDE})", width))
 
 
 def room() -> int:

@@ -17,7 +17,7 @@ from zoospectra.warehouse.settings import WarehouseSettings
 if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
-    from zoospectra.jobs.work.engine import Run
+    from zoospectra.jobs.work.execute import Run
 
 HELP = """usage: zoospectra refit profiles=NAME,... [fit.engine=own|powerlaw] [cluster=inline|local|ray]
                         [warehouse.dir=DIR]
@@ -76,7 +76,8 @@ def check(settings: RefitSettings, configuration: Configuration) -> Request:
 
 def refit(request: Request) -> Refit:
     """Fit every stored spectrum under these profiles and publish a new generation of the warehouse."""
-    from zoospectra.jobs.work.engine import Engine, Job, execute
+    from zoospectra.jobs.work.engine import Engine, Job
+    from zoospectra.jobs.work.execute import execute
 
     settings = request.settings
     job = Job(
@@ -93,7 +94,7 @@ def refit(request: Request) -> Refit:
 def show(result: Refit) -> None:
     """What was fitted, what was known, what lacks a spectrum, what failed."""
     counts, names = result.run.counts, ", ".join(profile.name for profile in result.request.profiles)
-    print(f"run {result.run.run_id}: {counts.analysed} tensors fitted under {names}, {counts.known} known already")
+    print(f"run {result.run.run_id}: {counts.fitted} tensors fitted under {names}, {counts.known} known already")
     if counts.lacking:
         print(f"{counts.lacking} tensors lack a spectrum that {names} needs: scan their zoo with profiles={names}")
     if counts.failed:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zoospectra.analysis.cost import Cost, cost
+from zoospectra.analysis.cost import ONE_THREAD_M, Cost, cost, with_one_thread
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
@@ -39,8 +39,8 @@ class Item:
 class Shard:
     """Work that travels together."""
 
-    model_id: str
-    """Model whose folder gets the parts."""
+    name: str
+    """What it is from, for people: a model, or the first of several."""
     key: str
     """Digest of what determines the result: content hashes, profiles, code version."""
     items: tuple[Item, ...]
@@ -61,24 +61,55 @@ def is_large(item: Item) -> bool:
     return item.layer is not None and min(item.layer.shape[:2]) >= SMALLEST_M
 
 
-def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
-    """Shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
+def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]]) -> list[Item]:
+    """The items with one thread each where the model has several matrices that two threads would help.
 
-    Items that need different numbers of threads never share a shard. The order is the checkpoint's, so that
-    neighbouring bytes are read together and the same work gives the same shards on every run.
+    shapes: of all tensors of the model, also those whose results are known, so that a run that goes on after a crash
+    decides as the first one did.
     """
-    shards: list[tuple[Item, ...]] = []
-    open_shards: dict[int, list[Item]] = {}
-    for item in items:
-        if item.cost.seconds >= seconds:
-            shards.append((item,))
-            continue
-        shard = open_shards.setdefault(item.cost.threads, [])
-        if shard and sum(packed.cost.seconds for packed in shard) + item.cost.seconds > seconds:
-            shards.append(tuple(shard))
-            shard.clear()
-        shard.append(item)
-    return shards + [tuple(shard) for shard in open_shards.values() if shard]
+    several = sum(min(shape[:2], default=0) > ONE_THREAD_M for shape in shapes) > 1
+    return [replace(item, cost=with_one_thread(item.cost)) for item in items] if several else list(items)
+
+
+class Packer:
+    """Makes shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
+
+    Items that need different numbers of threads never share a shard. The order is the one they come in, so that
+    neighbouring bytes are read together.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._open: dict[int, list[Item]] = {}
+        self._filled: dict[int, float] = {}
+
+    def add(self, items: Iterable[Item]) -> list[tuple[Item, ...]]:
+        """Take items in; returns the shards that are full."""
+        full: list[tuple[Item, ...]] = []
+        for item in items:
+            seconds, threads = item.cost.seconds, item.cost.threads
+            if seconds >= self._seconds:
+                full.append((item,))
+                continue
+            shard = self._open.setdefault(threads, [])
+            if shard and self._filled[threads] + seconds > self._seconds:
+                full.append(tuple(shard))
+                shard.clear()
+            self._filled[threads] = seconds + (self._filled[threads] if shard else 0.0)
+            shard.append(item)
+        return full
+
+    def rest(self) -> list[tuple[Item, ...]]:
+        """The shards that are not full, when nothing more comes."""
+        rest = [tuple(shard) for shard in self._open.values() if shard]
+        self._open.clear()
+        return rest
+
+
+def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
+    """Shards of all items, see Packer: the same items give the same shards."""
+    packer = Packer(seconds)
+    return packer.add(items) + packer.rest()
 
 
 def needed(profiles: Iterable[Profile]) -> tuple[str, ...]:

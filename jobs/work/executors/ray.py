@@ -12,10 +12,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Read when ray is imported: no copy of the working tree to workers, no GPU for tasks that ask for none, no telemetry.
@@ -52,6 +56,9 @@ NODE_ID = "ray.io/node-id"
 POLL = 2.0
 """Seconds between two looks at deadlines and nodes."""
 
+KNOCK_SECONDS = 10.0
+"""Seconds that the head of a cluster may take to accept a connection."""
+
 HANDSHAKE_SECONDS = 120.0
 """Seconds that a node may take to describe itself: a fresh worker imports the package from a cold disk."""
 
@@ -65,6 +72,8 @@ class Begun:
 
     node: str
     """Ray's id of the node."""
+    process: int
+    """Number of the worker's process there."""
     trouble: str | None
     """Why it does not run there after all."""
 
@@ -77,6 +86,8 @@ class Running:
     """What runs."""
     node: str = ""
     """Where; '' while it waits."""
+    process: int = 0
+    """Number of its process there."""
     began: float = 0.0
     """Monotonic seconds at which it was seen to have begun."""
 
@@ -167,7 +178,7 @@ class RayExecutor:
             del self._running[reference]
             return dataclasses.replace(answer, task=running.task, node=running.node)
         if answer.trouble is None:
-            running.node, running.began = answer.node, time.monotonic()
+            running.node, running.process, running.began = answer.node, answer.process, time.monotonic()
             return None
         del self._running[reference]
         self._refuse(answer.node, answer.trouble)
@@ -200,6 +211,9 @@ class RayExecutor:
             task = running.task
             if running.began and task.deadline is not None and now > running.began + task.deadline:
                 ray.cancel(reference, force=True)
+                # A stopped process hears no cancellation and would keep its CPUs.
+                end = ray.remote(max_retries=0, num_cpus=0)(_end)
+                end.options(scheduling_strategy=_only_on(running.node)).remote(running.process)
                 del self._running[reference]
                 crash = f"killed after {now - running.began:.0f} s, predicted {task.seconds:.1f} s"
                 outcomes.append(Outcome(task, crash=crash, reason=Reason.TIMED_OUT, node=running.node))
@@ -240,7 +254,7 @@ class RayExecutor:
         for node, answer in self._ask(there.keys() - self._admitted.keys() - self._refused).items():
             if isinstance(answer, str) or answer.trouble:
                 words = answer if isinstance(answer, str) else answer.trouble
-                self._refuse(node, str(words), there[node].get("NodeManagerHostname", ""))
+                self._refuse(node, str(words), f"{there[node]['NodeManagerHostname']} ({node[:8]})")
             else:
                 self._admitted[node] = answer
         if not self._admitted:
@@ -271,7 +285,8 @@ class RayExecutor:
         if node not in self._refused:
             self._refused.add(node)
             known = self._admitted.pop(node, None)
-            self._report(f"node {name or (known.name if known else node[:12])} gets no work: {why}")
+            label = name or (f"{known.name} ({node[:8]})" if known else node[:8])
+            self._report(f"node {label} gets no work: {why}")
         if not self._admitted and self._running:
             raise JobError(_nobody(self._refused, self._labels, self._resources))
 
@@ -285,6 +300,8 @@ class RayExecutor:
 def _join(address: str | None, cpus: int | None) -> None:
     """Start Ray here, or join a cluster; JobError in one line when that fails."""
     local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE} if address is None else {}
+    if address is not None:
+        _knock(address)
     with tempfile.TemporaryDirectory(prefix="zoospectra-") as empty:
         try:
             ray.init(
@@ -295,19 +312,41 @@ def _join(address: str | None, cpus: int | None) -> None:
                 runtime_env=_runtime_env(empty, shared=address is not None),
                 **local,
             )
-        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        except Exception as error:  # Ray raises the bare class where a node does not start
             ray.shutdown()
             raise JobError(f"cluster.address={address}: {_first(error)}; {_advice(error, address)}") from error
+
+
+def _knock(address: str) -> None:
+    """JobError when nobody listens at the cluster's address: Ray itself waits for minutes, then aborts the process."""
+    where = os.environ.get("RAY_ADDRESS") or _latest() if address == "auto" else address
+    host, _, port = (where or "").rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        words = f"cluster.address={address}: {host}:{port} does not answer ({error.strerror or error})"
+        raise JobError(f"{words}; start it with 'ray start --head', or give cluster.address=HOST:6379") from error
+
+
+def _latest() -> str:
+    """Address of the cluster that 'ray start' started last on this machine; '' without one."""
+    try:
+        return Path(tempfile.gettempdir(), "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _advice(error: BaseException, address: str | None) -> str:
     """What to do about a Ray that does not start or answer."""
     text = f"{type(error).__name__} {error}".lower()
-    if "auth" in text or "token" in text:
-        return "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+    if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
+        token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
+        return f"it answers, but not to this driver: {token}, and use its version of Ray"
     if address is None:
         return "free disk and memory of this machine, or use cluster=inline"
-    return "start it with 'ray start --head', or give cluster.address=HOST:6379"
+    return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
 
 
 def _nobody(refused: set[str], labels: Mapping[str, str], resources: Mapping[str, float]) -> str:
@@ -339,10 +378,16 @@ def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
     return env
 
 
+def _end(process: int) -> None:
+    """Kill a worker of this node."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+
+
 def _call_in(folder: str, wanted: Wanted, task: Task) -> Iterator[Begun | Outcome]:
     """`call` where relative paths mean what they mean to the driver, if this machine has that folder."""
     lacking = other_code(wanted)
-    yield Begun(ray.get_runtime_context().get_node_id(), lacking)
+    yield Begun(ray.get_runtime_context().get_node_id(), os.getpid(), lacking)
     if lacking is None:
         if os.path.isdir(folder):
             os.chdir(folder)
