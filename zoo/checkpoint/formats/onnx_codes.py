@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 
 from zoospectra.zoo.checkpoint.blocks import Blocks
-from zoospectra.zoo.checkpoint.formats.onnx_graph import NUMBERED, Graph, Use, module_of
+from zoospectra.zoo.checkpoint.formats.onnx_graph import Graph, Use
+from zoospectra.zoo.checkpoint.formats.onnx_names import NUMBERED, module_of
 from zoospectra.zoo.checkpoint.formats.onnx_proto import proto_of
 from zoospectra.zoo.checkpoint.formats.protobuf import VARINT, Field, varints
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef

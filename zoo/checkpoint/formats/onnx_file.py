@@ -22,7 +22,9 @@ import numpy as np
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.blocks import Blocks
 from zoospectra.zoo.checkpoint.formats.onnx_codes import SMALL, WEIGHTED, Codes, blocks_of, codes_of, inputs_first, lost
-from zoospectra.zoo.checkpoint.formats.onnx_graph import NUMBERED, Graph, Use, module_of, walk
+from zoospectra.zoo.checkpoint.formats.onnx_graph import Graph, Use, walk
+from zoospectra.zoo.checkpoint.formats.onnx_names import NUMBERED, module_of
+from zoospectra.zoo.checkpoint.formats.onnx_pieces import PIECES, reference
 from zoospectra.zoo.checkpoint.formats.onnx_proto import proto_of
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, Field, fields
 from zoospectra.zoo.checkpoint.layout.axes import ordered
@@ -91,8 +93,19 @@ def open_onnx(path: str) -> Checkpoint:
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{path}: {len(graphs)} graphs, expected 1: no ONNX model")
     graph = walk(data, graphs[0], [item for item in top if item.number == 25])
     found = _Found(skips=[Skip(n, Reason.UNSUPPORTED_DTYPE, "sparse tensors are not read", True) for n in graph.sparse])
+    entries = {key: _tensor(path, data, graph.tensors[key], key) for key in graph.tensors}
+    owners = _put_together(graph, entries, data, found)
     for key in sorted(graph.tensors, key=graph.constants.__contains__):
-        _sort(_tensor(path, data, graph.tensors[key], key), key, graph, data, found)
+        if key in owners:
+            detail = f"a piece of {owners[key]}, which the graph puts together"
+            found.skips.append(Skip(key, Reason.NOT_THE_MODEL, detail, False))
+        else:
+            _sort(entries[key], key, graph, data, found)
+    found.skips += [
+        Skip(ref.name, Reason.UNSPLIT, f"a piece that {graph.loose[ref.name]} puts together with others: whole", False)
+        for ref in found.refs
+        if ref.name in graph.loose and len(ref.shape) > 1
+    ]
     used = found.blocks.keys() | {entry.zero for entry in found.blocks.values()}
     for ref in found.small:
         if ref.name not in used:
@@ -148,6 +161,33 @@ def _sort(entry: TensorRef | Skip, key: str, graph: Graph, data: AnyArray, found
             found.affine[laid[0].name] = codes
 
 
+def _put_together(graph: Graph, entries: dict[str, TensorRef | Skip], data: AnyArray, found: _Found) -> dict[str, str]:
+    """References to the weights that Concat and Slice make; stored tensors that are in nothing else -> the weight."""
+    owners: dict[str, str] = {}
+    made_of = dict(entries)
+    for key, made in graph.made.items():
+        small = any(proto_of(data, graph.tensors[leaf]).kind in SMALL for leaf in made.leaves)
+        ref = None if small else reference(key, made, made_of)
+        use = _weight_use(graph.uses.get(key, []))
+        if ref is None:
+            graph.loose |= dict.fromkeys(made.leaves, "Concat or Slice")
+            continue
+        made_of[key] = ref
+        if len(ref.shape) < 2 or ref.dtype not in types.FLOATING:
+            continue
+        if use is None or use.value.dequantised:
+            followed = any(other.operator not in PIECES for other in graph.uses.get(key, []))
+            graph.loose |= {} if followed else dict.fromkeys(made.leaves, "Concat or Slice")
+            continue
+        laid = _laid_out(ref, use)
+        found.refs += laid
+        found.tables += [laid[0].name] if use.operator == "Gather" else []
+        for leaf in made.leaves:
+            if all(other.operator in PIECES for other in graph.uses.get(leaf, [])):
+                owners[leaf] = laid[0].name
+    return owners
+
+
 def _weight_use(uses: list[Use]) -> Use | None:
     """The use that makes a constant a weight; of several, one that multiplies before one that looks up."""
     known = [use for use in uses if use.slot in WEIGHTED.get(use.operator, ())]
@@ -173,7 +213,13 @@ def _laid_out(ref: TensorRef, use: Use | None) -> list[TensorRef]:
     """The tensor in torch's layout, under its module's name where its own is a number; one a direction of an LSTM."""
     if use is None:
         return [ref]
-    if use.operator in RECURRENT and len(ref.shape) == 3 and ref.shape[0] in (1, 2) and use.value.axes is None:
+    if (
+        use.operator in RECURRENT
+        and len(ref.shape) == 3
+        and not ref.parts
+        and ref.shape[0] in (1, 2)
+        and use.value.axes is None
+    ):
         return _directions(ref, use)
     module = module_of(use.node, use.operator) if NUMBERED.match(ref.name) else ""
     if module:

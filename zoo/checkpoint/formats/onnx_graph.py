@@ -3,7 +3,8 @@
 Values are followed from constants through Identity, Cast, Reshape, Transpose and DequantizeLinear to the operators
 that use them, into the sub-graphs of If, Loop and Scan and the bodies of functions. Only the protobuf's fields are
 walked, no bytes of weights are read. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
-Not covered: constants that a graph computes by other operators (Concat, Slice, Mul): what is analysed is stored.
+What Concat and Slice make of constants is in onnx_pieces. Not covered: constants that a graph computes by other
+operators (Mul, Add): what is analysed is stored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from zoospectra.zoo.checkpoint.formats.onnx_proto import integers_of, proto_of
+from zoospectra.zoo.checkpoint.formats.onnx_pieces import PIECES, Pieced, cut, joined
+from zoospectra.zoo.checkpoint.formats.onnx_proto import few, integers_of, name_of, proto_of
 from zoospectra.zoo.checkpoint.formats.onnx_shapes import SHAPING, reshaped
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
 from zoospectra.zoo.checkpoint.tensor import AnyArray
@@ -88,7 +90,16 @@ class Graph:
     """Names of sparse initialisers, which are not read."""
     uses: dict[str, list[Use]] = field(default_factory=dict)
     """Name -> uses."""
+    made: dict[str, Pieced] = field(default_factory=dict)
+    """Name, unique among all -> what was put together, in the order of the nodes."""
+    loose: dict[str, str] = field(default_factory=dict)
+    """Tensor -> the operator that puts it together with others, where that was not followed."""
     visits: int = 0
+
+    def shape_of(self, data: AnyArray, key: str) -> tuple[int, ...]:
+        """Shape of a stored tensor, or of one that was put together."""
+        made = self.made.get(key)
+        return made.shape if made else tuple(proto_of(data, self.tensors[key]).dims)
 
     def spend(self, depth: int = 0, parts: int = 1) -> None:
         """Count parts of the model; CheckpointError when there are too many, or they are nested too deep."""
@@ -140,11 +151,11 @@ def _graph(
     for item in fields(data, body.start, body.stop):
         graph.spend(depth)
         if item.number == 5 and item.wire == BYTES:
-            name = _name_of(data, item)
+            name = name_of(data, item)
             values[name] = Value(_register(graph, name, scope, item))
         elif item.number == 15 and item.wire == BYTES:
             inner = [part for part in fields(data, item.start, item.stop) if part.number == 1 and part.wire == BYTES]
-            graph.sparse.append(_name_of(data, inner[0]) if inner else "sparse")
+            graph.sparse.append(name_of(data, inner[0]) if inner else "sparse")
         elif item.number == 1 and item.wire == BYTES:
             nodes.append(item)
     _nodes(data, nodes, graph, functions, values, scope, depth)
@@ -165,7 +176,7 @@ def _nodes(
             values[node.outputs[0]] = first
         elif first and node.outputs and node.operator == "Transpose":
             values[node.outputs[0]] = _transposed(data, first, node.lists.get("perm"), graph)
-        elif first and node.outputs and node.operator == "DequantizeLinear":
+        elif first and node.outputs and node.operator == "DequantizeLinear" and first.tensor in graph.tensors:
             values[node.outputs[0]] = _dequantised(first, node, values)
         elif first and node.outputs and node.operator in SHAPING:
             shaped = _shaped(data, first, node, graph, values)
@@ -174,14 +185,32 @@ def _nodes(
         elif (node.domain, node.operator) in functions:
             _call(data, functions[node.domain, node.operator], node, graph, functions, values, scope, depth + 1)
         else:
-            name = node.name or f"{node.operator}_{number}"
-            tensors = tuple(values[name].tensor if name in values else None if name else "" for name in node.inputs)
-            for slot, value in enumerate(node.inputs):
-                if value in values:
-                    use = Use(values[value], node.operator, slot, name, node.numbers, tensors)
-                    graph.uses.setdefault(use.value.tensor, []).append(use)
-            for attribute, body in node.graphs:
-                _graph(data, body, graph, functions, values, f"{scope}{name}.{attribute}.", depth + 1)
+            _operator(data, node, number, graph, functions, values, scope, depth)
+
+
+def _operator(
+    data: AnyArray,
+    node: _Node,
+    number: int,
+    graph: Graph,
+    functions: Functions,
+    values: Values,
+    scope: str,
+    depth: int,
+) -> None:
+    """The constants that an operator uses, and the graphs inside it."""
+    if node.operator in PIECES and node.outputs and node.outputs[0] and not node.domain:
+        made = _pieced(data, node, graph, values, scope)
+        if made is not None:
+            values[node.outputs[0]] = Value(made)
+    name = node.name or f"{node.operator}_{number}"
+    tensors = tuple(values[name].tensor if name in values else None if name else "" for name in node.inputs)
+    for slot, value in enumerate(node.inputs):
+        if value in values:
+            use = Use(values[value], node.operator, slot, name, node.numbers, tensors)
+            graph.uses.setdefault(use.value.tensor, []).append(use)
+    for attribute, body in node.graphs:
+        _graph(data, body, graph, functions, values, f"{scope}{name}.{attribute}.", depth + 1)
 
 
 def _call(
@@ -257,54 +286,91 @@ def _attribute(data: AnyArray, attribute: Field, node: _Node) -> None:
         elif part.number in (6, 11) and part.wire == BYTES:
             graphs.append(part)
         elif part.number == 8 and len(numbers) <= 64:
-            few = [part.value] if part.wire == VARINT else list(_few(data, part))
-            numbers += few
+            numbers += [part.value] if part.wire == VARINT else few(varints(data, part.start, part.stop))
     node.graphs += [(name, graph) for graph in graphs]
     if numbers:
         node.lists[name] = tuple(numbers)
 
 
-def _few(data: AnyArray, part: Field) -> list[int]:
-    """At most 65 packed integers: a permutation has no more."""
-    return [value for value, _ in zip(varints(data, part.start, part.stop), range(65), strict=False)]
-
-
-def _name_of(data: AnyArray, tensor: Field) -> str:
-    """Name of a TensorProto."""
-    for part in fields(data, tensor.start, tensor.stop):
-        if part.number == 8:
-            return text(data, part)
-    return ""
-
-
 def _register(graph: Graph, name: str, scope: str, tensor: Field) -> str:
     """Remember a constant, under its own name where that is free, else with the place that it is in."""
-    key = name if name not in graph.tensors else f"{scope}{name}"
-    number = 1
-    while key in graph.tensors:
-        key, number = f"{scope}{name}_{number}", number + 1
+    key = _free(graph, name, scope)
     graph.tensors[key] = tensor
     return key
 
 
+def _free(graph: Graph, name: str, scope: str) -> str:
+    """A name that nothing has yet."""
+    key = name if name not in graph.tensors and name not in graph.made else f"{scope}{name}"
+    number = 1
+    while key in graph.tensors or key in graph.made:
+        key, number = f"{scope}{name}_{number}", number + 1
+    return key
+
+
+def _pieced(data: AnyArray, node: _Node, graph: Graph, values: Values, scope: str) -> str | None:
+    """Key of what a Concat or a Slice of constants makes; None where it is not followed."""
+    count = len(node.inputs) if node.operator == "Concat" else 1
+    given = [values[name] for name in node.inputs[:count] if name in values]
+    if not given or len(given) < count:
+        return None
+    keys = tuple(value.tensor for value in given)
+    leaves = [leaf for key in keys for leaf in (graph.made[key].leaves if key in graph.made else (key,))]
+    plain = all(value.axes is None and value.dequantised is None and value.shape is None for value in given)
+    made = None
+    if plain and len(set(leaves)) == len(leaves):
+        shapes = [graph.shape_of(data, key) for key in keys]
+        if node.operator == "Concat":
+            found = joined(keys, shapes, node.numbers.get("axis", 1))
+            made = Pieced(keys, found[1], found[0], leaves=frozenset(leaves)) if found else None
+        else:
+            made = _sliced(data, node, graph, values, keys[0], frozenset(leaves))
+    if made is None:
+        graph.loose |= dict.fromkeys(leaves, node.operator)
+        return None
+    key = _free(graph, node.outputs[0], scope)
+    graph.made[key] = made
+    return key
+
+
+def _sliced(
+    data: AnyArray, node: _Node, graph: Graph, values: Values, key: str, leaves: frozenset[str]
+) -> Pieced | None:
+    """What a Slice makes: numbers are attributes in the first versions of the operator, constant inputs since."""
+    numbers: list[tuple[int, ...] | None] = [node.lists.get(name) for name in ("starts", "ends", "axes")] + [None]
+    for place, name in enumerate(node.inputs[1:5]):
+        second = values.get(name) if name else None
+        field_of = graph.tensors.get(second.tensor) if second else None
+        numbers[place] = integers_of(data, field_of) if field_of else None
+        if name and numbers[place] is None:
+            return None
+    starts, ends, axes, steps = numbers
+    if starts is None or ends is None:
+        return None
+    shape = graph.shape_of(data, key)
+    cuts = cut(shape, starts, ends, axes, steps)
+    return Pieced((key,), tuple(length for _, length, _ in cuts), cuts=cuts, leaves=leaves) if cuts else None
+
+
 def _shaped(data: AnyArray, value: Value, node: _Node, graph: Graph, values: Values) -> Value | None:
     """A value in another shape; None where that is not known, or it was transposed before and does not lie in order."""
-    if value.axes is not None or value.dequantised is not None:
+    if value.axes is not None or value.dequantised is not None or value.tensor in graph.made:
         return None
     numbers: tuple[int, ...] | None = node.lists.get("axes", node.lists.get("shape"))
     if len(node.inputs) > 1 and node.inputs[1]:
         second = values.get(node.inputs[1])
-        numbers = integers_of(data, graph.tensors[second.tensor]) if second else None
+        stored_numbers = graph.tensors.get(second.tensor) if second else None
+        numbers = integers_of(data, stored_numbers) if stored_numbers else None
         if numbers is None:
             return None
-    stored = value.shape if value.shape is not None else tuple(proto_of(data, graph.tensors[value.tensor]).dims)
+    stored = value.shape if value.shape is not None else graph.shape_of(data, value.tensor)
     shape = reshaped(node.operator, stored, numbers, node.numbers.get("axis", 1))
     return replace(value, shape=shape) if shape is not None else None
 
 
 def _transposed(data: AnyArray, value: Value, order: tuple[int, ...] | None, graph: Graph) -> Value:
     """A value behind a Transpose; unchanged when the order is none."""
-    dims = len(value.shape) if value.shape is not None else len(proto_of(data, graph.tensors[value.tensor]).dims)
+    dims = len(value.shape) if value.shape is not None else len(graph.shape_of(data, value.tensor))
     axes = value.axes or tuple(range(dims))
     order = order if order is not None else tuple(reversed(range(dims)))
     if sorted(order) != list(range(dims)):
@@ -323,20 +389,3 @@ def _dequantised(value: Value, node: _Node, values: Values) -> Value:
         axis = value.axes[axis]
     zero = names[2] if len(names) > 2 else None
     return replace(value, dequantised=Dequantised(scale, zero, axis, max(0, node.numbers.get("block_size", 0))))
-
-
-NUMBERED = re.compile(r"^(?:onnx::\w+|(?:val|const\w*|_v|t|v|x)?_*\d+)$")
-"""Names that exporters give to constants that they computed: 'onnx::MatMul_123', '57', 'val_12'."""
-
-
-def module_of(node: str, operator: str) -> str:
-    """Module that a node's name says: 'layer1.0.conv1' for '/layer1/layer1.0/conv1/Conv'; '' for none."""
-    parts = [part for part in node.split("/") if part]
-    if parts and re.fullmatch(rf"({re.escape(operator)}|MatMul|Gemm|Conv|Gather)(_\w+)?", parts[-1]):
-        parts.pop()
-    path: list[str] = []
-    for part in parts:
-        if path and part.startswith(f"{path[-1]}."):
-            path.pop()
-        path.append(part)
-    return ".".join(path)

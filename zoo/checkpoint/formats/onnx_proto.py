@@ -36,7 +36,7 @@ def proto_of(data: AnyArray, tensor: Field) -> Proto:
     for item in fields(data, tensor.start, tensor.stop):
         match item.number:
             case 1:
-                proto.dims += [item.value] if item.wire == VARINT else _few(varints(data, item.start, item.stop))
+                proto.dims += [item.value] if item.wire == VARINT else few(varints(data, item.start, item.stop))
             case 2:
                 proto.kind = item.value
             case 4 | 5 | 7 | 10 | 11:
@@ -52,7 +52,7 @@ def proto_of(data: AnyArray, tensor: Field) -> Proto:
     return proto
 
 
-def _few(values: Iterator[int]) -> list[int]:
+def few(values: Iterator[int]) -> list[int]:
     """At most 65 of the values: a shape has no more."""
     return [value for value, _ in zip(values, range(65), strict=False)]
 
@@ -75,5 +75,13 @@ def integers_of(data: AnyArray, tensor: Field) -> tuple[int, ...] | None:
         return tuple(number for (number,) in struct.iter_unpack("<q", raw[: len(raw) // 8 * 8]))
     found: list[int] = []
     for item in proto.typed.get(7, []):
-        found += [item.value] if item.wire == VARINT else _few(varints(data, item.start, item.stop))
+        found += [item.value] if item.wire == VARINT else few(varints(data, item.start, item.stop))
     return tuple(value - (1 << 64) if value >> 63 else value for value in found[:MAX_NUMBERS])
+
+
+def name_of(data: AnyArray, tensor: Field) -> str:
+    """Name of a TensorProto."""
+    for part in fields(data, tensor.start, tensor.stop):
+        if part.number == 8:
+            return text(data, part)
+    return ""

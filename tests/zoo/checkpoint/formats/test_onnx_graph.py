@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.formats.onnx_graph import NUMBERED, module_of
+from zoospectra.zoo.checkpoint.formats.onnx_names import NUMBERED, module_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.layer import Layer
@@ -108,6 +108,44 @@ CHAINS: dict[str, tuple[list[Any], list[TensorProto]]] = {
         ],
         [constant(CODES.T.copy(), "w"), constant(np.float32(0.02), "s")],
     ),
+    "a join": (
+        [node("Concat", ["a", "b"], ["w"], axis=-1), node("MatMul", ["x", "w"], ["y"])],
+        [constant(MATRIX[:, :3].copy(), "a"), constant(MATRIX[:, 3:].copy(), "b")],
+    ),
+    "a join, transposed behind": (
+        [
+            node("Concat", ["a", "b"], ["w"], axis=0),
+            node("Transpose", ["w"], ["t"], perm=[1, 0]),
+            node("Gemm", ["x", "t"], ["y"]),
+        ],
+        [constant(MATRIX.T[:3].copy(), "a"), constant(MATRIX.T[3:].copy(), "b")],
+    ),
+    "a cut": (
+        [node("Slice", ["w", "s", "e", "axes"], ["c"]), node("MatMul", ["x", "c"], ["y"])],
+        [
+            constant(np.repeat(MATRIX, 2, axis=1), "w"),
+            *(constant([n], k) for k, n in (("s", -7), ("e", 99), ("axes", 1))),
+        ],
+    ),
+    "a cut with steps": (
+        [node("Slice", ["w", "s", "e", "axes", "steps"], ["c"]), node("MatMul", ["x", "c"], ["y"])],
+        [
+            constant(np.repeat(MATRIX, 3, axis=0), "w"),
+            *(constant(n, k) for k, n in (("s", [1, 0]), ("e", [24, 4]), ("axes", [0, -1]), ("steps", [3, 1]))),
+        ],
+    ),
+    "a join of cuts": (
+        [
+            node("Slice", ["v", "s", "e", "axes"], ["c"]),
+            node("Concat", ["a", "c"], ["w"], axis=1),
+            node("MatMul", ["x", "w"], ["y"]),
+        ],
+        [
+            constant(MATRIX[:, :2].copy(), "a"),
+            constant(MATRIX[:, 1:].copy(), "v"),
+            *(constant([n], k) for k, n in (("s", 1), ("e", 3), ("axes", 1))),
+        ],
+    ),
     "codes, a scale a row, transposed behind": (
         [
             node("DequantizeLinear", ["w", "s"], ["d"], axis=0),
@@ -126,6 +164,35 @@ def test_the_layer_is_what_the_operator_multiplies(tmp_path: Path, case: str) ->
     (layer,) = found(tmp_path / "x.onnx", proto).values()
     np.testing.assert_allclose(read_layer(layer).astype(np.float32), wanted.T, rtol=1e-6)
     assert layer.layer_type == "dense"
+
+
+PIECES = [constant(MATRIX[:4].copy(), "a"), constant(MATRIX[4:].copy(), "b"), constant(np.float32(0.02), "s")]
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Transpose", ["a"], ["t"], perm=[0, 1]), node("Concat", ["t", "b"], ["w"], axis=0)],
+        [node("Concat", ["a", "a"], ["w"], axis=0), node("MatMul", ["x", "b"], ["z"])],
+        [node("Concat", ["a", "b"], ["c"], axis=0), node("Slice", ["c", "n"], ["w"])],
+        [node("Concat", ["a", "b"], ["c"], axis=0), node("Reshape", ["c", "n"], ["w"])],
+        [node("Concat", ["a", "b"], ["w"], axis=7)],
+    ],
+)
+def test_pieces_that_are_not_put_together_have_a_row(tmp_path: Path, nodes: list[Any]) -> None:
+    (tmp_path / "x.onnx").write_bytes(model([*nodes, node("MatMul", ["x", "w"], ["y"])], PIECES).SerializeToString())
+    checkpoint = open_checkpoint(str(tmp_path / "x.onnx"))
+    found_layers, _ = layers(checkpoint.tensors, checkpoint.config)
+    assert {layer.longname for layer in found_layers} == {"a", "b"}
+    assert "a" in {skip.tensor for skip in checkpoint.skips if "puts together" in skip.detail}
+
+
+def test_joins_that_multiply_are_no_larger_than_what_is_stored(tmp_path: Path) -> None:
+    """Sixty joins of a tensor with itself would be 2^60 times as large."""
+    nodes = [node("Concat", [f"w{n}"] * 2, [f"w{n + 1}"], axis=0) for n in range(60)]
+    proto = model([*nodes, node("MatMul", ["x", "w60"], ["y"])], [constant(MATRIX, "w0")])
+    (layer,) = found(tmp_path / "x.onnx", proto).values()
+    assert layer.shape == MATRIX.shape
 
 
 def branch(name: str, weight: str, values: Any) -> Any:
