@@ -22,7 +22,7 @@ from zoospectra.warehouse.load import load, spectra_files
 from zoospectra.warehouse.parts import sweep
 from zoospectra.warehouse.publish import publishing
 
-RESULTS = ("runs", "study_results", "kinship", "families")
+RESULTS = ("runs", "study_results", "kinship", "families", "delta_metrics")
 """Kinds of parts that studies and kin write, and the tables made of them."""
 
 

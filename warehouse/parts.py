@@ -2,7 +2,7 @@
 
 DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   layers, skipped, sketches, spectra, *_metrics
 DIR/parts/catalog/<kind>-<key>.parquet                     models, reported_metrics
-DIR/parts/kinship/<kind>-<key>.parquet                     kinship, families
+DIR/parts/kinship/<kind>-<key>.parquet                     kinship, families, delta_metrics
 DIR/parts/published/<kind>-<key>.parquet                   model_averages
 DIR/parts/runs/<run_id>.parquet, DIR/parts/studies/<kind>-<key>.parquet
 
@@ -36,6 +36,7 @@ FOLDERS = {
     "reported_metrics": "catalog",
     "model_averages": "published",
     "kinship": "kinship",
+    "delta_metrics": "kinship",
     "families": "kinship",
     "runs": "runs",
     "study_results": "studies",

@@ -40,6 +40,9 @@ ROUNDING = {"bfloat16": 0.004, "float16": 0.001, "float8": 0.08}
 
 COARSE = 0.3
 
+SLIGHT = 6e-4
+"""Relative error of rounding to float16, twice: nobody trains so little in all layers."""
+
 MOST = 3
 """Layers that are named as evidence."""
 
@@ -122,7 +125,7 @@ def verdict(kin: Kin, adjusted: float) -> tuple[str, str]:
     turned = [layer for layer in changed if layer.same]
     if changed and len(turned) >= 0.5 * len(changed):
         return "permuted copy", _evidence(turned)
-    if changed and all(_rounded(layer) for layer in changed if not layer.same):
+    if changed and _rounded([layer for layer in changed if not layer.same]):
         return "quantised", _evidence(changed)
     return "fine-tuned", _evidence(changed or kin.layers)
 
@@ -153,12 +156,17 @@ def _equal(spectrum: SpectrumOf, mine: str, yours: str) -> bool:
     return bool(np.abs(a - b).max() <= CLOSE * max(float(a[-1]), float(b[-1]), 1e-300))
 
 
-def _rounded(layer: Likeness) -> bool:
-    """Whether the difference of two layers is no more than rounding to a coarser grid explains."""
-    mine, yours = layer.pair.layer, layer.pair.relative
-    coarse = max(mine, yours, key=lambda held: held.repeats)
-    limit = next((error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)), COARSE)
-    return abs(mine.repeats - yours.repeats) > COARSER and layer.distance <= limit
+def _rounded(layers: Sequence[Likeness]) -> bool:
+    """Whether the differences of these layers are no more than rounding explains, most to a coarser grid."""
+    slight = all(layer.distance <= SLIGHT for layer in layers)
+    coarser = [abs(layer.pair.layer.repeats - layer.pair.relative.repeats) > COARSER for layer in layers]
+    return slight or (sum(coarser) >= 0.5 * len(layers) and all(layer.distance <= _limit(layer) for layer in layers))
+
+
+def _limit(layer: Likeness) -> float:
+    """Relative error that the coarser of two types explains."""
+    coarse = max(layer.pair[:2], key=lambda held: held.repeats)
+    return next((error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)), COARSE)
 
 
 def _cosine(a: FloatArray, b: FloatArray) -> float:
