@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -22,6 +23,19 @@ class Exit(IntEnum):
 
 class JobError(RuntimeError):
     """The job cannot go on, through no fault of its words: one line that says what to free, start or set."""
+
+
+def broken_disk(error: OSError) -> str | None:
+    """One line about a disk that refuses: what, and what to free or set; None for another kind of error."""
+    place = error.filename or "the warehouse's disk"
+    kept = "what was finished is kept, the same command goes on from there"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{place}: {error.strerror}; free some, or give warehouse.dir=DIR on another disk: {kept}"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{place}: {error.strerror}; make it writable, or give another warehouse.dir=DIR: {kept}"
+    if error.errno in (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOENT, errno.EMFILE, errno.ENFILE):
+        return f"{place}: {error.strerror}; see whether its disk is there and whole: {kept}"
+    return None
 
 
 def exit_status(failures: int) -> Exit:

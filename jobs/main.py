@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from zoospectra.jobs.exit import Exit, JobError, exit_status
+from zoospectra.jobs.exit import Exit, JobError, broken_disk, exit_status
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.words.verb import did_you_mean
@@ -34,6 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return Exit.DONE
+    except OSError as error:
+        line = broken_disk(error)
+        if line is None:
+            raise
+        _complain(words[0], line)
+        return Exit.BROKE
 
 
 def _run(name: str, words: Sequence[str]) -> Exit:

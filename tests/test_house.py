@@ -308,6 +308,7 @@ def test_every_import_is_a_declared_dependency() -> None:
         "hydra",
         "omegaconf",
         "yaml",
+        "vl_convert",
         "zoospectra",
     }
     imported = {asked.module.partition(".")[0] for path in FILES for asked in imports(path) if not asked.only_types}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from zoospectra.warehouse.connect import connect, quoted
+from zoospectra.warehouse.connect import connect, disk_errors, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import MEDIAN, describe
 from zoospectra.warehouse.load import load, spectra_files
@@ -63,7 +63,7 @@ def publish_results(directory: Path, keep: int = 3) -> Built:
 
 def _publish(directory: Path, keep: int, memory_limit: str, everything: bool) -> Built:
     began = time.monotonic()
-    with publishing(directory, keep) as draft:
+    with disk_errors(directory), publishing(directory, keep) as draft:
         base = None if everything else draft.previous
         if base is not None:
             shutil.copyfile(base, draft.file)

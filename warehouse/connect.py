@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -17,6 +20,8 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": STORAGE,
     "threads": str(min(4, os.cpu_count() or 1)),
 }
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+"""What a disk may answer."""
 GENERATION = re.compile(r"warehouse-(\d+)\.duckdb")
 
 
@@ -30,6 +35,19 @@ def connect(
     connection = duckdb.connect(str(path), read_only=read_only, config=SETTINGS | (settings or {}))
     connection.execute("SET TimeZone = 'UTC'").fetchall()
     return connection
+
+
+@contextmanager
+def disk_errors(directory: Path) -> Iterator[None]:
+    """DuckDB's words about a full or read-only disk below `directory` as the OSError that Python has for it."""
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error)
+        number = next((number for number in DISK if os.strerror(number) in text), None)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(directory)) from error
 
 
 def quoted(name: str) -> str:

@@ -6,7 +6,9 @@ Not covered: printing (the sql verb), other clients: `duckdb DIR/warehouse.duckd
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
@@ -16,30 +18,80 @@ import pyarrow as pa
 from zoospectra.warehouse.connect import connect, newest
 
 EXPLAIN = re.compile(r"\s*explain(\s+analyze|\s*\([^)]*\))*\s+", re.IGNORECASE)
+BATCH_ROWS = 100_000
 READS = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # MULTI: PIVOT becomes several statements
 
 
-def query(directory: Path, sql: str, values: Mapping[str, object] | None = None) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may take; None for no bound."""
+
+    memory_gb: float | None = None
+    """Gigabytes (10^9 bytes) of memory, of its work and of its result each."""
+    seconds: float | None = None
+    """Seconds until it is interrupted."""
+
+
+NO_LIMITS = Limits()
+
+
+def query(
+    directory: Path, sql: str, values: Mapping[str, object] | None = None, limits: Limits = NO_LIMITS
+) -> pa.Table:
     """Result of one reading statement (SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE, PIVOT, EXPLAIN).
 
     `values` fill its $parameters: names from outside are text, never SQL.
     Raises ValueError, in one line, when there is no warehouse, when the statement is anything else (the warehouse is
     built from parts, nothing in it is ever changed), and when DuckDB refuses it.
     """
-    with open_newest(directory) as connection:
-        return fetch(connection, sql, values)
+    with open_newest(directory, limits) as connection:
+        return fetch(connection, sql, values, limits)
 
 
-def fetch(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object] | None = None) -> pa.Table:
+def fetch(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    values: Mapping[str, object] | None = None,
+    limits: Limits = NO_LIMITS,
+) -> pa.Table:
     """Result of one reading statement on an open warehouse; raises ValueError as `query` does."""
+    timer = threading.Timer(limits.seconds, connection.interrupt) if limits.seconds is not None else None
     try:
         refuse_writes(connection, sql)
-        return connection.sql(sql, params=dict(values) if values else None).to_arrow_table()
+        if timer is not None:
+            timer.start()
+        relation = connection.sql(sql, params=dict(values) if values else None)
+        return relation.to_arrow_table() if limits.memory_gb is None else _bounded(relation, limits.memory_gb)
+    except duckdb.InterruptException as error:
+        msg = f"the query ran longer than seconds={limits.seconds:g}: ask for less, or raise seconds"
+        raise ValueError(msg) from error
+    except duckdb.OutOfMemoryException as error:
+        raise ValueError(_too_large(limits.memory_gb)) from error
     except duckdb.Error as error:
         raise ValueError(one_line(error)) from error
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
-def open_newest(directory: Path) -> duckdb.DuckDBPyConnection:
+def _bounded(relation: duckdb.DuckDBPyRelation, memory_gb: float) -> pa.Table:
+    """A result batch by batch; ValueError as soon as it holds more than `memory_gb` gigabytes."""
+    reader = relation.to_arrow_reader(BATCH_ROWS)
+    batches, size = [], 0
+    for batch in reader:
+        batches.append(batch)
+        size += batch.nbytes
+        if size > memory_gb * 1e9:
+            raise ValueError(_too_large(memory_gb))
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def _too_large(memory_gb: float | None) -> str:
+    limit = "the memory there is" if memory_gb is None else f"memory_gb={memory_gb:g}"
+    return f"the query needs more than {limit}: ask for fewer rows or columns, or raise memory_gb"
+
+
+def open_newest(directory: Path, limits: Limits = NO_LIMITS) -> duckdb.DuckDBPyConnection:
     """Read-only connection to the newest generation that can read the parts and no other file; the caller closes it.
 
     Raises ValueError when there is no warehouse and duckdb.IOException when its file is no database.
@@ -58,7 +110,9 @@ def open_newest(directory: Path) -> duckdb.DuckDBPyConnection:
     parts = directory.resolve() / "parts"
     folders = {str(parts), escape(str(parts))}  # the view names its files by a pattern, and DuckDB compares text
     allowed = ", ".join("'" + folder.replace("'", "''") + "/'" for folder in sorted(folders))
+    memory = () if limits.memory_gb is None else (f"memory_limit = '{limits.memory_gb * 1e9:.0f} B'",)
     for setting in (
+        *memory,
         f"allowed_directories = [{allowed}]",
         "enable_external_access = false",
         "lock_configuration = true",

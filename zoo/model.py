@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -110,6 +111,14 @@ class Model:
     """Rows that its source publishes instead of weights: they are kept, and no weights are read."""
     beside: tuple[Skip, ...] = ()
     """Files of the zoo that are no models, listed with the nearest model: what a trainer keeps."""
+
+
+def as_text(name: str) -> str:
+    r"""A name from outside as text that every table can hold: a byte that is no UTF-8 becomes '\xff'."""
+    try:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a lone surrogate of JSON, which stands for no byte
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def catalog_columns(model: Model) -> dict[str, int | float | str]:

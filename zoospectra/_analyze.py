@@ -40,6 +40,7 @@ from zoospectra.zoo.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure as Drawing
 
 DETAILS = [
     *("layer_id", "name", "D", "M", "N", "Q", "alpha", "alpha_weighted", "entropy", "has_esd", "lambda_max"),
@@ -140,6 +141,27 @@ class Analysis:
                     return np.array(matrices)
         msg = f"{self.name}: the layer {row['longname']} is gone: the model has changed since it was analysed"
         raise ValueError(msg)
+
+    def plot(self, layer: Wanted, what: str = "esd") -> Drawing:
+        """A layer's spectrum with its fit and noise ('esd'), or D and alpha by start of the tail ('search').
+
+        A figure of matplotlib, which a notebook shows; as `zoospectra figure esd MODEL LAYER`. Raises ValueError when
+        `layer` does not mean one, for another `what`, and without matplotlib.
+        """
+        from zoospectra.jobs.show.figures.draw import draw
+        from zoospectra.jobs.show.figures.esd import esd
+        from zoospectra.jobs.show.figures.search import search
+        from zoospectra.jobs.work.figure import StoredLayer, tables
+
+        if what not in ("esd", "search"):
+            msg = f"unknown figure {what!r}: expected esd or search"
+            raise ValueError(msg)
+        kept, row = self._kept_of(layer)
+        assert kept.spectra is not None
+        spectra = dict(rows.spectra_records(kept.spectra)[row["content_hash"]])
+        identity = (self.name, row["longname"], row["layer_type"], row["dtype"], row["content_hash"])
+        made = tables(StoredLayer(*identity, spectra), kept.profile, ("fit", "curve", "esd"))
+        return draw(search(made["curve"]) if what == "search" else esd(made["fit"], made["esd"]))
 
     def _kept_of(self, layer: Wanted) -> tuple[Kept, Mapping[str, Any]]:
         """What was kept, and the row of one layer."""

@@ -19,7 +19,7 @@ from zoospectra.warehouse.identity import ModelId, ResultId
 from zoospectra.warehouse.schema import PARTS, field
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.layers.layer import Layer
-from zoospectra.zoo.model import Model, catalog_columns
+from zoospectra.zoo.model import Model, as_text, catalog_columns
 
 ARROW_TYPES = {"double": pa.float64(), "bigint": pa.int64(), "varchar": pa.string(), "boolean": pa.bool_()}
 
@@ -87,7 +87,9 @@ def models(catalog: Sequence[Model], digest: str) -> pa.Table:
     """Catalog rows; extra columns are typed by their values and carry a comment."""
     base = [name for name in PARTS["models"].names if name != "snapshot"]
     data = [
-        {"snapshot": digest} | {name: getattr(model, name) for name in base} | catalog_columns(model)
+        {"snapshot": digest}
+        | {name: _text(value) for name, value in catalog_columns(model).items()}
+        | {name: _text(getattr(model, name)) for name in base}
         for model in catalog
     ]
     table = pa.Table.from_pylist(data, schema=PARTS["models"])
@@ -95,6 +97,10 @@ def models(catalog: Sequence[Model], digest: str) -> pa.Table:
         column = field(name, _type([row.get(name) for row in data]), "as in the catalog", f"{name} of the catalog")
         table = table.append_column(column, pa.array([_cast(row.get(name), column.type) for row in data], column.type))
     return table
+
+
+def _text(value: Any) -> Any:  # noqa: ANN401 - catalog values of any plain type
+    return as_text(value) if isinstance(value, str) else value
 
 
 def _type(values: Sequence[Any]) -> pa.DataType:
@@ -163,7 +169,12 @@ def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:
     """One row a tensor (or model) that is not analysed."""
     data: list[dict[str, Any]] = [
         {"model_id": model.model_id, "revision": model.revision}
-        | {"tensor": skip.tensor, "reason": str(skip.reason), "detail": skip.detail, "failed": skip.failed}
+        | {
+            "tensor": _text(skip.tensor),
+            "reason": str(skip.reason),
+            "detail": _text(skip.detail),
+            "failed": skip.failed,
+        }
         for skip in skips
     ]
     return pa.Table.from_pylist(data, schema=PARTS["skipped"])

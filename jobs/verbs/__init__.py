@@ -11,6 +11,7 @@ VERBS = {
     "export": "recipes for other tools from stored spectra: what to train, prune, how fast, bits, ranks",
     "layer": "one layer of a warehouse: eigenvalues, fit, D against xmin, noise, as tables",
     "figure": "draw a figure of the warehouse: quality, depth, spectra, bars, and the numbers beside it",
+    "report": "one self-contained page: the warehouse, a series, a model, two models, a study, a run",
     "refit": "new fits from stored spectra, for the whole warehouse",
     "study": "run a named study: its SQL, its statistics, its tables",
     "dictionary": "every table and column of the warehouse: type, unit, meaning",

@@ -29,9 +29,19 @@ class SqlSettings:
     format: str = "table"
     """How the result is printed."""
 
+    memory_gb: float | None = 4.0
+    """Gigabytes (10^9 bytes) that a query may take, and its result; null for no limit."""
+    seconds: float | None = 600.0
+    """Seconds after which a query is interrupted; null for no limit."""
+
     def __post_init__(self) -> None:
-        """Refuse an unknown format."""
+        """Refuse an unknown format, and limits that nothing could keep."""
         check_format(self.format)
+        for name in ("memory_gb", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                msg = f"{name}={value:g}: expected more than 0, or null for no limit"
+                raise ValueError(msg)
 
 
 def check(settings: SqlSettings, _configuration: Configuration) -> SqlSettings | Printable:
@@ -41,9 +51,10 @@ def check(settings: SqlSettings, _configuration: Configuration) -> SqlSettings |
 
 def run_query(settings: SqlSettings, text: str) -> Printable:
     """Run one read-only query on the newest generation; ValueError says what is wrong with it."""
-    from zoospectra.warehouse.query import query
+    from zoospectra.warehouse.query import Limits, query
 
-    return Printable(query(Path(settings.warehouse.dir), text), settings.format)
+    limits = Limits(settings.memory_gb, settings.seconds)
+    return Printable(query(Path(settings.warehouse.dir), text, limits=limits), settings.format)
 
 
 def show(result: SqlSettings | Printable) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zoospectra.analysis.studies.record import Findings
+    from zoospectra.jobs.show.figures.studies import Material
     from zoospectra.jobs.words.command import Configuration
 
 HELP = f"""usage: zoospectra study study=NAME [study.KEY=VALUE ...] [figures=svg|pdf|png|none] [warehouse.dir=DIR]
@@ -142,13 +143,19 @@ def _draw(request: Request, folder: Path) -> tuple[tuple[Path, ...], str | None]
     if not available():
         return (), MISSING
     from zoospectra.jobs.show.figures.files import write
-    from zoospectra.jobs.show.figures.studies import Material, study_figures
+    from zoospectra.jobs.show.figures.studies import study_figures
+
+    figures = study_figures(request.settings.study.kind, material(request))
+    return write(figures, folder, request.settings.figures), None
+
+
+def material(request: Request) -> Material:
+    """What a study whose statistics are done has to draw from."""
+    from zoospectra.jobs.show.figures.studies import Material
     from zoospectra.jobs.work.points import read_layers
 
-    chosen = request.settings.study
     layers = read_layers(Path(request.settings.warehouse.dir))
-    material = Material(request.designs, chosen.options, request.findings, layers, request.printed)
-    return write(study_figures(chosen.kind, material), folder, request.settings.figures), None
+    return Material(request.designs, request.settings.study.options, request.findings, layers, request.printed)
 
 
 def _results(name: str, run_id: str, findings: Findings) -> pa.Table:

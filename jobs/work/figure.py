@@ -53,10 +53,10 @@ def stored_layer(directory: Path, model: str, name: str, unfold: str) -> StoredL
     spectrum of the layer by this unfold rule.
     """
     models = query(directory, "SELECT DISTINCT model_id FROM layers ORDER BY 1")["model_id"].to_pylist()
-    model_id = _only(models, model, "MODEL", f"models with layers at {directory}")
+    model_id = only(models, model, "MODEL", f"models with layers at {directory}")
     sql = "SELECT longname, layer_type, dtype, content_hash FROM layers WHERE model_id = $model ORDER BY layer_id"
     layers = {row["longname"]: row for row in query(directory, sql, {"model": model_id}).to_pylist()}
-    layer = layers[_only(list(layers), name, "NAME", f"layers of {model_id}")]
+    layer = layers[only(list(layers), name, "NAME", f"layers of {model_id}")]
     sql = """SELECT content_hash, unfold, slice_id, N, M, evals, method, device FROM layer_spectra
              WHERE model_id = $model AND longname = $name ORDER BY unfold, slice_id"""
     table = query(directory, sql, {"model": model_id, "name": layer["longname"]})
@@ -69,8 +69,8 @@ def stored_layer(directory: Path, model: str, name: str, unfold: str) -> StoredL
     return StoredLayer(model_id, layer["longname"], kind, dtype, layer["content_hash"], kept)
 
 
-def _only(names: Sequence[str], wanted: str, word: str, what: str) -> str:
-    """The one name that is `wanted`, or that it matches as a glob."""
+def only(names: Sequence[str], wanted: str, word: str, what: str) -> str:
+    """The one name that is `wanted`, or that it matches as a glob; ValueError lists the names when there is not one."""
     matching = [wanted] if wanted in names else [name for name in names if fnmatchcase(name, wanted)]
     if len(matching) == 1:
         return matching[0]

@@ -296,3 +296,15 @@ def test_an_onnx_model_in_memory_is_read_as_its_file_would_be(tmp_path: Path) ->
     assert found.layers.equals(zoospectra.analyze(tmp_path / "net.onnx").layers)
     assert found.esd(0, raw=True) == pytest.approx(np.linalg.svd(values.astype(float), compute_uv=False)[::-1] ** 2)
     assert found.weights(0).shape == (1, 40, 30)
+
+
+def test_a_layer_is_drawn(net: Net) -> None:
+    pytest.importorskip("matplotlib")
+    found = zoospectra.analyze(net)
+    for what in ("esd", "search"):
+        drawing = found.plot("fc1", what)
+        texts = " ".join(text.get_text() for text in drawing.findobj(lambda artist: hasattr(artist, "get_text")))
+        assert "fc1" in texts
+        assert drawing.axes
+    with pytest.raises(ValueError, match="unknown figure 'pie'"):
+        found.plot("fc1", "pie")

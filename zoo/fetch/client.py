@@ -22,6 +22,7 @@ from zoospectra.zoo.fetch.backoff import PASSING, jittered, requested_wait
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.limiter import Limiter
 from zoospectra.zoo.fetch.locator import origin
+from zoospectra.zoo.fetch.redirects import why_not
 from zoospectra.zoo.fetch.settings import FetchSettings, hub_token, hub_url
 
 T = TypeVar("T")
@@ -36,6 +37,9 @@ PATIENCE = 30.0
 """Seconds before a slow transfer is judged."""
 LOCATION_SECONDS = 300.0
 """Seconds for which a redirect's target is used again for further ranges; signed addresses live for an hour."""
+
+ASKED = "asked"
+"""Key of a request's extensions: the address that was asked for before any redirect."""
 
 Take = Callable[[httpx2.Response, Iterator[bytes]], T]
 """Uses an answer and the blocks of its body; what it returns is the result of the request."""
@@ -102,6 +106,7 @@ class Client:
             max_redirects=MAX_REDIRECTS,
             timeout=httpx2.Timeout(settings.timeout, connect=min(settings.timeout, 15.0)),
             headers={"User-Agent": user_agent(), "Accept-Encoding": "identity"},
+            event_hooks={"request": [_check_redirect]},
         )
 
     def small(self, url: str, cap: int, headers: Mapping[str, str] | None = None) -> Answer:
@@ -149,7 +154,7 @@ class Client:
         host = urlsplit(url).netloc
         with self.limiter.slot(host):
             try:
-                with self._http.stream("GET", target, headers=sent) as response:
+                with self._http.stream("GET", target, headers=sent, extensions={ASKED: url}) as response:
                     self._judge(response, url, target, host, token=token is not None)
                     if steady and response.history:
                         self._locations[url] = (str(response.url), time.monotonic() + LOCATION_SECONDS)
@@ -206,6 +211,13 @@ class Client:
                     )
         finally:
             self.limiter.refund(booked - came)
+
+
+def _check_redirect(request: httpx2.Request) -> None:
+    """FetchError 'unsafe' for a redirect that is not followed; called before every request, the first one included."""
+    asked, target = str(request.extensions[ASKED]), str(request.url)
+    if target != asked and (why := why_not(asked, target)):
+        raise FetchError(Reason.UNSAFE, f"{asked}: {why}")
 
 
 def announced(response: httpx2.Response) -> int | None:

@@ -24,7 +24,7 @@ from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.shards import RANK_FOLDER, is_model_folder, weights_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
-from zoospectra.zoo.model import Model
+from zoospectra.zoo.model import Model, as_text
 from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
 from zoospectra.zoo.sources.fingerprint import FingerprintCache
 from zoospectra.zoo.sources.record import Crawl, Source
@@ -222,7 +222,7 @@ def _model(path: Path, key: str, zoo: str, entry: CatalogEntry | None, cache: Fi
     if series is None and path.is_dir():
         series = _text(config_of(path), "model_type")
     # A file name need not be text; a model_id must be.
-    name = (key if key != "." else path.resolve().name).encode("utf-8", "backslashreplace").decode("utf-8")
+    name = as_text(key if key != "." else path.resolve().name)
     return Model(
         model_id=f"{zoo}/{name}",
         zoo=zoo,

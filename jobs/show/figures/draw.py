@@ -1,6 +1,6 @@
 """A figure drawn by matplotlib as SVG, PDF or PNG: at the width of a column, names as text, the same bytes every time.
 
-Not covered: what is drawn (the other files of this folder), pages (jobs.show.report).
+Not covered: what is drawn (the other files of this folder), pages (jobs.show.page).
 """
 
 from __future__ import annotations

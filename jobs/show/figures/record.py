@@ -1,6 +1,6 @@
 """What a figure is before anything draws it: panels of marks on axes, a caption, and the tables with its numbers.
 
-Drawn by matplotlib (draw.py) as SVG, PDF and PNG, and by Vega-Lite (jobs.show.report.vega) on a page. Not covered: any
+Drawn by matplotlib (draw.py) as SVG, PDF and PNG, and by Vega-Lite (jobs.show.page.vega) on a page. Not covered: any
 computation; a figure's function does it. Texts are plain: no markup of either library is obeyed.
 """
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Read when ray is imported: no copy of the working tree to workers, no GPU for tasks that ask for none, no telemetry.
@@ -51,6 +53,9 @@ NODE_ID = "ray.io/node-id"
 
 POLL = 2.0
 """Seconds between two looks at deadlines and nodes."""
+
+KNOCK_SECONDS = 10.0
+"""Seconds that the head of a cluster may take to accept a connection."""
 
 HANDSHAKE_SECONDS = 120.0
 """Seconds that a node may take to describe itself: a fresh worker imports the package from a cold disk."""
@@ -240,7 +245,7 @@ class RayExecutor:
         for node, answer in self._ask(there.keys() - self._admitted.keys() - self._refused).items():
             if isinstance(answer, str) or answer.trouble:
                 words = answer if isinstance(answer, str) else answer.trouble
-                self._refuse(node, str(words), there[node].get("NodeManagerHostname", ""))
+                self._refuse(node, str(words), f"{there[node]['NodeManagerHostname']} ({node[:8]})")
             else:
                 self._admitted[node] = answer
         if not self._admitted:
@@ -271,7 +276,8 @@ class RayExecutor:
         if node not in self._refused:
             self._refused.add(node)
             known = self._admitted.pop(node, None)
-            self._report(f"node {name or (known.name if known else node[:12])} gets no work: {why}")
+            label = name or (f"{known.name} ({node[:8]})" if known else node[:8])
+            self._report(f"node {label} gets no work: {why}")
         if not self._admitted and self._running:
             raise JobError(_nobody(self._refused, self._labels, self._resources))
 
@@ -285,6 +291,8 @@ class RayExecutor:
 def _join(address: str | None, cpus: int | None) -> None:
     """Start Ray here, or join a cluster; JobError in one line when that fails."""
     local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE} if address is None else {}
+    if address is not None:
+        _knock(address)
     with tempfile.TemporaryDirectory(prefix="zoospectra-") as empty:
         try:
             ray.init(
@@ -298,6 +306,27 @@ def _join(address: str | None, cpus: int | None) -> None:
         except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             ray.shutdown()
             raise JobError(f"cluster.address={address}: {_first(error)}; {_advice(error, address)}") from error
+
+
+def _knock(address: str) -> None:
+    """JobError when nobody listens at the cluster's address: Ray itself waits for minutes, then aborts the process."""
+    where = os.environ.get("RAY_ADDRESS") or _latest() if address == "auto" else address
+    host, _, port = (where or "").rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        words = f"cluster.address={address}: {host}:{port} does not answer ({error.strerror or error})"
+        raise JobError(f"{words}; {_advice(error, address)}") from error
+
+
+def _latest() -> str:
+    """Address of the cluster that 'ray start' started last on this machine; '' without one."""
+    try:
+        return Path(tempfile.gettempdir(), "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _advice(error: BaseException, address: str | None) -> str:

@@ -87,7 +87,7 @@ def test_a_file_that_only_the_catalog_knows_fails_when_it_is_opened(tmp_path: Pa
     assert (lost.revision, lost.weights_sha256) == ("missing", None)
     with pytest.raises(CheckpointError, match="No such file") as caught:
         open_checkpoint(lost.path)
-    assert caught.value.reason == "unreadable"
+    assert caught.value.reason == "inaccessible"
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:

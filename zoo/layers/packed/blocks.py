@@ -85,7 +85,8 @@ def values(parts: list[AnyArray], options: Options, shape: tuple[int, ...]) -> A
         offset = _spread(zero.astype(np.float32), padded, axis, block)
     else:
         offset = np.float32(int(options["offset"]))  # type: ignore[assignment]
-    whole = (codes.astype(np.float32) - offset) * scale
+    with np.errstate(all="ignore"):  # scales of a damaged file may overflow; what is not finite is told later
+        whole = (codes.astype(np.float32) - offset) * scale
     cut = tuple(slice(size) for size in stored)
     return np.asarray(whole[cut].transpose(order))
 
