@@ -38,7 +38,8 @@ def checkpoint(target: str, warehouse: Path) -> Subject:
     ValueError for several, for none, and for a model whose checkpoint is no longer where the catalog had it.
     """
     where = Path(place(target)[0])
-    if not where.exists() and (target.startswith((".", "/")) or Path(target).suffix in SUFFIXES):
+    file = target.startswith((".", "/")) or Path(target).suffix in SUFFIXES
+    if file and not where.exists() and target not in _stored(warehouse):
         msg = f"{target}: no such file or folder"
         raise ValueError(msg)
     chosen = (Subject(target, target, warehouse),) if where.exists() else subjects(target, warehouse)
