@@ -26,6 +26,10 @@ LEVEL = 0.01
 MARGIN = 0.8
 """Cosine of sums over rows or columns above which a layer is the other one in another order."""
 
+LEAST = 0.3
+"""Median cosine, or share of layers with equal bytes or spectra, below which nobody is called a descendant: seeds of
+one recipe have layers alike where inputs and outputs mean the same."""
+
 APART = 0.5
 """Cosine of whole layers below which another order is looked for."""
 
@@ -114,6 +118,8 @@ def verdict(kin: Kin, adjusted: float) -> tuple[str, str]:
         return "undetermined", "no layers of equal size"
     if adjusted >= LEVEL:
         return ("independent" if kin.upper < APART else "undetermined"), _evidence(kin.layers)
+    if (kin.cosine or 0.0) < LEAST and kin.share("bytes", "spectrum") < LEAST:
+        return "undetermined", f"few layers alike, as one task or one set of inputs makes them: {_evidence(kin.layers)}"
     changed = [layer for layer in kin.layers if layer.same != "bytes"]
     if not changed and len(kin.layers) == len(kin.model.layers):
         moved = [
@@ -143,7 +149,7 @@ def _likeness(pair: Pair, spectrum: SpectrumOf) -> Likeness:
         return Likeness(pair, 1.0, distance, "spectrum")
     margins = ((mine.columns, yours.columns), (mine.rows, yours.rows))
     best = max((_cosine(a, b) for a, b in margins if a is not None and b is not None), default=0.0)
-    if best > MARGIN and best > 4.0 * theory(mine.size.M).spread:
+    if abs(mine.norm - yours.norm) <= 0.01 * yours.norm and best > MARGIN and best > 4.0 * theory(mine.size.M).spread:
         return Likeness(pair, best, distance, "order")
     return Likeness(pair, cosine, distance, "")
 
