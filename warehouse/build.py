@@ -2,12 +2,14 @@
 
 Each file of sql/tables, sql/views, sql/macros makes the table, view or macro of its name; each of sql/checks must
 return no row, or nothing is published. Parts -> rows is a pure function: the same parts give the same rows in order.
+Rows of parts that an earlier build has read come from a file of rows (rows.py), so that a build reads only new parts.
 DIR may be moved or copied as a whole: nothing in a generation names it (place.py).
 Not covered: what the parts are (parts.py), the step of publishing (publish.py), reading the result (query.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from dataclasses import dataclass
@@ -18,12 +20,27 @@ import duckdb
 from zoospectra.warehouse.connect import connect, disk_errors, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import MEDIAN, describe
-from zoospectra.warehouse.load import load, spectra_files
-from zoospectra.warehouse.parts import sweep
-from zoospectra.warehouse.publish import publishing
+from zoospectra.warehouse.parts import spectra_files, sweep
+from zoospectra.warehouse.publish import Draft, publishing
+from zoospectra.warehouse.rows import FILE, gathered, meanings, state
+from zoospectra.warehouse.schema import PARTS
 
 RESULTS = ("runs", "study_results", "kinship", "families", "delta_metrics")
 """Kinds of parts that studies and kin write, and the tables made of them."""
+
+QUIET = RESULTS
+"""Kinds of parts that make no build by themselves: their verb publishes them, a run enters with the next generation."""
+
+MEMORY = "256MB"
+"""DuckDB's memory while it builds; beyond it sorts spill to DIR."""
+
+
+class UnchangedError(Exception):
+    """The newest generation has everything already; `Built` inside."""
+
+    def __init__(self, built: Built) -> None:
+        super().__init__("nothing is new")
+        self.built = built
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +57,22 @@ class Built:
     """Damaged parts that were moved aside."""
     seconds: float
     """Time it took, waiting for another builder included."""
+    published: bool = True
+    """Whether it is new; False for the newest one where nothing had changed."""
 
 
-def build(directory: Path, keep: int = 3, memory_limit: str = "2GB") -> Built:
+def build(directory: Path, keep: int = 3, memory_limit: str = MEMORY) -> Built:
     """Build from all parts of DIR and publish; DIR is made when missing, and an empty one gives an empty warehouse.
 
-    keep: generations to keep, at least 1; memory_limit: DuckDB's, beyond it sorts spill to DIR.
-    Raises ValueError on keep < 1 and warehouse.checks.CheckError when the new rows break a rule; the old generation
-    then stays.
+    keep: generations to keep, at least 1; memory_limit: DuckDB's. Raises ValueError on keep < 1 and
+    warehouse.checks.CheckError when the new rows break a rule; the old generation then stays.
     """
-    return _publish(directory, keep, memory_limit, everything=True)
+    return _publish(directory, keep, memory_limit, tuple(PARTS), always=True)
+
+
+def refresh(directory: Path, keep: int = 3, memory_limit: str = MEMORY) -> Built:
+    """`build` if anything but the rows of runs has changed since the newest generation, which is returned otherwise."""
+    return _publish(directory, keep, memory_limit, tuple(PARTS), always=False)
 
 
 def publish_results(directory: Path, keep: int = 3) -> Built:
@@ -58,46 +81,73 @@ def publish_results(directory: Path, keep: int = 3) -> Built:
     Seconds where a build takes a minute. Scanned parts that the newest generation lacks wait for the next build;
     without any generation this is a build. Raises as `build` does.
     """
-    return _publish(directory, keep, "2GB", everything=False)
+    return _publish(directory, keep, MEMORY, RESULTS, always=True)
 
 
-def _publish(directory: Path, keep: int, memory_limit: str, everything: bool) -> Built:
+def _publish(directory: Path, keep: int, memory_limit: str, kinds: tuple[str, ...], *, always: bool) -> Built:
     began = time.monotonic()
-    with disk_errors(directory), publishing(directory, keep) as draft:
-        base = None if everything else draft.previous
-        if base is not None:
-            shutil.copyfile(base, draft.file)
-        settings = {"memory_limit": memory_limit, "temp_directory": f"{draft.file}.spill"}
-        with connect(draft.file, settings=settings) as connection:
-            broken = _fill(connection, draft.directory) if base is None else _refresh(connection, draft.directory)
-            _run(connection, "CHECKPOINT")
-            rows = _rows(connection)
-    return Built(draft.path, draft.generation, rows, broken, time.monotonic() - began)
+    try:
+        with disk_errors(directory), publishing(directory, keep) as draft:
+            settings = {"memory_limit": memory_limit, "temp_directory": f"{draft.file}.spill"}
+            sweep(draft.directory)
+            with gathered(draft.directory, settings) as (connection, broken):
+                made_of = _made_of(connection)
+            previous = draft.previous
+            if not always and not broken and previous is not None and _is_made_of(previous, made_of):
+                raise UnchangedError(_unchanged(draft, previous, time.monotonic() - began))
+            if kinds == RESULTS and previous is not None:
+                shutil.copyfile(previous, draft.file)
+            else:
+                kinds = tuple(PARTS)
+            with connect(draft.file, settings=settings) as connection:
+                _fill(connection, draft.directory, kinds, made_of)
+                rows = _rows(connection)
+    except UnchangedError as unchanged:
+        return unchanged.built
+    return Built(draft.path, draft.generation, rows, tuple(broken), time.monotonic() - began)
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[Path, ...]:
-    """Make everything from all parts; returns the damaged ones."""
-    sweep(directory)
-    loaded = load(connection, directory)
-    for definition in definitions():
+def _unchanged(draft: Draft, previous: Path, seconds: float) -> Built:
+    with connect(previous, read_only=True) as connection:
+        return Built(previous, draft.generation - 1, _rows(connection), (), seconds, published=False)
+
+
+def _made_of(connection: duckdb.DuckDBPyConnection) -> str:
+    """Digest of the parts and of the definitions that a generation is made of."""
+    texts = repr([(definition.name, definition.sql) for definition in definitions()])
+    return hashlib.sha256(f"{state(connection, QUIET)} {texts}".encode()).hexdigest()
+
+
+def _is_made_of(generation: Path, made_of: str) -> bool:
+    try:
+        with connect(generation, read_only=True) as connection:
+            return connection.execute("SELECT made_of FROM generation").fetchall() == [(made_of,)]
+    except duckdb.Error:  # of an older version
+        return False
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, directory: Path, kinds: tuple[str, ...], made_of: str) -> None:
+    """Make everything, or in a copy the tables of RESULTS, from the rows of all parts."""
+    everything = kinds != RESULTS
+    file = str(directory / FILE).replace("'", "''")
+    _run(connection, f"ATTACH '{file}' AS gathered (READ_ONLY)")
+    for kind in kinds:
+        _run(connection, f"CREATE TEMP VIEW raw_{kind} AS FROM gathered.{kind}")
+    _run(connection, f"CREATE TEMP VIEW raw_generation AS SELECT '{made_of}' AS made_of")
+    for definition in definitions() if everything else of_kind("TABLE"):
         sql = definition.sql
+        if not everything and definition.name not in RESULTS:
+            continue
         if "{spectra_files}" in sql:
             sql = sql.replace("{spectra_files}", spectra_files(directory))
-        _run(connection, definition.create(without_blanks(connection, sql)))
+        _run(connection, definition.create(without_blanks(connection, sql), replace=not everything))
     _run(connection, "BEGIN")  # hundreds of comments: one commit instead of as many
-    describe(connection, loaded.meanings)
+    describe(connection, meanings(connection, "gathered"), None if everything else RESULTS)
     _run(connection, "COMMIT")
-    return loaded.broken
-
-
-def _refresh(connection: duckdb.DuckDBPyConnection, directory: Path) -> tuple[Path, ...]:
-    """Make the tables of RESULTS anew; returns the damaged parts."""
-    loaded = load(connection, directory, RESULTS)
-    for definition in of_kind("TABLE"):
-        if definition.name in RESULTS:
-            _run(connection, definition.create(definition.sql, replace=True))
-    describe(connection, loaded.meanings, RESULTS)
-    return loaded.broken
+    for kind in (*kinds, "generation"):
+        _run(connection, f"DROP VIEW temp.raw_{kind}")
+    _run(connection, "DETACH gathered")
+    _run(connection, "CHECKPOINT")
 
 
 def without_blanks(connection: duckdb.DuckDBPyConnection, sql: str) -> str:

@@ -31,6 +31,10 @@ BUILT: dict[str, Meaning] = {
     "double_of": Meaning("text", "Model that stands for it in lines through models"),
     "num_slices": Meaning("count", "Slices of the spectrum"),
     "file": Meaning("path", "Part that holds the eigenvalues, relative to the warehouse's folder"),
+    "made_of": Meaning("hex", "Digest of the parts and definitions that this generation was made of"),
+    "filtered": Meaning("boolean", "Whether a filter of the profile left it without a fit"),
+    "covered": Meaning("count", "Layers of the model whose metrics are kept"),
+    "covered_filtered": Meaning("count", "Those of them that a filter of the profile left without a fit"),
     "num_layers": Meaning("count", "Layers behind the means"),
     "num_embeddings": Meaning("count", "Embeddings, left out of the means"),
     "num_fits": Meaning("count", "Slices with a fit behind the means"),
@@ -96,7 +100,7 @@ def explain(definition: Definition, column: str, meanings: Meanings) -> Meaning:
     known: dict[str, Meaning] = {}
     for kind in reversed(definition.columns):
         known |= meanings.get(kind, {})
-        known |= {field.name: unit_and_comment(field) for field in PARTS[kind]}
+        known |= {field.name: unit_and_comment(field) for field in PARTS.get(kind, ())}
     known |= {"written": unit_and_comment(WRITTEN), **BUILT}
     if definition.name == "snapshots":
         known["models"] = Meaning("count", "Models it lists")

@@ -16,15 +16,6 @@ class SpectrumId(NamedTuple):
     """Version of the code that computes spectra."""
 
 
-class SketchId(NamedTuple):
-    """The sketch of one tensor."""
-
-    content_hash: str
-    """Hash of the tensor's bytes, dtype and shape, hex."""
-    code_version: str
-    """Version of the code that computes sketches."""
-
-
 class ResultId(NamedTuple):
     """The metrics of one tensor under one profile."""
 

@@ -1,32 +1,39 @@
-"""What the parts already hold, to plan only what is missing, and the stored spectra, for new fits without weights.
+"""What the newest generation already holds, to plan only what is missing; and stored spectra, for fits without weights.
 
-Reads two to five columns of every part through DuckDB, about a second for thousands of parts.
-Not covered: the warehouse itself.
+Asked by SQL for the models or tensors at hand, so that the answer's size does not depend on the warehouse's.
+Not covered: parts that no generation has yet; `build.refresh` first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from zoospectra.warehouse.connect import connect
-from zoospectra.warehouse.identity import ModelId, ResultId, SketchId, SpectrumId
-from zoospectra.warehouse.intact import read_intact
-from zoospectra.warehouse.parts import contract_part, list_parts
-from zoospectra.warehouse.schema import PARTS
+from zoospectra.warehouse.connect import connect, newest
+from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
+from zoospectra.warehouse.intact import set_aside
+from zoospectra.warehouse.schema import PARTS, WRITTEN
 
 
-class LayerKind(NamedTuple):
-    """A layer that holds some content."""
+class LayerRow(NamedTuple):
+    """A listed layer, as planning needs it."""
 
-    model_id: str
-    """A model that has it."""
+    content_hash: str
+    """Identity of its bytes, dtype and shape."""
+    tensor: str
+    """Key in the checkpoint."""
+    longname: str
+    """Module path."""
     layer_type: str
     """'dense', 'conv2d', ..."""
+    shape: tuple[int, ...]
+    """Shape of the stored tensor."""
     dtype: str
     """Stored element type."""
 
@@ -38,100 +45,237 @@ class SkipRow(NamedTuple):
     """Tensor; None when the whole model was not."""
     reason: str
     """Short stable code."""
+    detail: str
+    """What was found and what to do."""
     failed: bool
     """True when something is wrong, false when a rule says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Finished work, by identity."""
+    """Finished work on some models or tensors, by identity."""
 
-    spectra: dict[SpectrumId, Path]
-    """Every stored spectrum -> a part that holds it."""
-    metrics: frozenset[ResultId]
+    spectra: Mapping[SpectrumId, Path] = field(default_factory=dict)
+    """Every stored spectrum that counts -> the part that holds it."""
+    metrics: frozenset[ResultId] = frozenset()
     """Results with layer metrics."""
-    filtered: frozenset[ResultId]
+    filtered: frozenset[ResultId] = frozenset()
     """Those of them that the profile's filters left without a fit: too few eigenvalues, say."""
-    layers: dict[ModelId, tuple[str, ...]]
-    """Model -> content hash of every listed layer, one a layer, sorted."""
-    kinds: dict[str, LayerKind]
-    """content_hash -> a layer that holds it."""
-    sketched: frozenset[SketchId]
-    """Contents that have a sketch."""
-    skipped: dict[ModelId, frozenset[SkipRow]]
+    layers: Mapping[ModelId, tuple[LayerRow, ...]] = field(default_factory=dict)
+    """Model -> its listed layers, in order."""
+    readers: Mapping[ModelId, str] = field(default_factory=dict)
+    """Model -> what listed its layers, if all that it listed is there."""
+    skipped: Mapping[ModelId, tuple[SkipRow, ...]] = field(default_factory=dict)
     """Model -> everything not analysed."""
-    broken: tuple[Path, ...]
-    """Damaged parts that were moved aside while looking; what they held counts as missing."""
 
 
-def known_results(directory: Path) -> Known:
-    """Identities of everything in the parts of DIR; empty sets when there are none."""
-    paths: dict[str, list[Path]] = {}
-    for part in list_parts(directory):
-        paths.setdefault(part.kind, []).append(part.path)
-    broken: list[Path] = []
+class ResultKind(NamedTuple):
+    """What is kept of a tensor, as result_index names it."""
 
-    def rows(kind: str, columns: str, condition: str = "") -> list[tuple[Any, ...]]:
-        if not (files := paths.get(kind, [])):
-            return []
-        union = kind == "layer_metrics"  # parts of older versions lack the outcome; looking at every schema takes time
-        seed = [contract_part(directory, kind)] if union else []
-        sql = f"SELECT {columns} FROM read_parquet($1, filename = true, union_by_name = {union}) {condition}"
-        result, damaged = read_intact(files, lambda left: _fetch(sql, [*seed, *left]))
-        broken.extend(damaged)
-        return result
-
-    newest = "QUALIFY rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1"
-    layers: dict[ModelId, list[str]] = {}
-    for *model, content_hash in rows("layers", "model_id, revision, content_hash", newest):
-        layers.setdefault(ModelId(*model), []).append(content_hash)
-    skipped: dict[ModelId, set[SkipRow]] = {}
-    for model_id, revision, *skip in rows("skipped", "DISTINCT model_id, revision, tensor, reason, failed", newest):
-        skipped.setdefault(ModelId(model_id, revision), set()).add(SkipRow(*skip))
-    identity = "content_hash, unfold, profile_key, code_version"
-    metrics = rows("layer_metrics", f"{identity}, bool_or(outcome = 'filtered')", f"GROUP BY {identity}")
-    spectra = rows("spectra", "DISTINCT content_hash, unfold, code_version, filename")
-    kinds = rows("layers", "content_hash, min(model_id), min(layer_type), min(dtype)", "GROUP BY content_hash")
-    return Known(
-        spectra={SpectrumId(*row[:3]): Path(row[3]) for row in spectra},
-        metrics=frozenset(ResultId(*row[:4]) for row in metrics),
-        filtered=frozenset(ResultId(*row[:4]) for row in metrics if row[4]),
-        layers={model: tuple(sorted(hashes)) for model, hashes in layers.items()},
-        sketched=frozenset(SketchId(*row) for row in rows("sketches", "DISTINCT content_hash, code_version")),
-        kinds={row[0]: LayerKind(*row[1:]) for row in kinds},
-        skipped={model: frozenset(skips) for model, skips in skipped.items()},
-        broken=tuple(broken),
-    )
+    unfold: str
+    """Rule that made matrices of the tensor, or 'sketch'."""
+    profile_key: str
+    """Digest of a profile's values, 'sketch' or 'spectrum'."""
+    code_version: str
+    """Version of the code; '' for a spectrum of any."""
 
 
-def _fetch(sql: str, files: list[Path]) -> list[tuple[Any, ...]]:
-    if not files:
-        return []
-    with connect() as connection:
-        return list(connection.execute(sql, [[str(file) for file in files]]).fetchall())
+class Asked(NamedTuple):
+    """What every layer of a model shall have, and what opens it again."""
+
+    results: tuple[ResultKind, ...]
+    """Metrics, sketch and spectra."""
+    reader: str
+    """Reader that shall have listed it."""
+    retried: frozenset[str]
+    """Reasons of skips that another run may overcome."""
 
 
-def read_spectra(files: Collection[Path], content_hashes: Collection[str], unfold: str | None = None) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is left to do of a catalog."""
+
+    unfinished: tuple[int, ...]
+    """Positions of the models that lack something."""
+    layers: int
+    """Layers of all others."""
+    skipped: int
+    """Their skips by rule, layers that filters left without a fit among them."""
+    failed: int
+    """Their failures."""
+
+
+PROGRESS = """
+WITH layer AS (
+    SELECT model_id, revision, count(*) AS layers
+    FROM layers_history SEMI JOIN asked_models USING (model_id, revision) GROUP BY ALL
+),
+done AS (
+    SELECT model_id, revision, sum(covered) AS covered, sum(covered_filtered) AS filtered
+    FROM coverage JOIN asked_results USING (unfold, profile_key, code_version) GROUP BY ALL
+),
+skip AS (
+    SELECT model_id, revision, count(*) FILTER (WHERE NOT failed) AS skipped, count(*) FILTER (WHERE failed) AS failed,
+        bool_or(reason IN (SELECT unnest($retried))) AS retried
+    FROM skipped_history SEMI JOIN asked_models USING (model_id, revision) GROUP BY ALL
+),
+model AS (
+    SELECT a.n, coalesce(l.layers, 0) AS layers, coalesce(s.skipped, 0) + coalesce(d.filtered, 0) AS skipped,
+        coalesce(s.failed, 0) AS failed,
+        i.reader IS NOT NULL AND NOT coalesce(s.retried, false) AND i.listed_layers = coalesce(l.layers, 0)
+            AND coalesce(i.listed_skips, 0) <= coalesce(s.skipped, 0) + coalesce(s.failed, 0)
+            AND coalesce(d.covered, 0) = coalesce(l.layers, 0) * $results AS finished
+    FROM asked_models AS a
+    LEFT JOIN indexed AS i ON i.model_id = a.model_id AND i.revision = a.revision AND i.reader IN ($reader, a.key)
+    LEFT JOIN layer AS l ON l.model_id = a.model_id AND l.revision = a.revision
+    LEFT JOIN done AS d ON d.model_id = a.model_id AND d.revision = a.revision
+    LEFT JOIN skip AS s ON s.model_id = a.model_id AND s.revision = a.revision
+)
+SELECT coalesce(list(n ORDER BY n) FILTER (WHERE NOT finished), []),
+    coalesce(sum(layers) FILTER (WHERE finished), 0)::BIGINT,
+    coalesce(sum(skipped) FILTER (WHERE finished), 0)::BIGINT, coalesce(sum(failed) FILTER (WHERE finished), 0)::BIGINT
+FROM model
+"""
+
+
+class Knowledge:
+    """The newest generation as it was when this was opened; without any, nothing is known. Close it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.resolve()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        try:
+            path = newest(directory)
+        except ValueError:
+            return
+        self._connection = connect(path, read_only=True)
+
+    def close(self) -> None:
+        """Let go of the generation."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def progress(self, models: Sequence[ModelId], keys: Sequence[str], asked: Asked) -> Progress:
+        """Which of these models lack something; `keys`: what an older version called the listing of each."""
+        if self._connection is None:
+            return Progress(tuple(range(len(models))), 0, 0, 0)
+        named = {"n": list(range(len(models))), "key": list(keys), **_columns(models)}
+        results = zip(*asked.results, strict=True) if asked.results else ([], [], [])
+        rows = dict(zip(("unfold", "profile_key", "code_version"), map(list, results), strict=True))
+        with _registered(self._connection, asked_models=pa.table(named), asked_results=pa.table(rows)):
+            values = {"retried": sorted(asked.retried), "reader": asked.reader, "results": len(asked.results)}
+            ((unfinished, layers, skipped, failed),) = self._connection.execute(PROGRESS, values).fetchall()
+        return Progress(tuple(unfinished), layers, skipped, failed)
+
+    def of_models(self, models: Sequence[ModelId]) -> Known:
+        """Everything about these models and the bytes of their layers."""
+        if self._connection is None or not models:
+            return Known()
+        layers: dict[ModelId, list[LayerRow]] = {}
+        skipped: dict[ModelId, list[SkipRow]] = {}
+        with _registered(self._connection, asked_models=pa.table(_columns(models))):
+            sql = f"""SELECT model_id, revision, {", ".join(LayerRow._fields)}
+                FROM layers_history SEMI JOIN asked_models USING (model_id, revision)
+                ORDER BY model_id, revision, layer_id"""
+            for model_id, revision, *row in self._connection.execute(sql).fetchall():
+                layer = LayerRow(*row)
+                layers.setdefault(ModelId(model_id, revision), []).append(
+                    layer._replace(shape=tuple(layer.shape or ()))
+                )
+            sql = f"""SELECT model_id, revision, {", ".join(SkipRow._fields)}
+                FROM skipped_history SEMI JOIN asked_models USING (model_id, revision)"""
+            for model_id, revision, *row in self._connection.execute(sql).fetchall():
+                skipped.setdefault(ModelId(model_id, revision), []).append(SkipRow(*row))
+            sql = """SELECT model_id, revision, reader, listed_layers, coalesce(listed_skips, 0)
+                     FROM indexed SEMI JOIN asked_models USING (model_id, revision)"""
+            listings = {ModelId(*row[:2]): row[2:] for row in self._connection.execute(sql).fetchall()}
+        readers = {
+            model: reader
+            for model, (reader, listed, left_out) in listings.items()
+            if len(layers.get(model, ())) == listed and len(skipped.get(model, ())) >= left_out
+        }
+        contents = self.of_contents({layer.content_hash for rows in layers.values() for layer in rows})
+        return Known(
+            spectra=contents.spectra,
+            metrics=contents.metrics,
+            filtered=contents.filtered,
+            layers={model: tuple(rows) for model, rows in layers.items()},
+            readers=readers,
+            skipped={model: tuple(rows) for model, rows in skipped.items()},
+        )
+
+    def of_contents(self, content_hashes: Collection[str]) -> Known:
+        """Results and spectra of these bytes."""
+        if self._connection is None or not content_hashes:
+            return Known()
+        hashes = pa.table({"content_hash": pa.array(sorted(content_hashes), pa.string())})
+        with _registered(self._connection, asked_contents=hashes):
+            sql = "FROM result_index SEMI JOIN asked_contents USING (content_hash)"
+            results = self._connection.execute(sql).fetchall()
+            sql = """SELECT content_hash, unfold, code_version, file
+                     FROM spectra_index SEMI JOIN asked_contents USING (content_hash)"""
+            spectra = self._connection.execute(sql).fetchall()
+        return Known(
+            spectra={SpectrumId(*row[:3]): self._directory / row[3] for row in spectra},
+            metrics=frozenset(ResultId(*row[:4]) for row in results),
+            filtered=frozenset(ResultId(*row[:4]) for row in results if row[4]),
+        )
+
+    def models(self) -> list[ModelId]:
+        """Every model revision that has layers, in order."""
+        sql = "SELECT DISTINCT model_id, revision FROM layers_history ORDER BY ALL"
+        return [ModelId(*row) for row in self._connection.execute(sql).fetchall()] if self._connection else []
+
+
+class _registered:  # noqa: N801 - a with-statement's word
+    """Arrow tables that SQL sees by name inside a block."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> None:
+        self._connection, self._tables = connection, tables
+
+    def __enter__(self) -> None:
+        for name, table in self._tables.items():
+            self._connection.register(name, table)
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._tables:
+            self._connection.unregister(name)
+
+
+def _columns(models: Sequence[ModelId]) -> dict[str, pa.Array]:
+    return {
+        "model_id": pa.array([model.model_id for model in models], pa.string()),
+        "revision": pa.array([model.revision for model in models], pa.string()),
+    }
+
+
+def read_spectra(files: Iterable[Path], content_hashes: Collection[str], unfold: str | None = None) -> pa.Table:
     """Stored spectra of these contents in these parts (see Known.spectra), ordered by content_hash, unfold, slice_id.
 
-    One row a slice; of several computations of one spectrum the newest wins. Contents without a spectrum are absent.
+    One row a slice; of several computations of one spectrum the newest wins. Contents without a spectrum are absent,
+    and so is what a damaged part held: every page that is read is compared with its checksum, and a part that fails is
+    moved aside.
     """
-    paths = sorted(set(files))
-    names = PARTS["spectra"].names
-    hashes = pa.table({"content_hash": pa.array(sorted(set(content_hashes)), pa.string())})
+    names = [*PARTS["spectra"].names, WRITTEN.name]
+    chosen = [("content_hash", "in", sorted(set(content_hashes)))]
+    tables = []
+    for file in sorted(set(files)):
+        try:
+            table = pq.read_table(
+                file, columns=names, filters=chosen, page_checksum_verification=True, use_threads=False
+            )
+        except FileNotFoundError:
+            continue
+        except (OSError, pa.ArrowException):
+            set_aside(file)
+            continue
+        tables.append(table.append_column("filename", pa.repeat(str(file), len(table))))
+    if not tables:
+        return PARTS["spectra"].empty_table()
     sql = f"""
-        SELECT {", ".join(names)} FROM read_parquet($files, filename = true)
-        WHERE content_hash IN (SELECT content_hash FROM hashes) AND ($unfold IS NULL OR unfold = $unfold)
+        SELECT {", ".join(PARTS["spectra"].names)} FROM stored WHERE $unfold IS NULL OR unfold = $unfold
         QUALIFY rank() OVER (PARTITION BY content_hash, unfold ORDER BY written DESC, filename) = 1
         ORDER BY content_hash, unfold, slice_id"""
-
-    def read(files: list[Path]) -> pa.Table:
-        if not files:
-            return PARTS["spectra"].empty_table()
-        with connect() as connection:
-            connection.register("hashes", hashes)
-            texts = [str(file) for file in files]
-            return connection.sql(sql, params={"files": texts, "unfold": unfold}).to_arrow_table()
-
-    table, _ = read_intact(paths, read)
-    return table.cast(PARTS["spectra"])
+    with connect() as connection, _registered(connection, stored=pa.concat_tables(tables)):
+        return connection.sql(sql, params={"unfold": unfold}).to_arrow_table().cast(PARTS["spectra"])

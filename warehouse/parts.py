@@ -1,20 +1,23 @@
 """Immutable Parquet parts, the truth the warehouse is built from: written beside, fsynced, renamed into place.
 
-DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   layers, skipped, sketches, spectra, *_metrics
-DIR/parts/catalog/<kind>-<key>.parquet                     models, reported_metrics
-DIR/parts/kinship/<kind>-<key>.parquet                     kinship, families, delta_metrics
-DIR/parts/published/<kind>-<key>.parquet                   model_averages
+DIR/parts/log/<kind>-<time>-<random>.parquet     what runs found, results of many models in one part (log.py)
+DIR/parts/merged/<kind>-<time>-<random>.parquet  parts that were made one (merge.py)
+DIR/parts/catalog/<kind>-<key>.parquet           models, reported_metrics
+DIR/parts/kinship/<kind>-<key>.parquet           kinship, families, delta_metrics
+DIR/parts/published/<kind>-<key>.parquet         model_averages
 DIR/parts/runs/<run_id>.parquet, DIR/parts/studies/<kind>-<key>.parquet
+DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   a folder a model, as older versions and other tools write
 
 The key is what determines the content; writing the same key again replaces the part atomically. All layers of a model
-revision belong in one part, and so do all its skips: the newest part of a revision stands for the whole of it.
-Not covered: reading what is there (known.py), damaged parts (intact.py).
+revision are written in one part, and so are all its skips: those written last stand for the whole of the revision.
+Not covered: reading what is there (rows.py, known.py), damaged parts (intact.py).
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -23,14 +26,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from zoospectra.warehouse.place import beside
 from zoospectra.warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
 
-PER_MODEL = frozenset({"layers", "skipped", "sketches", "spectra", "layer_metrics", "slice_metrics"})
+PER_MODEL = frozenset({"layers", "skipped", "indexed", "sketches", "spectra", "layer_metrics", "slice_metrics"})
+OLD_LAYOUT = "parts/models/"
+"""Where parts lie in a folder of their model."""
+SHARED = ("log", "merged")
+"""Folders of parts of any kind, the kind before the first hyphen of their name."""
 FOLDERS = {
     "models": "catalog",
     "reported_metrics": "catalog",
@@ -42,7 +51,22 @@ FOLDERS = {
     "study_results": "studies",
 }
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
+SOURCES = b"zoospectra:sources"
+"""Key of a merged part's metadata: JSON list of the names of the parts it replaces."""
+ROW_GROUP = 2**21
+"""Bytes of a row group of spectra, uncompressed."""
 STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost its writer
+
+
+class Source(NamedTuple):
+    """A part as it was when a merged one replaced it; written anew it counts again."""
+
+    name: str
+    """Its path below DIR."""
+    size: int
+    """Bytes."""
+    modified: int
+    """Time of its last change, nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,6 +77,15 @@ class PartFile:
     """Kind, a key of warehouse.schema.PARTS."""
     path: Path
     """Absolute path."""
+
+    def name(self, directory: Path) -> str:
+        """Its path below DIR, by which the warehouse knows it."""
+        return self.path.relative_to(directory.resolve()).as_posix()
+
+    def stamp(self, directory: Path) -> Source:
+        """What tells whether it is still the same; raises FileNotFoundError when it is gone."""
+        state = self.path.stat()
+        return Source(self.name(directory), state.st_size, state.st_mtime_ns)
 
 
 def slug(model_id: str) -> str:
@@ -127,9 +160,19 @@ def write(directory: Path, kind: str, key: str, table: pa.Table, model_id: str |
     The same key replaces the part. Raises ValueError as part_path and conform do.
     """
     path = part_path(directory, kind, key, model_id)
-    now = pa.scalar(datetime.datetime.now(datetime.UTC), WRITTEN.type)
-    table = conform(kind, table)
-    table = table.append_column(WRITTEN, pa.repeat(now, len(table)))
+    place(path, kind, stamped(conform(kind, table), datetime.datetime.now(datetime.UTC)))
+    return path
+
+
+def stamped(table: pa.Table, when: datetime.datetime) -> pa.Table:
+    """The table with the time it was written as its last column."""
+    return table.append_column(WRITTEN, pa.repeat(pa.scalar(when, WRITTEN.type), len(table)))
+
+
+def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()) -> None:
+    """Write a stamped table as the part at `path`, whole or not at all; `sources`: the parts it replaces."""
+    if names := list(sources):
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), SOURCES: json.dumps(names)})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
@@ -142,15 +185,17 @@ def write(directory: Path, kind: str, key: str, table: pa.Table, model_id: str |
         with suppress(FileNotFoundError):
             temporary.unlink()
     sync_folder(path.parent)
-    return path
 
 
 def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
     if kind == "spectra":
-        # Eigenvalues hardly repeat: split into byte planes zstd takes a fifth off, plain it would add a fifth.
+        # Eigenvalues hardly repeat: split into byte planes zstd takes a fifth off, plain it would add a fifth. In the
+        # order of their hashes a fit finds them in one row group.
+        table = table.sort_by([(name, "ascending") for name in ("content_hash", "unfold", "slice_id")])
         pq.write_table(
             table,
             file,
+            row_group_size=max(1, len(table) * ROW_GROUP // max(1, table.nbytes)),
             compression="zstd",
             use_dictionary=False,
             column_encoding={"evals.list.element": "BYTE_STREAM_SPLIT"},
@@ -185,6 +230,7 @@ def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[Par
     root = directory.resolve() / "parts"
     listed = [PartFile("runs", path) for path in _parquet_files(root / "runs") if "runs" in wanted]
     folders = [root / folder for folder in sorted({FOLDERS[kind] for kind in wanted & FOLDERS.keys()} - {"runs"})]
+    folders += [root / folder for folder in SHARED]
     folders += _folders(root / "models") if wanted & PER_MODEL else []  # thousands: only when they are asked for
     for folder in folders:
         for path in _parquet_files(folder):
@@ -192,6 +238,27 @@ def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[Par
             if kind in wanted:
                 listed.append(PartFile(kind, path))
     return sorted(listed)
+
+
+def live_parts(directory: Path) -> list[PartFile]:
+    """Every finished part but those that a merged part replaces."""
+    parts = list_parts(directory)
+    replaced = {source for part in parts for source in sources(part.path)}
+    if not replaced:
+        return parts
+    names = {source.name for source in replaced}
+    return [p for p in parts if p.name(directory) not in names or p.stamp(directory) not in replaced]
+
+
+def sources(path: Path) -> list[Source]:
+    """The parts that a merged part replaces; none for any other part, or a damaged one."""
+    if path.parent.name != "merged":
+        return []
+    try:
+        listed: list[list[Any]] = json.loads((pq.read_metadata(path).metadata or {}).get(SOURCES, b"[]"))
+    except (OSError, ValueError, pa.ArrowException):
+        return []
+    return [Source(*source) for source in listed]
 
 
 def _parquet_files(folder: Path) -> Iterator[Path]:
@@ -206,11 +273,13 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield from (Path(entry.path) for entry in entries if entry.is_dir())
 
 
-def parts_of(directory: Path, kind: str, model_id: str) -> list[Path]:
-    """Finished parts of one kind in a model's folder, the oldest first."""
-    folder = directory.resolve() / "parts" / "models" / slug(model_id)
-    paths = [path for path in _parquet_files(folder) if path.name.startswith(f"{kind}-")]
-    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
+def spectra_files(directory: Path) -> str:
+    """A list for the view of the spectra: the part without rows, and all others once there are any."""
+    parts = [part.name(directory) for part in live_parts(directory) if part.kind == "spectra"]
+    names = [PartFile("spectra", contract_part(directory, "spectra")).name(directory)]
+    if any(name.startswith(OLD_LAYOUT) for name in parts):
+        names.append("parts/models/*/spectra-*.parquet")
+    return beside([*names, *(name for name in parts if not name.startswith(OLD_LAYOUT))])
 
 
 def sweep(directory: Path, age: float = STALE) -> int:

@@ -9,17 +9,22 @@ Not covered: what a generation holds (build.py).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoospectra.warehouse.checks import verify
 from zoospectra.warehouse.connect import generations, newest
+from zoospectra.warehouse.lock import is_held, locked
+from zoospectra.warehouse.merge import remove_replaced
 from zoospectra.warehouse.parts import sync_folder
 from zoospectra.warehouse.settings import check_keep
+
+DAY = 24 * 3600.0
+"""Seconds that a generation stays at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,13 @@ def publishing(directory: Path, keep: int) -> Iterator[Draft]:
     """Publish what the block leaves in `Draft.file`; DIR is made when missing, `keep` generations stay.
 
     Waits until no other builder works on DIR, checks the closed file, syncs and renames it, moves the link, removes
-    old generations. When the block or a check fails nothing is published. Raises ValueError on keep < 1 and
-    warehouse.checks.CheckError.
+    old generations, but none that is younger than a day or that a reader has open. When the block or a check fails
+    nothing is published. Raises ValueError on keep < 1 and warehouse.checks.CheckError.
     """
     check_keep(keep)
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    with _locked(directory):
+    with locked(directory):
         _remove_drafts(directory)
         present = generations(directory)
         number = present[-1][0] + 1 if present else 1
@@ -63,18 +68,14 @@ def publishing(directory: Path, keep: int) -> Iterator[Draft]:
             raise
         _put_in_place(draft)
         for _, old in generations(directory)[:-keep]:
-            old.unlink()
+            if _is_unneeded(old):
+                old.unlink()
+        remove_replaced(directory)
 
 
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Wait until no other builder, thread or process, works on DIR; the lock dies with its process."""
-    handle = os.open(directory / "build.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+def _is_unneeded(generation: Path) -> bool:
+    """Whether a generation is older than a day and nobody reads it, as far as this machine knows."""
+    return time.time() - generation.stat().st_mtime > DAY and not is_held(generation)
 
 
 def _remove_drafts(directory: Path) -> None:

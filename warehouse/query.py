@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from zoospectra.warehouse.connect import connect, newest
+from zoospectra.warehouse.verified import require_spectra
 
 EXPLAIN = re.compile(r"\s*explain(\s+analyze|\s*\([^)]*\))*\s+", re.IGNORECASE)
 BATCH_ROWS = 100_000
@@ -58,6 +59,7 @@ def fetch(
     timer = threading.Timer(limits.seconds, connection.interrupt) if limits.seconds is not None else None
     try:
         refuse_writes(connection, sql)
+        require_spectra(connection, sql)
         if timer is not None:
             timer.start()
         relation = connection.sql(sql, params=dict(values) if values else None)

@@ -152,6 +152,15 @@ PARTS: dict[str, pa.Schema] = {
             _HASH,
         ]
     ),
+    "indexed": pa.schema(
+        [
+            _MODEL,
+            _REVISION,
+            field("reader", TEXT, "text", "Version of the reader that listed its layers, and key of the user's rules"),
+            field("listed_layers", INT, "count", "Layers that it listed"),
+            field("listed_skips", INT, "count", "Tensors that it left out"),
+        ]
+    ),
     "spectra": pa.schema(
         [
             _HASH,
@@ -208,6 +217,7 @@ PARTS: dict[str, pa.Schema] = {
             field("reason", TEXT, "text", "Short stable code"),
             field("detail", TEXT, "text", "What was found and what to do"),
             field("failed", BOOL, "boolean", "True when something is wrong, false when a rule says so (bias, norm)"),
+            field("added", BOOL, "boolean", "True when it stands beside the skips of the listing, NULL when it is one"),
         ]
     ),
     "kinship": pa.schema(

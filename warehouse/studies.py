@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from zoospectra.warehouse.query import one_line, open_newest
+from zoospectra.warehouse.verified import require_spectra
 
 FOLDER = resources.files("zoospectra.warehouse") / "sql" / "studies"
 
@@ -41,6 +42,7 @@ def designs(
         for name, text in queries.items():
             params = {key: value for key, value in (values or {}).items() if f"${key}" in text}
             try:
+                require_spectra(connection, text)
                 tables[name] = connection.sql(text, params=params or None).to_arrow_table()
             except duckdb.Error as error:
                 msg = f"design {name}: {one_line(error)}"

@@ -22,7 +22,7 @@ from zoospectra.jobs.show import tables
 if TYPE_CHECKING:
     from os import PathLike
 
-    from zoospectra.jobs.work.engine import Run as EngineRun
+    from zoospectra.jobs.work.execute import Run as EngineRun
 
 KEYS = {"path": "zoo.path", "warehouse": "warehouse.dir"}
 """Keyword arguments that are short for a key of the command."""

@@ -24,10 +24,11 @@ from zoospectra.jobs.benches.pair import Contender, Row, compare
 from zoospectra.jobs.benches.peers import installed, peer, quiet
 from zoospectra.jobs.benches.pool import analyse_files
 from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.work.engine import Engine
+from zoospectra.jobs.work.engine import Engine, Job
 from zoospectra.jobs.work.executors import Cluster, Executor, open_executor
 from zoospectra.jobs.work.executors.call import set_threads
 from zoospectra.jobs.work.schedule import run
+from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources.local import crawl
 
@@ -117,8 +118,10 @@ def scan(models: Sequence[Model], profile: Profile, executor: Executor) -> list[
     """Analyse models into parts of an empty folder; sorted alphas."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        engine = Engine(root, [profile], ProgressLine("bench", quiet=True), shard_seconds=0.25, device="cpu")
+        job = Job("scan", (profile,), WarehouseSettings(dir=folder), Cluster("inline"), shard_seconds=0.25)
+        engine = Engine(root, job, ProgressLine("bench", quiet=True))
         run(engine.open_models(models), executor, engine.handle)
+        engine.close()
         metrics = pq.read_table([*root.rglob("layer_metrics-*.parquet")], columns=["alpha"])
     return sorted(alpha for alpha in metrics["alpha"].to_pylist() if alpha is not None)
 

@@ -8,6 +8,7 @@ from zoospectra.jobs.checks.record import Check
 
 CHECKS = {
     "quality": "zoospectra.jobs.checks.quality",
+    "warehouse": "zoospectra.jobs.checks.warehouse",
     "integrity": "zoospectra.jobs.checks.integrity",
 }
 """Name of a check, a value of `what=` -> the module that ends in its CHECK."""

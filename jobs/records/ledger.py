@@ -41,8 +41,9 @@ def begin(verb: str, warehouse: Path, models: Sequence[Model] = ()) -> Entry:
     if not models:
         return Entry(run_id, verb, started)
     digest = rows.snapshot(models)
-    parts.write(warehouse, "models", digest, rows.models(models, digest))
-    parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
+    if not parts.part_path(warehouse, "models", digest).exists():
+        parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
+        parts.write(warehouse, "models", digest, rows.models(models, digest))
     return Entry(run_id, verb, started, models[0].zoo, digest)
 
 

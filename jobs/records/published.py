@@ -1,7 +1,7 @@
 """Metrics that others published, as parts of the warehouse: rows beside our own, under profiles that name their origin.
 
-`keep` writes a part of layers, layer_metrics and slice_metrics for every model that has rows, and one part of averages
-for all; the same files always give the same parts. Not covered: reading the tables (zoo.sources.tables).
+`keep` writes layers, layer_metrics and slice_metrics of every model that is new, and one part of averages for all; the
+same files always give the same rows. Not covered: reading the tables (zoo.sources.tables).
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from zoospectra.analysis.records import Outcome
+from zoospectra.jobs.records.rows import indexed
 from zoospectra.warehouse import parts
+from zoospectra.warehouse.identity import ModelId
+from zoospectra.warehouse.known import Knowledge
+from zoospectra.warehouse.log import Log
 from zoospectra.warehouse.schema import PARTS, field
 from zoospectra.zoo.model import Model, Published, PublishedRow, Value, published_hash
 from zoospectra.zoo.sources.tables.columns import INTEGERS
@@ -36,17 +40,29 @@ UNITS: dict[str, tuple[str, str]] = {
 }
 """Column -> (unit, meaning) of WeightWatcher's columns beyond the contract; others say only where they come from."""
 
+SECONDS = 5.0
+"""How long rows wait for others to share a part."""
+
 SLICES, LAYERS = "mean over slices", "mean over layers of the means over their slices"
 """Rules of the averages: WeightWatcher 0.2 prints both, the second with the suffix _compound."""
 
 
-def keep(root: Path, models: Sequence[Model]) -> int:
-    """Write the parts of models whose source publishes their metrics; returns how many layers they have."""
+def keep(root: Path, models: Sequence[Model], knowledge: Knowledge) -> int:
+    """Write the rows of models whose source publishes their metrics, if they are new; returns their layers."""
     if not models:
         return 0
-    layers = sum(_keep_model(root, model) for model in models)
+    ids = [ModelId(model.model_id, model.revision) for model in models]
+    readers = knowledge.of_models(ids).readers
+    log, layers = Log(root, SECONDS), 0
+    for model, identity in zip(models, ids, strict=True):
+        table, reader = layers_table(model), f"{CODE} {_published(model).sha256[:20]}"
+        layers += len(table)
+        if readers.get(identity) != reader:
+            log.put(model.model_id, _tables(model, table) | {"indexed": indexed(identity, reader, len(table), 0)})
+    log.flush()
     digest = hashlib.sha256(json.dumps(sorted(_published(model).sha256 for model in models)).encode()).hexdigest()
-    parts.write(root, "model_averages", digest[:20], averages(models))
+    if not parts.part_path(root, "model_averages", digest[:20]).exists():
+        parts.write(root, "model_averages", digest[:20], averages(models))
     return layers
 
 
@@ -55,16 +71,11 @@ def _published(model: Model) -> Published:
     return model.published
 
 
-def _keep_model(root: Path, model: Model) -> int:
-    """Write one model's parts; returns its layers."""
-    rows, table = _published(model), layers_table(model)
-    key = rows.sha256[:20]
-    if len(table):
-        parts.write(root, "layers", key, table, model.model_id)
-    for kind, measured in (("layer_metrics", rows.layers), ("slice_metrics", rows.slices)):
-        if measured:
-            parts.write(root, kind, key, metrics_table(model, measured, kind), model.model_id)
-    return len(table)
+def _tables(model: Model, layers: pa.Table) -> dict[str, pa.Table]:
+    """One model's rows by kind of part."""
+    rows = _published(model)
+    measured = {"layer_metrics": rows.layers, "slice_metrics": rows.slices}
+    return {"layers": layers} | {kind: metrics_table(model, m, kind) for kind, m in measured.items() if m}
 
 
 def layers_table(model: Model) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from zoospectra.analysis.records import Column, Outcome, Spectrum
 from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.warehouse.identity import ModelId, ResultId
 from zoospectra.warehouse.schema import PARTS, field
-from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import Skip
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.model import Model, as_text, catalog_columns
 
@@ -33,25 +33,6 @@ class SpectrumOf(NamedTuple):
     """Rule that made its matrices."""
     spectrum: Spectrum
     """Eigenvalues of every slice."""
-
-
-class ListedLayer(NamedTuple):
-    """One layer of a kept index: what planning needs of it."""
-
-    content_hash: str
-    """Identity of its bytes, dtype and shape."""
-    tensor: str
-    """Key in the checkpoint."""
-    layer_type: str
-    """'dense', 'conv2d', ..."""
-    shape: tuple[int, ...]
-    """Shape of the values."""
-    dtype: str
-    """What the values are stored as."""
-
-
-LISTED = ListedLayer._fields
-"""Columns of the part `layers` that a kept index is read from."""
 
 
 class MetricsOf(NamedTuple):
@@ -158,17 +139,10 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["layers"])
 
 
-def listed_layers(table: pa.Table) -> Iterator[ListedLayer]:
-    """The layers of a kept index; the table has the columns of `LISTED`, and maybe more."""
-    for row in zip(*(table[name].to_pylist() for name in LISTED), strict=True):
-        listed = ListedLayer(*row)
-        yield listed._replace(shape=tuple(listed.shape))
-
-
-def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:
-    """One row a tensor (or model) that is not analysed."""
+def skipped(model: ModelId, skips: Iterable[Skip], *, added: bool = False) -> pa.Table:
+    """One row a tensor (or model) that is not analysed; `added`: beside what its listing left out."""
     data: list[dict[str, Any]] = [
-        {"model_id": model.model_id, "revision": model.revision}
+        {"model_id": model.model_id, "revision": model.revision, "added": added or None}
         | {
             "tensor": _text(skip.tensor),
             "reason": str(skip.reason),
@@ -180,13 +154,10 @@ def skipped(model: ModelId, skips: Iterable[Skip]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["skipped"])
 
 
-def kept_skips(table: pa.Table) -> list[Skip]:
-    """Skips of a kept index."""
-    names = ("tensor", "reason", "detail", "failed")
-    return [
-        Skip(tensor, Reason(reason), detail, failed)
-        for tensor, reason, detail, failed in zip(*(table[name].to_pylist() for name in names), strict=True)
-    ]
+def indexed(model: ModelId, reader: str, layers: int, skips: int) -> pa.Table:
+    """One row: that this reader has listed the layers of a model."""
+    row = {"model_id": model.model_id, "revision": model.revision, "reader": reader}
+    return pa.Table.from_pylist([row | {"listed_layers": layers, "listed_skips": skips}], schema=PARTS["indexed"])
 
 
 def results(spectra: Sequence[SpectrumOf], metrics: Sequence[MetricsOf]) -> dict[str, pa.Table]:

@@ -134,7 +134,8 @@ def print_rows(
     Console(width=max(width, drawn) + EDGES, highlight=False, soft_wrap=False).print(grid)
     if left_out:
         listed = ", ".join(column.name for column in left_out[:6]) + (", ..." if len(left_out) > 6 else "")
-        print(f"{len(left_out)} columns left out for width ({listed}): a wider terminal shows them (COLUMNS={WIDE})")
+        count = f"{len(left_out)} column{'s' * (len(left_out) > 1)}"
+        print(f"{count} left out for width ({listed}): a wider terminal shows them (COLUMNS={WIDE})")
 
 
 def room() -> int:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.show.display import print_table
-from zoospectra.jobs.work.engine import Run
+from zoospectra.jobs.work.execute import Run
 from zoospectra.warehouse.query import query
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.model import Model

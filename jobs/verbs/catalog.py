@@ -83,7 +83,7 @@ def catalog(request: Request) -> Catalog:
     entry = ledger.begin("catalog", warehouse, models)
     config = json.dumps(dataclasses.asdict(request.settings))
     ledger.end(entry, warehouse, config=config, status=Exit.DONE, counts={"models": len(models)})
-    build.build(warehouse, keep=request.settings.warehouse.keep)
+    build.refresh(warehouse, keep=request.settings.warehouse.keep)
     listing = [
         {"model_id": model.model_id, "series": model.series, "dataset": model.dataset}
         | ({"metric": metric.metric, "value": metric.value} if metric else {"metric": None, "value": None})

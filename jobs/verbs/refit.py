@@ -17,7 +17,7 @@ from zoospectra.warehouse.settings import WarehouseSettings
 if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
-    from zoospectra.jobs.work.engine import Run
+    from zoospectra.jobs.work.execute import Run
 
 HELP = """usage: zoospectra refit profiles=NAME,... [fit.engine=own|powerlaw] [cluster=inline|local|ray]
                         [warehouse.dir=DIR]
@@ -76,7 +76,8 @@ def check(settings: RefitSettings, configuration: Configuration) -> Request:
 
 def refit(request: Request) -> Refit:
     """Fit every stored spectrum under these profiles and publish a new generation of the warehouse."""
-    from zoospectra.jobs.work.engine import Engine, Job, execute
+    from zoospectra.jobs.work.engine import Engine, Job
+    from zoospectra.jobs.work.execute import execute
 
     settings = request.settings
     job = Job(

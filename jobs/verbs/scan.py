@@ -20,7 +20,7 @@ from zoospectra.zoo.fetch.settings import FetchSettings
 if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
-    from zoospectra.jobs.work.engine import Run
+    from zoospectra.jobs.work.execute import Run
     from zoospectra.zoo.layers.rules import Rules
     from zoospectra.zoo.model import Model
 
@@ -106,7 +106,8 @@ def scan(request: Request) -> Scan:
     Equivalent, for one model and the profile `weightwatcher`, to `WeightWatcher(model).analyze()`, with the layers it
     drops.
     """
-    from zoospectra.jobs.work.engine import Engine, Job, execute
+    from zoospectra.jobs.work.engine import Engine, Job
+    from zoospectra.jobs.work.execute import execute
 
     settings = request.settings
     job = Job(

@@ -28,6 +28,8 @@ class Analysed:
     """Kind of part -> table."""
     filtered: frozenset[ResultId]
     """What a profile's filters left without a fit."""
+    lacking: frozenset[str] = frozenset()
+    """Content hashes whose stored spectra cannot be read any more, and whose weights are not at hand."""
 
 
 def analyse(shard: Shard) -> Analysed:
@@ -35,23 +37,25 @@ def analyse(shard: Shard) -> Analysed:
     stored = _stored(shard)
     spectra: list[rows.SpectrumOf] = []
     metrics: list[rows.MetricsOf] = []
+    lacking = set()
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
+        if item.layer is None and not known.keys() >= set(needed(shard.profiles)):
+            lacking.add(item.content_hash)
+            continue
         for unfold, computed in _spectra(item, shard, known):
             spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
             known[unfold] = computed
         for profile in shard.profiles:
             metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
-    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics))
+    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics), frozenset(lacking))
 
 
 def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterator[tuple[str, Spectrum]]:
     """The raw spectra that the profiles need and that are not kept yet; the weights are read at most once."""
     missing = [name for name in needed(shard.profiles) if name not in known]
     if missing:
-        if item.layer is None:
-            msg = f"{item.content_hash}: no weights and no stored spectrum by {', '.join(missing)}; scan its zoo again"
-            raise ValueError(msg)
+        assert item.layer is not None, "analyse passes over such items"
         factors = read_factors(item.layer) if "slices" in missing else None
         if factors is not None:  # whatever else is needed: an update of rank r has r eigenvalues, not min(N, M)
             yield "slices", product_spectrum(*factors)

@@ -1,55 +1,35 @@
-"""The engine of every job that computes: tasks from what is left to do, parts from outcomes, failures accounted for.
+"""The engine of every job that computes: tasks from what is left to do, rows from outcomes, failures accounted for.
 
-`open_models` (a scan) or `refit` gives the first tasks, `handle` turns an outcome into kept parts and further tasks,
-`execute` runs it all and publishes. Every finished piece is a part on disk before more is asked for: a kill at any
-moment loses only what was under way.
+`open_models` (a scan) or `refit` gives the first tasks, `handle` turns an outcome into kept rows and further tasks.
+What is finished goes to the log of the run, on disk within seconds: a kill at any moment loses those and what was under
+way.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
-
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
-from zoospectra.jobs.exit import exit_status
-from zoospectra.jobs.records import ledger, published
+from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.work import keep
+from zoospectra.jobs.work import keep, todo
 from zoospectra.jobs.work.analyse import Analysed, analyse
-from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node, open_executor
-from zoospectra.jobs.work.index import Indexed, IndexRequest, index
+from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node
+from zoospectra.jobs.work.index import IndexRequest, index_all
 from zoospectra.jobs.work.opening import opening_of, waiting_for
-from zoospectra.jobs.work.plan import Item, Shard, digest, is_large, pack, within_memory
-from zoospectra.jobs.work.schedule import inaccessible, run
-from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, filtered
-from zoospectra.warehouse import build, parts
+from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, within_memory
+from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
-from zoospectra.warehouse.known import known_results
+from zoospectra.warehouse.known import Knowledge
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.fetch.locator import is_remote
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.model import Model
-
-PUBLISH_SECONDS = 240.0
-"""Seconds between two generations that a run publishes while it works."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run that came to its end."""
-
-    run_id: str
-    """Its row in `runs`."""
-    counts: Counts
-    """Models, layers, skips, failures."""
-    warehouse: Path
-    """The generation it published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,46 +56,12 @@ class Job:
     """JSON of the whole configuration, for `runs`."""
 
 
-def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
-    """Open a run, do all its work, close it, and publish a new generation of the warehouse.
-
-    `work` gives the first tasks: `Engine.refit`, or `Engine.open_models` on the job's models. Every finished shard is
-    kept at once, so that an interrupted run loses seconds of work.
-    """
-    root = Path(job.warehouse.dir)
-    parts.sweep(root)
-    entry = ledger.begin(job.verb, root, job.models)
-    with ProgressLine(job.verb) as progress:
-        device, seconds = job.cluster.device, job.shard_seconds
-        engine = Engine(root, job.profiles, progress, shard_seconds=seconds, device=device, rules=job.rules)
-        if tasks := work(engine):
-            _run(job, tasks, engine, progress)
-    counts = engine.finish()
-    tally = {"models": counts.models, "layers": counts.layers, "skipped": counts.skipped, "failed": counts.failed}
-    ledger.end(entry, root, config=job.config, status=exit_status(counts.failed), counts=tally)
-    return Run(entry.run_id, counts, build.build(root, keep=job.warehouse.keep).path)
+CHUNK = 500
+"""Models whose layers are in memory together."""
 
 
-def _run(job: Job, tasks: list[Task], engine: Engine, progress: ProgressLine) -> None:
-    """Run tasks and what follows from them; what is finished is published now and then."""
-    shared = job.cluster.address is not None
-    executor = open_executor(job.cluster, node.wanted(engine.files() if shared else ()), progress.print)
-    engine.executor = executor
-    published_at = time.monotonic()
-
-    def publish() -> None:
-        nonlocal published_at
-        if engine.counts.analysed and time.monotonic() > published_at + PUBLISH_SECONDS:
-            build.build(Path(job.warehouse.dir), keep=job.warehouse.keep)
-            published_at = time.monotonic()
-
-    finished = False
-    try:
-        patience = job.cluster.patience
-        run(tasks, executor, engine.handle, attempts=job.attempts, patience=patience, blocked=_blocked, tick=publish)
-        finished = True
-    finally:
-        executor.close(cancel=not finished)
+SPECTRUM_LOST = "its stored spectrum was damaged and moved aside; scan its zoo again"
+"""Detail of tensors that a refit cannot fit any more."""
 
 
 class Owner(NamedTuple):
@@ -152,31 +98,32 @@ class Counts:
 class Engine:
     """One run's work on one warehouse."""
 
-    def __init__(
-        self,
-        root: Path,
-        profiles: Sequence[Profile],
-        progress: ProgressLine,
-        *,
-        shard_seconds: float,
-        device: str,
-        rules: Rules = NO_RULES,
-    ) -> None:
-        self._root = root
+    def __init__(self, root: Path, job: Job, progress: ProgressLine, *, last: bool = False) -> None:
         self._progress = progress
-        self._shard_seconds = shard_seconds
-        self._device = device
+        self._shard_seconds = job.shard_seconds
+        self._device = job.cluster.device
         self.executor: Executor | None = None
-        self._todo = Todo(known_results(root), tuple(profiles))
-        self._filtered = set(self._todo.known.filtered)
-        self._owners: dict[str, list[Owner]] = {}
+        self._profiles = job.profiles
+        self._rules = job.rules
+        self._last = last
+        self._can_open = bool(job.models)
+        self._root = root
+        self._files: set[str] = set()
+        self._knowledge = Knowledge(root)
+        self._keeper = keep.Keeper(root, job.warehouse.log_seconds, job.rules.key)
+        self._packer = Packer(job.shard_seconds)
+        self._indexing = 0
+        self._waiting: dict[str, list[Owner]] = {}
+        self._finished: dict[str, int] = {}
         self._lost: dict[str, tuple[Reason, str]] = {}
-        self._rules = rules
-        self._models: Sequence[Model] = ()
-        self._skips = keep.SkipParts(root, rules.key)
         self.counts = Counts()
-        for part in self._todo.known.broken:
-            progress.print(f"damaged part moved aside, its content is computed again: {part}")
+        self.damaged = False
+        """Whether stored spectra could not be read: the run has to plan again."""
+
+    def close(self) -> None:
+        """Put everything finished on disk."""
+        self._keeper.flush()
+        self._knowledge.close()
 
     def open_models(self, models: Sequence[Model]) -> list[Task]:
         """First tasks of a scan: an index of every model that is new, and what is missing of those that are listed.
@@ -184,120 +131,178 @@ class Engine:
         A model whose source publishes its metrics has no weights: its rows are kept at once.
         """
         self.counts.models = len(models)
-        self._models = models
-        self.counts.layers += published.keep(self._root, [model for model in models if model.published is not None])
-        return [task for model in models if model.published is None for task in self._open(model)]
+        self._files = {model.path for model in models if not is_remote(model.path)}
+        printed = [model for model in models if model.published is not None]
+        self.counts.layers += published.keep(self._root, printed, self._knowledge)
+        weighed = [model for model in models if model.published is None]
+        ids = [ModelId(model.model_id, model.revision) for model in weighed]
+        keys = [keep.index_key(identity, self._rules.key) for identity in ids]
+        asked = todo.asked(self._profiles, keep.reader(self._rules.key))
+        done = self._knowledge.progress(ids, keys, asked)
+        self.counts.layers += done.layers
+        self.counts.skipped += done.skipped
+        self.counts.failed += done.failed
+        tasks: list[Task] = []
+        requests: list[IndexRequest] = []
+        for first in range(0, len(done.unfinished), CHUNK):
+            chunk = done.unfinished[first : first + CHUNK]
+            known = self._knowledge.of_models([ids[n] for n in chunk])
+            for n in chunk:
+                indexed = known.readers.get(ids[n]) in (asked.reader, keys[n])
+                tasks += self._open(weighed[n], Todo(known, self._profiles), requests, indexed=indexed)
+        return tasks + self._index_tasks(requests) + self._rest()
 
     def refit(self) -> list[Task]:
         """Tasks that fit every stored spectrum of the warehouse anew; no weights are read."""
-        items, self.counts.known, self.counts.lacking = self._todo.refits()
-        shards = [(model_id, shard) for model_id, group in items.items() for shard in pack(group, self._shard_seconds)]
-        for model, hashes in self._todo.known.layers.items() if shards else ():
-            for content_hash in hashes:
-                self._owners.setdefault(content_hash, []).append(Owner(model, ""))
-        return [self._shard_task(model_id, shard) for model_id, shard in shards]
-
-    def finish(self) -> Counts:
-        """Final counts."""
-        self.counts.layers += sum(map(len, self._owners.values()))
-        pairs = filtered(self._filtered, self._todo.profiles)
-        self.counts.skipped += sum(len(self._owners.get(content_hash, ())) for content_hash in pairs)
-        return self.counts
+        models = self._knowledge.models()
+        done: set[str] = set()
+        lacking: set[str] = set()
+        tasks: list[Task] = []
+        layers = 0
+        for first in range(0, len(models), CHUNK):
+            known = self._knowledge.of_models(models[first : first + CHUNK])
+            owners: dict[str, list[Owner]] = {}
+            for model, rows in known.layers.items():
+                layers += len(rows)
+                for row in rows:
+                    waiting = self._waiting.get(row.content_hash) or owners.setdefault(row.content_hash, [])
+                    waiting.append(Owner(model, row.tensor))
+            new = [
+                layer for rows in known.layers.values() for layer in known_layers(rows) if layer.content_hash in owners
+            ]
+            refits = Todo(known, self._profiles).refits(new)
+            done.update(refits.known)
+            lacking.update(refits.lacking)
+            self._waiting |= {item.content_hash: owners[item.content_hash] for item in refits.items}
+            for content_hash in refits.lost:
+                self._waiting[content_hash] = owners[content_hash]
+                self._lose(content_hash, Reason.ERROR, SPECTRUM_LOST)
+            self._files.update(str(path) for item in refits.items for _, path in item.stored)
+            # A row group is read by as few shards as possible.
+            items = sorted(refits.items, key=lambda item: (item.stored[0][1], item.content_hash))
+            tasks += [self._shard_task(shard) for shard in self._packer.add(items)]
+        self.counts.known, self.counts.lacking = len(done), len(lacking)
+        tasks += self._rest()
+        self.counts.layers = layers if tasks else 0
+        return tasks
 
     def files(self) -> list[str]:
         """Files of the run that its tasks read on this machine's paths: models, or parts with spectra."""
-        if self._models:
-            return [model.path for model in self._models if not is_remote(model.path)]
-        return sorted(str(part) for part in set(self._todo.known.spectra.values()))
+        return sorted(self._files)
 
     def handle(self, outcome: Outcome) -> list[Task]:
         """Keep what an outcome brought; returns the tasks that follow from it."""
         before = self.counts.failed
-        if isinstance(outcome.task.argument, IndexRequest):
-            following = self._handle_index(outcome.task.argument.model, outcome)
-        else:
+        if isinstance(outcome.task.argument, Shard):
             following = self._handle_shard(outcome.task.argument, outcome)
+        else:
+            self._indexing -= 1
+            following = self._handle_index(outcome.task.argument, outcome)
         self._progress.done(outcome.task.seconds, failures=self.counts.failed - before)
-        return following
+        return following if self._indexing else following + self._rest()
 
-    def _open(self, model: Model) -> list[Task]:
+    def _rest(self) -> list[Task]:
+        """Shards that are not full, once no index can add to them."""
+        return [] if self._indexing else [self._shard_task(shard) for shard in self._packer.rest()]
+
+    def _open(self, model: Model, left: Todo, requests: list[IndexRequest], *, indexed: bool) -> list[Task]:
         identity = ModelId(model.model_id, model.revision)
-        part = keep.layers_part(self._root, identity, self._rules.key)
-        step = self._todo.step(identity, part.exists())
+        listed = left.known.layers.get(identity, ())
+        step = left.step(identity, indexed)
         if step is Step.INDEX:
-            return [self._index_task(model, identity)]
-        known = self._todo.known
-        self._count_skips(row.failed for row in known.skipped.get(identity, ()))
-        if step is Step.FIT:
-            return self._plan(identity, keep.kept_layers(part))
-        for content_hash in known.layers.get(identity, ()):
-            self._owners.setdefault(content_hash, []).append(Owner(identity, ""))
-        return []
+            hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if indexed else {}
+            sketched = frozenset(filter(left.sketched, hashes.values()))
+            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside))
+            return []
+        self._count_skips(row.failed for row in left.known.skipped.get(identity, ()))
+        return self._plan(identity, known_layers(listed), left)
 
-    def _index_task(self, model: Model, identity: ModelId) -> Task:
-        part = keep.layers_part(self._root, identity, self._rules.key)
-        hashes: dict[tuple[str, str], str] = {}
-        if part.exists():
-            table = pq.read_table(part, columns=["tensor", "longname", "content_hash"])
-            tensors, names, known = (column.to_pylist() for column in table.columns)
-            hashes = dict(zip(zip(tensors, names, strict=True), known, strict=True))
-        opening = opening_of(model.path)
-        self._progress.expect(opening.seconds)
-        sketched = frozenset(filter(self._todo.sketched, hashes.values()))
-        request = IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside)
+    def _index_tasks(self, requests: Sequence[IndexRequest]) -> list[Task]:
+        """Small checkpoints travel together; a remote one, or one that is not there, travels alone."""
+        batches: list[list[IndexRequest]] = []
+        filled = self._shard_seconds
+        for request in requests:
+            opening = opening_of(request.path)
+            alone = is_remote(request.path) or not Path(request.path).exists()
+            if alone or filled + opening.seconds > self._shard_seconds:
+                batches.append([])
+                filled = 0.0
+            batches[-1].append(request)
+            filled += self._shard_seconds if alone else opening.seconds
+        return [self._index_task(tuple(batch)) for batch in batches]
+
+    def _index_task(self, requests: tuple[IndexRequest, ...]) -> Task:
+        openings = [opening_of(request.path) for request in requests]
+        seconds = sum(opening.seconds for opening in openings)
+        self._indexing += 1
+        self._progress.expect(seconds)
+        more = f" and {len(requests) - 1} more" if len(requests) > 1 else ""
         return Task(
-            key=f"index {model.model_id}",
-            function=index,
-            argument=request,
-            seconds=opening.seconds,
-            memory=opening.memory,
-            waits=opening.waits,
+            key=f"index {requests[0].model.model_id}{more}",
+            function=index_all,
+            argument=requests,
+            seconds=seconds,
+            memory=max(opening.memory for opening in openings),
+            waits=sum(opening.waits for opening in openings),
             opens=True,
         )
 
-    def _handle_index(self, model: ModelId, outcome: Outcome) -> list[Task]:
-        indexed = outcome.value
-        if not isinstance(indexed, Indexed):
-            self._skips.start(model, [Skip(None, *_trouble(outcome), failed=True)])
+    def _handle_index(self, requests: tuple[IndexRequest, ...], outcome: Outcome) -> list[Task]:
+        if not isinstance(outcome.value, tuple):
+            if len(requests) > 1:  # only the guilty checkpoint shall be lost
+                return [self._index_task((request,)) for request in requests]
+            self._keeper.keep_failure(requests[0].model, Skip(None, *_trouble(outcome), failed=True))
             self.counts.failed += 1
             return []
-        self.counts.indexed += 1
-        self._skips.start(model, indexed.skips)
-        keep.keep_layers(self._root, model, indexed, self._rules.key)
-        self._count_skips(skip.failed for skip in indexed.skips)
-        layers = [
-            KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
-            for layer, content_hash in indexed.layers
-        ]
-        return self._plan(model, layers)
+        contents = {content_hash for indexed in outcome.value for _, content_hash in indexed.layers}
+        left = Todo(self._knowledge.of_contents(contents), self._profiles)
+        tasks: list[Task] = []
+        for request, indexed in zip(requests, outcome.value, strict=True):
+            self.counts.indexed += 1
+            self._keeper.keep_listing(request.model, indexed)
+            self._count_skips(skip.failed for skip in indexed.skips)
+            layers = [
+                KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
+                for layer, content_hash in indexed.layers
+            ]
+            tasks += self._plan(request.model, layers, left)
+        return tasks
 
-    def _plan(self, model: ModelId, layers: Iterable[KnownLayer]) -> list[Task]:
+    def _plan(self, model: ModelId, layers: Iterable[KnownLayer], left: Todo) -> list[Task]:
         """Shards for what no model of this or an earlier run has brought yet."""
         items = []
         for layer in layers:
-            owners = self._owners.setdefault(layer.content_hash, [])
-            owners.append(Owner(model, layer.tensor))
-            if layer.content_hash in self._lost:
-                self._record(owners[-1], *self._lost[layer.content_hash])
-            elif len(owners) == 1 and self._todo.missing(layer.content_hash):
-                items.append(self._todo.item(layer))
+            self.counts.layers += 1
+            content_hash, owner = layer.content_hash, Owner(model, layer.tensor)
+            if content_hash in self._lost:
+                self._record(owner, *self._lost[content_hash])
+            elif content_hash in self._waiting:
+                self._waiting[content_hash].append(owner)
+            elif content_hash in self._finished:
+                self.counts.skipped += self._finished[content_hash]
+            elif left.missing(content_hash):
+                self._waiting[content_hash] = [owner]
+                items.append(left.item(layer))
+            else:
+                self.counts.skipped += left.filtered(content_hash)
         capacity = self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
         small, large = within_memory(items, capacity.memory)
         for item in large:
             detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
             detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
             self._lose(item.content_hash, Reason.TOO_LARGE, detail)
-        return [self._shard_task(model.model_id, shard) for shard in pack(small, self._shard_seconds)]
+        return [self._shard_task(shard) for shard in self._packer.add(small)]
 
-    def _shard_task(self, model_id: str, items: tuple[Item, ...]) -> Task:
-        profiles = self._todo.profiles
+    def _shard_task(self, items: tuple[Item, ...]) -> Task:
+        profiles = self._profiles
         hashes, keys = [item.content_hash for item in items], [profile.key for profile in profiles]
         gpus = int(self._device != "cpu" and any(map(is_large, items)))
         key = digest([*hashes, *keys, SPECTRUM_VERSION, FIT_VERSION])
-        shard = Shard(model_id, key, items, profiles, self._device if gpus else "cpu")
+        name = self._waiting[hashes[0]][0].model.model_id
+        shard = Shard(name, key, items, profiles, self._device if gpus else "cpu")
         self._progress.expect(shard.seconds)
         return Task(
-            key=f"analyse {model_id} {key}",
+            key=f"analyse {name} {key}",
             function=analyse,
             argument=shard,
             seconds=shard.seconds,
@@ -309,26 +314,36 @@ class Engine:
 
     def _handle_shard(self, shard: Shard, outcome: Outcome) -> list[Task]:
         if isinstance(outcome.value, Analysed):
-            keep.keep_results(self._root, shard, outcome.value)
-            self.counts.analysed += len(shard.items)
-            self._filtered |= outcome.value.filtered
+            self._keeper.keep_results(shard.key, outcome.value)
+            filtered = Counter(result.content_hash for result in outcome.value.filtered)
+            for item in shard.items:
+                if item.content_hash in outcome.value.lacking:
+                    self._lack(item.content_hash)
+                    continue
+                self.counts.analysed += 1
+                self._finished[item.content_hash] = filtered[item.content_hash]
+                owners = self._waiting.pop(item.content_hash)
+                self.counts.skipped += filtered[item.content_hash] * len(owners)
             return []
         if len(shard.items) > 1:  # only the guilty tensor shall be lost
-            return [self._shard_task(shard.model_id, (item,)) for item in shard.items]
+            return [self._shard_task((item,)) for item in shard.items]
         self._lose(shard.items[0].content_hash, *_trouble(outcome))
         return []
+
+    def _lack(self, content_hash: str) -> None:
+        """The stored spectrum of a tensor was damaged: a scan plans again, a refit can only say so."""
+        self.damaged |= self._can_open
+        if self._last or not self._can_open:
+            self._lose(content_hash, Reason.ERROR, SPECTRUM_LOST)
 
     def _lose(self, content_hash: str, reason: Reason, detail: str) -> None:
         """Record that a tensor was not analysed, in every model that holds it."""
         self._lost[content_hash] = (reason, detail)
-        for owner in self._owners[content_hash]:
-            self._record(owner, reason, detail, content_hash)
+        for owner in self._waiting.pop(content_hash):
+            self._record(owner, reason, detail)
 
-    def _record(self, owner: Owner, reason: Reason, detail: str, content_hash: str = "") -> None:
-        listed = () if owner.tensor else keep.newest_layers(self._root, owner.model)
-        names = [layer.tensor for layer in listed if layer.content_hash == content_hash]
-        tensor = owner.tensor or next(iter(names), content_hash)
-        self._skips.add(owner.model, Skip(tensor, reason, detail, failed=True))
+    def _record(self, owner: Owner, reason: Reason, detail: str) -> None:
+        self._keeper.add_skip(owner.model, Skip(owner.tensor, reason, detail, failed=True))
         self.counts.failed += 1
 
     def _count_skips(self, failures: Iterable[bool]) -> None:
@@ -337,12 +352,6 @@ class Engine:
                 self.counts.failed += 1
             else:
                 self.counts.skipped += 1
-
-
-def _blocked(outcome: Outcome) -> bool:
-    """Whether a task, or part of what it opened, could not be reached."""
-    skips = outcome.value.skips if isinstance(outcome.value, Indexed) else ()
-    return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
 
 
 def _trouble(outcome: Outcome) -> tuple[Reason, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoospectra.analysis.reductions import Reductions, reductions
@@ -63,6 +63,11 @@ class Indexed:
     """Everything else, with reasons; one with tensor None when the file could not be read at all."""
     sketches: tuple[Sketched, ...] = ()
     """One of every distinct layer that was read."""
+
+
+def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
+    """Index checkpoints that travel together."""
+    return tuple(index(request) for request in requests)
 
 
 def index(request: IndexRequest) -> Indexed:

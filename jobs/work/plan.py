@@ -39,8 +39,8 @@ class Item:
 class Shard:
     """Work that travels together."""
 
-    model_id: str
-    """Model whose folder gets the parts."""
+    name: str
+    """What it is from, for people: a model, or the first of several."""
     key: str
     """Digest of what determines the result: content hashes, profiles, code version."""
     items: tuple[Item, ...]
@@ -61,24 +61,45 @@ def is_large(item: Item) -> bool:
     return item.layer is not None and min(item.layer.shape[:2]) >= SMALLEST_M
 
 
-def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
-    """Shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
+class Packer:
+    """Makes shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
 
-    Items that need different numbers of threads never share a shard. The order is the checkpoint's, so that
-    neighbouring bytes are read together and the same work gives the same shards on every run.
+    Items that need different numbers of threads never share a shard. The order is the one they come in, so that
+    neighbouring bytes are read together.
     """
-    shards: list[tuple[Item, ...]] = []
-    open_shards: dict[int, list[Item]] = {}
-    for item in items:
-        if item.cost.seconds >= seconds:
-            shards.append((item,))
-            continue
-        shard = open_shards.setdefault(item.cost.threads, [])
-        if shard and sum(packed.cost.seconds for packed in shard) + item.cost.seconds > seconds:
-            shards.append(tuple(shard))
-            shard.clear()
-        shard.append(item)
-    return shards + [tuple(shard) for shard in open_shards.values() if shard]
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._open: dict[int, list[Item]] = {}
+        self._filled: dict[int, float] = {}
+
+    def add(self, items: Iterable[Item]) -> list[tuple[Item, ...]]:
+        """Take items in; returns the shards that are full."""
+        full: list[tuple[Item, ...]] = []
+        for item in items:
+            seconds, threads = item.cost.seconds, item.cost.threads
+            if seconds >= self._seconds:
+                full.append((item,))
+                continue
+            shard = self._open.setdefault(threads, [])
+            if shard and self._filled[threads] + seconds > self._seconds:
+                full.append(tuple(shard))
+                shard.clear()
+            self._filled[threads] = seconds + (self._filled[threads] if shard else 0.0)
+            shard.append(item)
+        return full
+
+    def rest(self) -> list[tuple[Item, ...]]:
+        """The shards that are not full, when nothing more comes."""
+        rest = [tuple(shard) for shard in self._open.values() if shard]
+        self._open.clear()
+        return rest
+
+
+def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
+    """Shards of all items, see Packer: the same items give the same shards."""
+    packer = Packer(seconds)
+    return packer.add(items) + packer.rest()
 
 
 def needed(profiles: Iterable[Profile]) -> tuple[str, ...]:

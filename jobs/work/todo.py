@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.analysis.sketch import SKETCH_VERSION
+from zoospectra.jobs.records.published import CODE as PUBLISHED
 from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
-from zoospectra.warehouse.identity import ModelId, ResultId, SketchId, SpectrumId
-from zoospectra.warehouse.known import Known
+from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
+from zoospectra.warehouse.known import Asked, Known, LayerRow, ResultKind
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Layer
 
@@ -36,6 +37,26 @@ class KnownLayer:
     """How its values are read; None when the checkpoint was not opened."""
 
 
+SKETCH = ResultKind("sketch", "sketch", SKETCH_VERSION)
+"""How the warehouse's result_index calls the sketch of a tensor."""
+
+
+SPECTRUM = "spectrum"
+"""How it calls a stored spectrum, of any version: metrics without one cannot be fitted anew."""
+
+
+def known_layers(rows: Iterable[LayerRow]) -> list[KnownLayer]:
+    """Layers of a model as an earlier index listed them."""
+    return [KnownLayer(row.content_hash, row.tensor, row.layer_type, row.shape, row.dtype, None) for row in rows]
+
+
+def asked(profiles: Sequence[Profile], reader: str) -> Asked:
+    """What every layer of a model that is done has."""
+    spectra = (ResultKind(name, SPECTRUM, "") for name in needed(profiles))
+    fits = (ResultKind(profile.unfold, profile.key, FIT_VERSION) for profile in profiles)
+    return Asked((SKETCH, *spectra, *fits), reader, RETRIED)
+
+
 RETRIED = frozenset(str(reason) for reason in Reason if reason.retried)
 """Codes of the reasons that another run may overcome."""
 
@@ -51,12 +72,14 @@ class Step(Enum):
 class Refits(NamedTuple):
     """Fits of stored spectra."""
 
-    items: dict[str, list[Item]]
-    """Those to do, by the model in whose folder their spectra lie."""
-    known: int
+    items: list[Item]
+    """Those to do."""
+    known: list[str]
     """Tensors that have their metrics already."""
-    lacking: int
+    lacking: list[str]
     """Tensors without a stored spectrum that a profile needs."""
+    lost: list[str]
+    """Tensors whose spectrum was kept once, for there are metrics that were fitted to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +87,39 @@ class Todo:
     """What a set of profiles still needs of what is known."""
 
     known: Known
-    """What the warehouse held when the run began."""
+    """What the warehouse holds of the models or tensors at hand."""
     profiles: tuple[Profile, ...]
     """Profiles that every tensor shall have metrics under."""
 
     def step(self, model: ModelId, indexed: bool) -> Step:
         """What to do with a model; `indexed`: whether this version of the reader has listed its layers."""
-        skipped = self.known.skipped.get(model, frozenset())
-        if not indexed or any(row.reason in RETRIED for row in skipped):
+        if not indexed or any(row.reason in RETRIED for row in self.known.skipped.get(model, ())):
             return Step.INDEX
-        if not all(self.sketched(content_hash) for content_hash in self.known.layers.get(model, ())):
+        hashes = {layer.content_hash for layer in self.known.layers.get(model, ())}
+        if not all(map(self.sketched, hashes)):
             return Step.INDEX
-        missing = [content_hash for content_hash in self.known.layers.get(model, ()) if self.missing(content_hash)]
+        missing = [content_hash for content_hash in hashes if self.missing(content_hash)]
         spectra = len(needed(self.profiles))
         if any(len(self.stored(content_hash)) < spectra for content_hash in missing):
             return Step.INDEX
         return Step.FIT if missing else Step.NOTHING
 
+    def filtered(self, content_hash: str) -> int:
+        """How many of the profiles' filters left these bytes without a fit."""
+        ids = (ResultId(content_hash, profile.unfold, profile.key, FIT_VERSION) for profile in self.profiles)
+        return sum(result in self.known.filtered for result in ids)
+
     def missing(self, content_hash: str) -> bool:
-        """Whether any profile's metrics of these bytes are not kept."""
-        return any(
+        """Whether any profile's metrics of these bytes are not kept, or a spectrum that they were fitted to is lost."""
+        kept = (ResultId(content_hash, name, SPECTRUM, "") in self.known.metrics for name in needed(self.profiles))
+        return not all(kept) or any(
             ResultId(content_hash, profile.unfold, profile.key, FIT_VERSION) not in self.known.metrics
             for profile in self.profiles
         )
 
     def sketched(self, content_hash: str) -> bool:
         """Whether this version's sketch of these bytes is kept."""
-        return SketchId(content_hash, SKETCH_VERSION) in self.known.sketched
+        return ResultId(content_hash, *SKETCH) in self.known.metrics
 
     def stored(self, content_hash: str) -> tuple[tuple[str, Path], ...]:
         """Kept spectra of these bytes that the profiles need: unfold rule and part."""
@@ -108,24 +137,21 @@ class Todo:
         cost = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
         return Item(layer.content_hash, layer.layer_type, layer.dtype, layer.layer, cost, stored)
 
-    def refits(self) -> Refits:
-        """What the spectra of the whole warehouse allow."""
-        items: dict[str, list[Item]] = {}
-        done = lacking = 0
-        for content_hash, kind in sorted(self.known.kinds.items()):
-            if not self.missing(content_hash):
-                done += 1
-            elif len(stored := self.stored(content_hash)) < len(needed(self.profiles)):
-                lacking += 1
+    def refits(self, layers: Iterable[KnownLayer]) -> Refits:
+        """What the stored spectra of these layers allow, each tensor once."""
+        done = Refits([], [], [], [])
+        for layer in {layer.content_hash: layer for layer in layers}.values():
+            if not self.missing(layer.content_hash):
+                done.known.append(layer.content_hash)
+            elif len(self.stored(layer.content_hash)) < len(needed(self.profiles)):
+                (done.lost if self._is_lost(layer.content_hash) else done.lacking).append(layer.content_hash)
             else:
-                item = Item(content_hash, kind.layer_type, kind.dtype, None, REFIT_COST, stored)
-                items.setdefault(kind.model_id, []).append(item)
-        for group in items.values():
-            group.sort(key=lambda item: item.stored[0][1])  # a part is read by as few shards as possible
-        return Refits(items, done, lacking)
+                done.items.append(self.item(layer))
+        return done
 
-
-def filtered(results: Iterable[ResultId], profiles: Sequence[Profile]) -> Iterator[str]:
-    """Content hash of every (tensor, profile) pair that one of the profiles' filters left without a fit."""
-    keys = {profile.key for profile in profiles}
-    return (result.content_hash for result in set(results) if result.profile_key in keys)
+    def _is_lost(self, content_hash: str) -> bool:
+        """Whether metrics of ours are kept that were fitted to a spectrum that is not."""
+        own = [r for r in self.known.metrics if r.content_hash == content_hash and r.code_version != PUBLISHED]
+        spectra = {result.unfold for result in own if result.profile_key == SPECTRUM}
+        fitted = {result.unfold for result in own} - {SKETCH[0]}
+        return bool(fitted & set(needed(self.profiles)) - spectra)

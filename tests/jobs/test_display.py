@@ -42,7 +42,7 @@ def test_what_is_left_out_is_counted_and_named(
 ) -> None:
     out = printed(capsys, 60, monkeypatch, whole=False)
     shown = [name for name in NAMES if name.split("_")[-1] in out.partition("left out")[0]]
-    (count,) = re.findall(r"(\d+) columns left out for width", out)
+    (count,) = re.findall(r"(\d+) columns? left out for width", out)
     assert int(count) + len(shown) >= len(NAMES) - 1
     assert "log_spectral_norm" in out
     assert "a wider terminal shows them" in out

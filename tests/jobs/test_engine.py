@@ -34,7 +34,7 @@ def test_a_later_model_with_the_same_bytes_has_the_row_too(tmp_path: Path, monke
 def test_a_refit_that_fails_keeps_the_rows_of_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zoo, data = make_zoo(tmp_path / "zoo", models=1), tmp_path / "data"
     assert main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"]) == 0
-    for part in data.glob("parts/models/*/layer_metrics-*.parquet"):
+    for part in data.glob("parts/log/layer_metrics-*.parquet"):
         part.unlink()
     found = without_memory(zoo, data, monkeypatch)
     assert found["net0.safetensors", "too_large"] == 4

@@ -126,7 +126,7 @@ def test_a_bug_of_ours_is_no_wrong_usage(tmp_path: Path, monkeypatch: pytest.Mon
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a value of ours")
 
-    monkeypatch.setattr("zoospectra.warehouse.build.build", broken)
+    monkeypatch.setattr("zoospectra.warehouse.build.refresh", broken)
     zoo = make_zoo(tmp_path / "zoo", models=1)
     with pytest.raises(ValueError, match="a value of ours"):  # Python's own status of an exception is 1
         main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={tmp_path / 'data'}", "cluster=inline"])

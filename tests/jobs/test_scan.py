@@ -22,6 +22,8 @@ from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
 
 TABLES = ("models", "reported_metrics", "layers", "layer_metrics", "model_metrics", "skipped", "spectra")
+NOW = "warehouse.log_seconds=0.001"
+"""A result is on disk at once."""
 RUN_COLUMNS = {"written", "first_seen", "last_seen", "snapshot", "path", "run_id"}
 
 
@@ -42,11 +44,6 @@ def counts(warehouse: Path) -> dict[str, int]:
     return query(
         warehouse, "SELECT models, layers, skipped, failed, exit_status FROM runs ORDER BY started DESC LIMIT 1"
     ).to_pylist()[0]
-
-
-def parts_of(warehouse: Path, name: str) -> Path:
-    (folder,) = (warehouse / "parts" / "models").glob(f"*{name}*")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -120,21 +117,21 @@ def test_an_unchanged_zoo_is_not_read_again(scanned: tuple[Path, Path], tmp_path
     assert all(before[table].equals(after[table]) for table in TABLES)
 
 
-def test_removing_one_models_parts_computes_that_model_only(
+def test_removing_a_part_computes_what_was_in_it_only(
     scanned: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     zoo, data = (shutil.copytree(path, tmp_path / path.name, copy_function=shutil.copy2) for path in scanned)
-    scan(zoo, data)  # the copy has other paths
+    save_file(weights(77), zoo / "late.safetensors")
+    assert scan(zoo, data) == 0
     before = contents(data)
-    stamps = {path: path.stat().st_mtime_ns for path in (data / "parts" / "models").rglob("*.parquet")}
-    removed = parts_of(data, "net2")
-    shutil.rmtree(removed)
+    late = max((data / "parts" / "log").glob("layer_metrics-*.parquet"))
+    late.with_name(late.name.replace("layer_metrics", "spectra")).unlink()
+    late.unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in (data / "parts" / "log").glob("*.parquet")}
     capsys.readouterr()
     assert scan(zoo, data) == 0
     assert "(4 tensors analysed now)" in capsys.readouterr().out
-    for path, stamp in stamps.items():
-        assert path.exists()
-        assert (path.stat().st_mtime_ns != stamp) == path.is_relative_to(removed)
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     after = contents(data)
     assert all(before[table].equals(after[table]) for table in TABLES)
 
@@ -215,18 +212,18 @@ def test_bad_files_are_rows_and_the_good_ones_stay(tmp_path: Path, capsys: pytes
 def test_kill_the_driver_then_rerun_equals_an_uninterrupted_run(tmp_path: Path) -> None:
     zoo = make_zoo(tmp_path / "zoo", models=10, width=512)
     data = tmp_path / "killed"
-    words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=local"]
+    words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=local", NOW]
     process = subprocess.Popen(
         [sys.executable, "-m", "zoospectra", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
-    while not list(data.glob("parts/models/*/layer_metrics-*.parquet")):
+    while not list(data.glob("parts/log/layer_metrics-*.parquet")):
         assert process.poll() is None, "the scan ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = len(list(data.glob("parts/models/*/layer_metrics-*.parquet")))
+    done = len(list(data.glob("parts/log/layer_metrics-*.parquet")))
     assert done < 10, "killed too late to show anything"
     assert not list(data.glob("warehouse*.duckdb"))
     assert scan(zoo, data) == 0
@@ -240,7 +237,7 @@ def test_kill_the_driver_then_rerun_equals_an_uninterrupted_run(tmp_path: Path) 
 def test_kill_a_worker_and_the_scan_goes_on(tmp_path: Path) -> None:
     zoo = make_zoo(tmp_path / "zoo", models=10, width=512)
     data = tmp_path / "data"
-    words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=local"]
+    words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=local", NOW]
     process = subprocess.Popen(
         [sys.executable, "-m", "zoospectra", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -249,7 +246,7 @@ def test_kill_a_worker_and_the_scan_goes_on(tmp_path: Path) -> None:
     while not killed and process.poll() is None and time.monotonic() < deadline:
         for child in psutil.Process(process.pid).children(recursive=True):
             try:
-                if child.name().startswith("ray::analyse") and list(data.glob("parts/models/*/layer*.parquet")):
+                if child.name().startswith("ray::analyse") and list(data.glob("parts/log/layer*.parquet")):
                     child.kill()
                     killed += 1
             except psutil.NoSuchProcess:
@@ -271,7 +268,7 @@ def heed_interrupts() -> None:
 def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     zoo = make_zoo(tmp_path / "zoo", models=10, width=512)
     data = tmp_path / "data"
-    words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"]
+    words = ["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline", NOW]
     process = subprocess.Popen(
         [sys.executable, "-m", "zoospectra", *words],
         stdout=subprocess.PIPE,
@@ -279,7 +276,7 @@ def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
         text=True,
         preexec_fn=heed_interrupts,  # noqa: PLW1509 - it sets one signal and allocates nothing
     )
-    while not list(data.glob("parts/models/*/layer_metrics-*.parquet")):
+    while not list(data.glob("parts/log/layer_metrics-*.parquet")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ from zoospectra.warehouse.schema import PARTS
 UNFILLED = {
     "slice_metrics.entropy": "only an own profile that works by slice and asks for the method norms has it",
     "slice_metrics.warning": "WeightWatcher 0.2 gives no advice, and none of these slices needs ours",
+    "skipped.added": "a tensor that is listed and cannot be analysed has it, see tests/jobs/test_engine.py",
     "study_results.published": "the paper's study beside the paper's data, see tests/jobs/studies",
 }
 """Columns that nothing here fills -> what does."""

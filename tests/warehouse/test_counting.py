@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.warehouse.knowledge import everything
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.identity import ResultId
-from zoospectra.warehouse.known import known_results
 from zoospectra.warehouse.parts import list_parts, write
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.studies import designs, selects
@@ -121,7 +121,7 @@ def test_parts_of_an_older_version_lack_the_columns_and_are_read(filled) -> None
         if part.path.name != "layer_metrics-m2.parquet":
             table = pq.read_table(part.path)
             pq.write_table(table.drop_columns(["outcome", "filtered_by"]), part.path)
-    known = known_results(filled.directory)
+    known = everything(filled.directory)
     assert known.filtered == {ResultId("h3", "slices", "k2", "1")} < known.metrics
     assert len(known.metrics) == 4
     filled.build()

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoospectra.warehouse.build import build
-from zoospectra.warehouse.known import known_results, read_spectra
+from tests.warehouse.knowledge import everything
+from zoospectra.warehouse.build import build, refresh
+from zoospectra.warehouse.known import read_spectra
 from zoospectra.warehouse.parts import list_parts, part_path, slug, sweep, write
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.schema import PARTS, field, unit_and_comment
@@ -90,7 +91,7 @@ def test_spectra_come_back_bit_for_bit_and_without_dictionary(lake, make_table) 
     base = {"content_hash": "h", "unfold": "u", "N": 4, "M": 4, "code_version": "1"}
     rows = [base | {"slice_id": i, "evals": values} for i in (1, 0)]
     path = write(lake.directory, "spectra", "k", make_table("spectra", rows), "m")
-    back = read_spectra(known_results(lake.directory).spectra.values(), ["h", "unknown"])
+    back = read_spectra(everything(lake.directory).spectra.values(), ["h", "unknown"])
     assert back["slice_id"].to_pylist() == [0, 1]
     assert back["evals"].to_pylist() == [values, values]
     assert back.schema.equals(PARTS["spectra"])
@@ -113,21 +114,23 @@ def test_the_same_key_replaces_its_part(filled) -> None:
     before = list_parts(filled.directory)
     filled.model("local/a", "r1", ["h9"])
     assert list_parts(filled.directory) == before
-    assert known_results(filled.directory).layers["local/a", "r1"] == ("h9",)
+    assert [row.content_hash for row in everything(filled.directory).layers["local/a", "r1"]] == ["h9"]
 
 
 def test_known_results_name_everything_that_is_there(filled) -> None:
-    known = known_results(filled.directory)
+    known = everything(filled.directory)
     assert set(known.spectra) == {(h, "slices", "1") for h in ("h1", "h2", "h3")}
     assert known.metrics == {(h, "slices", "k1", "1") for h in ("h1", "h2", "h3")}
     assert known.filtered == frozenset()
-    assert known.layers == {("local/a", "r1"): ("h1", "h2"), ("local/b", "r1"): ("h1", "h3")}
-    assert known.skipped == {("local/a", "r1"): {("l0.bias", "vector", False)}}
-    assert known_results(filled.directory / "nowhere").spectra == {}
+    hashes = {model: [row.content_hash for row in rows] for model, rows in known.layers.items()}
+    assert hashes == {("local/a", "r1"): ["h1", "h2"], ("local/b", "r1"): ["h1", "h3"]}
+    assert known.skipped == {("local/a", "r1"): (("l0.bias", "vector", None, False),)}
+    assert known.readers == {("local/a", "r1"): "r1", ("local/b", "r1"): "r1"}
+    assert everything(filled.directory / "nowhere").spectra == {}
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "footer", "page"])
-@pytest.mark.parametrize("reader", ["known", "build"])
+@pytest.mark.parametrize("reader", ["refresh", "build"])
 def test_a_damaged_part_is_moved_aside_and_the_rest_stays(filled, damage: str, reader: str) -> None:
     part = next(p.path for p in list_parts(filled.directory) if p.kind == "layer_metrics" and "local-b" in str(p.path))
     data = part.read_bytes()
@@ -139,7 +142,7 @@ def test_a_damaged_part_is_moved_aside_and_the_rest_stays(filled, damage: str, r
         "page": data[:4] + b"\xff" * 400 + data[404:],
     }
     part.write_bytes(spoilt[damage])
-    broken = known_results(filled.directory).broken if reader == "known" else build(filled.directory).broken
+    broken = {"refresh": refresh, "build": build}[reader](filled.directory).broken
     assert broken == (part.with_name(part.name + ".broken"),)
     assert broken[0].is_file()
     assert part not in [p.path for p in list_parts(filled.directory)]
@@ -192,10 +195,9 @@ def test_a_killed_writer_loses_nothing_it_had_finished(lake, after: int) -> None
     writer.kill()
     done += [int(line) for line in writer.stdout.read().split()]
     writer.wait()
-    known = {int(content[1:]) for content, _, _ in known_results(lake.directory).spectra}
+    known = {int(content[1:]) for content, _, _ in everything(lake.directory).spectra}
     assert set(done) <= known
     assert known <= set(range(max(done) + 2))
-    assert known_results(lake.directory).broken == ()
     built = build(lake.directory)
     assert built.rows["spectra_index"] == len(known)
     assert query(lake.directory, "FROM spectra").num_rows == len(known)

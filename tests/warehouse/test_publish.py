@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -153,4 +154,27 @@ def test_a_block_that_fails_publishes_nothing_and_frees_the_lock(filled) -> None
         interrupted()
     assert sorted(path.name for path in filled.directory.iterdir()) == before
     assert build(filled.directory, keep=1).generation == 2
-    assert [number for number, _ in generations(filled.directory)] == [2]
+
+
+@pytest.mark.parametrize("where", ["this process", "another"])
+def test_a_generation_goes_when_it_is_old_and_nobody_reads_it(filled, where: str) -> None:
+    first = build(filled.directory).path
+    code = "import sys, duckdb; c = duckdb.connect(sys.argv[1], read_only=True); print(1, flush=True); sys.stdin.read()"
+    other = start(code, first)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "1\n"
+    if where == "this process":
+        reader = duckdb.connect(str(first), read_only=True)
+        other.communicate()
+    build(filled.directory, keep=1)
+    assert first.exists(), "it is young"
+    os.utime(first, (0, 0))
+    build(filled.directory, keep=1)
+    assert first.exists(), "it is read"
+    if where == "this process":
+        assert reader.execute("SELECT count(*) FROM models").fetchall() == [(2,)]
+        reader.close()
+    else:
+        other.communicate()
+    build(filled.directory, keep=1)
+    assert not first.exists()

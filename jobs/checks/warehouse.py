@@ -1,0 +1,48 @@
+"""Is everything that a warehouse keeps whole: checksums of every part, and what its newest generation needs."""
+
+from __future__ import annotations
+
+from zoospectra.jobs.checks.record import Check, Finding, Report, Subject
+from zoospectra.warehouse.connect import newest
+from zoospectra.warehouse.intact import is_intact, set_aside
+from zoospectra.warehouse.parts import live_parts
+from zoospectra.warehouse.query import query
+
+LEFT = "moved aside earlier; a scan of its zoo computes what it held again, then it can be deleted"
+DAMAGED = "its bytes do not match their checksum: moved aside, a scan of its zoo computes what it held again"
+MISSING = "the newest generation reads eigenvalues from it, and it is not there: scan its zoo again"
+
+
+def run(subject: Subject) -> Report:
+    """Compare every part with its checksums, move damaged ones aside, and look for parts that are needed and missing.
+
+    Raises ValueError where there is no warehouse.
+    """
+    directory = subject.warehouse.resolve()
+    newest(directory)
+    findings = []
+    earlier = sorted((directory / "parts").rglob("*.parquet.broken"))
+    parts = live_parts(directory)
+    for part in parts:
+        if not is_intact(part.path):
+            set_aside(part.path)
+            findings.append(_finding(subject, "error", part.name(directory), "damaged", DAMAGED))
+    needed = query(directory, "SELECT DISTINCT file FROM spectra_index ORDER BY file")["file"].to_pylist()
+    aside = {finding.layer for finding in findings}
+    for name in needed:
+        if name not in aside and not (directory / name).exists():
+            findings.append(_finding(subject, "error", name, "missing", MISSING))
+    for path in earlier:
+        findings.append(_finding(subject, "note", path.relative_to(directory).as_posix(), "aside", LEFT))
+    bad = sum(finding.severity == "error" for finding in findings)
+    size = sum(part.path.stat().st_size for part in parts if part.path.exists()) / 1e6
+    summary = f"{len(parts)} parts, {size:.1f} MB, compared with their checksums: "
+    summary += f"{bad} damaged or missing" if bad else "all are whole"
+    return Report("warehouse", subject.name, "damaged" if bad else "whole", summary, tuple(findings))
+
+
+def _finding(subject: Subject, severity: str, name: str, reason: str, words: str) -> Finding:
+    return Finding(severity, subject.name, name, reason, words)
+
+
+CHECK = Check(run, "checksums of every part of the warehouse", of_warehouse=True)

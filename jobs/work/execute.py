@@ -1,0 +1,123 @@
+"""A job from its beginning to its end: what is missing is computed, kept, accounted for and published."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoospectra.jobs.exit import JobError, exit_status
+from zoospectra.jobs.records import ledger
+from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.work.engine import Counts, Engine, Job
+from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
+from zoospectra.jobs.work.schedule import inaccessible, run
+from zoospectra.warehouse import build, merge
+from zoospectra.warehouse.connect import generations
+from zoospectra.warehouse.intact import set_aside
+from zoospectra.warehouse.verified import damaged, share_of_the_night
+from zoospectra.zoo.checkpoint.trouble import Reason
+
+PUBLISH_SECONDS = 240.0
+"""Seconds between two generations that a run publishes while it works."""
+
+PASSES = 3
+"""Times that a run works on what is missing, where parts are damaged while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that came to its end."""
+
+    run_id: str
+    """Its row in `runs`."""
+    counts: Counts
+    """Models, layers, skips, failures."""
+    warehouse: Path
+    """The generation it published."""
+
+
+def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
+    """Open a run, do all its work, close it, and publish a new generation of the warehouse if anything changed.
+
+    `work` gives the first tasks: `Engine.refit`, or `Engine.open_models` on the job's models. What is finished is on
+    disk seconds later, so that an interrupted run loses no more. What a damaged part held is missing again, and the
+    same run computes it; JobError when parts are damaged again and again.
+    """
+    root = Path(job.warehouse.dir)
+    with ProgressLine(job.verb) as progress:
+        before = generations(root)
+        if (root / "parts").is_dir():  # what a killed run left in the log is known too
+            tonight = [part.name(root) for part in share_of_the_night(root)]
+            _tell_damage(progress, [set_aside(root / name) for name in damaged(root, tonight)])
+            _tell_damage(progress, build.refresh(root, keep=job.warehouse.keep).broken)
+        entry = ledger.begin(job.verb, root, job.models)
+        analysed = indexed = 0
+        for nth in range(1, PASSES + 1):
+            engine = Engine(root, job, progress, last=nth == PASSES)
+            _work(job, engine, work(engine), progress)
+            counts = engine.counts
+            counts.analysed, counts.indexed = counts.analysed + analysed, counts.indexed + indexed
+            tally = {"models": counts.models, "layers": counts.layers}
+            tally |= {"skipped": counts.skipped, "failed": counts.failed}
+            ledger.end(entry, root, config=job.config, status=exit_status(counts.failed), counts=tally)
+            built = build.refresh(root, keep=job.warehouse.keep)
+            _tell_damage(progress, built.broken)
+            if not built.broken and not engine.damaged:
+                if merge.is_due(root):
+                    merge.merge(root)
+                    built = build.refresh(root, keep=job.warehouse.keep)
+                if not built.published and generations(root)[-1:] != before[-1:]:  # published before the run had an end
+                    built = build.publish_results(root, keep=job.warehouse.keep)
+                return Run(entry.run_id, counts, built.path)
+            analysed, indexed = counts.analysed, counts.indexed
+    msg = f"parts of {root} were damaged {PASSES} times in a row, see *.broken there: is its disk failing?"
+    raise JobError(msg)
+
+
+def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -> None:
+    """Run tasks and what follows from them; what is finished is published now and then, and on disk afterwards."""
+    published_at = time.monotonic()
+
+    def publish() -> None:
+        nonlocal published_at
+        if engine.counts.analysed and time.monotonic() > published_at + PUBLISH_SECONDS:
+            broken = build.refresh(Path(job.warehouse.dir), keep=job.warehouse.keep).broken
+            _tell_damage(progress, broken)
+            engine.damaged |= bool(broken)
+            published_at = time.monotonic()
+
+    try:
+        if tasks:
+            shared = job.cluster.address is not None
+            executor = open_executor(job.cluster, node.wanted(engine.files() if shared else ()), progress.print)
+            engine.executor = executor
+            finished = False
+            try:
+                run(
+                    tasks,
+                    executor,
+                    engine.handle,
+                    attempts=job.attempts,
+                    patience=job.cluster.patience,
+                    blocked=_blocked,
+                    tick=publish,
+                )
+                finished = True
+            finally:
+                executor.close(cancel=not finished)
+    finally:
+        engine.close()
+
+
+def _blocked(outcome: Outcome) -> bool:
+    """Whether a task, or part of what it opened, could not be reached."""
+    opened = outcome.value if isinstance(outcome.value, tuple) else ()
+    skips = [skip for indexed in opened for skip in indexed.skips]
+    return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
+
+
+def _tell_damage(progress: ProgressLine, broken: Iterable[Path]) -> None:
+    for part in broken:
+        progress.print(f"damaged part moved aside, its content is computed again: {part}")

@@ -1,0 +1,152 @@
+"""Merging: fewer files, the same rows, whatever kills it; nothing goes that a generation still reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.warehouse.knowledge import everything
+from zoospectra.warehouse.build import build, refresh
+from zoospectra.warehouse.connect import generations
+from zoospectra.warehouse.definitions import of_kind
+from zoospectra.warehouse.log import Log
+from zoospectra.warehouse.merge import merge
+from zoospectra.warehouse.parts import list_parts, live_parts
+from zoospectra.warehouse.query import open_newest, query
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+left = int(sys.argv[2])
+def counted(function):
+    def call(*arguments, **named):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return call
+from zoospectra.warehouse.build import refresh
+from zoospectra.warehouse.merge import merge
+for name in ("replace", "rename", "unlink"):
+    setattr(Path, name, counted(getattr(Path, name)))
+os.fsync = counted(os.fsync)
+merge(Path(sys.argv[1]))
+refresh(Path(sys.argv[1]))
+print(left)
+"""
+
+
+def contents(directory: Path) -> dict[str, pa.Table]:
+    """Every table but those that name files."""
+    names = [definition.name for definition in of_kind("TABLE") if definition.name != "generation"]
+    found = {name: query(directory, f"SELECT * FROM {name} ORDER BY ALL") for name in names}
+    found["spectra_index"] = found["spectra_index"].drop_columns(["file"])
+    return found | {"spectra": query(directory, "SELECT * FROM spectra ORDER BY ALL")}
+
+
+def assert_same(one: dict[str, pa.Table], other: dict[str, pa.Table]) -> None:
+    assert [name for name in one if not one[name].equals(other[name])] == []
+
+
+@pytest.fixture
+def logged(filled, make_table, make_metric):
+    """The lake, with five more parts a kind in the log; a tensor is computed twice, by two versions of the code."""
+    for number in range(5):
+        log = Log(filled.directory, 60.0)
+        layer = {"model_id": f"local/c{number}", "revision": "r", "layer_id": 0, "content_hash": f"c{number}"}
+        metrics = [make_metric(f"c{number}", 2.0 + number), make_metric("h1", 5.0 + number, code_version=f"v{number}")]
+        spectrum = {
+            "content_hash": "h1",
+            "unfold": "slices",
+            "slice_id": 0,
+            "N": 8,
+            "M": 4,
+            "code_version": f"v{number}",
+        }
+        listed = {"model_id": f"local/c{number}", "revision": "r", "reader": "3", "listed_layers": 1, "listed_skips": 0}
+        tables = {
+            "layers": make_table("layers", [layer]),
+            "layer_metrics": make_table("layer_metrics", metrics),
+            "spectra": make_table("spectra", [spectrum | {"code_version": f"v{number}", "evals": [1.0, 2.0 + number]}]),
+            "indexed": make_table("indexed", [listed]),
+        }
+        log.put("k", tables)
+        log.flush()
+    build(filled.directory)
+    return filled
+
+
+def test_a_merge_and_a_build_from_nothing_leave_every_row(logged) -> None:
+    before, known = contents(logged.directory), everything(logged.directory)
+    files = len(live_parts(logged.directory))
+    assert merge(logged.directory) > 20
+    assert refresh(logged.directory).published
+    assert len(live_parts(logged.directory)) < files / 2
+    assert_same(before, contents(logged.directory))
+    assert everything(logged.directory).readers == known.readers
+    assert not refresh(logged.directory).published
+    assert merge(logged.directory) == 0
+    for file in logged.directory.glob("rows.duckdb*"):
+        file.unlink()
+    build(logged.directory)
+    assert_same(before, contents(logged.directory))
+
+
+def kill_after(logged, tmp_path: Path, steps: int) -> bool:
+    """Kill a merge and its build after so many steps on the disk; the rows are compared. False: it came to its end."""
+    before = contents(logged.directory)
+    copy = tmp_path / f"killed-{steps}"
+    shutil.copytree(logged.directory, copy, symlinks=True, copy_function=shutil.copy2)
+    words = [sys.executable, "-c", KILLED, str(copy), str(steps)]
+    code = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).returncode
+    assert code in (0, -9)
+    assert_same(before, contents(copy))
+    refresh(copy)
+    assert_same(before, contents(copy))
+    merge(copy)
+    refresh(copy)
+    assert_same(before, contents(copy))
+    shutil.rmtree(copy)
+    return code == -9
+
+
+@pytest.mark.parametrize("steps", [3, 17])
+def test_a_merge_killed_in_between_leaves_every_row(logged, tmp_path: Path, steps: int) -> None:
+    assert kill_after(logged, tmp_path, steps)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_merge_killed_at_every_step_leaves_every_row(logged, tmp_path: Path) -> None:
+    steps = 0
+    while kill_after(logged, tmp_path, steps):
+        steps += 1
+    assert steps > 30
+
+
+def test_what_an_older_generation_reads_stays_until_it_goes(logged) -> None:
+    spectra = "SELECT count(*), sum(list_sum(evals)) FROM spectra"
+    with open_newest(logged.directory) as reader:
+        before = reader.execute(spectra).fetchall()
+        merge(logged.directory)
+        refresh(logged.directory)
+        assert reader.execute(spectra).fetchall() == before
+    kinds = {part.kind for part in list_parts(logged.directory) if part not in live_parts(logged.directory)}
+    assert kinds == {"spectra"}, "parts that no generation reads go at once"
+    build(logged.directory, keep=1)
+    assert len(list_parts(logged.directory)) > len(live_parts(logged.directory)), "the first generation is young"
+    for _, old in generations(logged.directory)[:-1]:
+        os.utime(old, (0, time.time() - 2 * 24 * 3600))
+    build(logged.directory, keep=1)
+    assert len(list_parts(logged.directory)) == len(live_parts(logged.directory))
+    with open_newest(logged.directory) as reader:
+        assert reader.execute(spectra).fetchall() == before

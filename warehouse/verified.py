@@ -1,0 +1,87 @@
+"""Parts whose checksums were compared lately: DuckDB does not look at them, so who reads eigenvalues by SQL asks here.
+
+A part that was found whole stands for a day, remembered in DIR/cache/verified.json while its size and time of change
+are the same. Not covered: clients of other tools; `zoospectra check what=warehouse` compares everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from zoospectra.warehouse.intact import is_intact
+from zoospectra.warehouse.parts import PartFile, live_parts
+
+DAY = 24 * 3600.0
+"""Seconds that a comparison stands."""
+
+NIGHTS = 30
+"""Nights in which every part is compared once."""
+
+READS_SPECTRA = re.compile(r"\b(layer_)?spectra\b", re.IGNORECASE)
+"""SQL that reads eigenvalues."""
+
+INDEX = "SELECT DISTINCT file FROM spectra_index ORDER BY file"
+
+
+def share_of_the_night(directory: Path, now: float | None = None) -> list[PartFile]:
+    """The parts whose turn it is: each comes once in NIGHTS."""
+    night = int((time.time() if now is None else now) / DAY) % NIGHTS
+    parts = live_parts(directory)
+    return [part for part in parts if zlib.crc32(part.path.name.encode()) % NIGHTS == night]
+
+
+def require_spectra(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Compare the parts of spectra that a statement reads with their checksums; ValueError names a damaged one."""
+    if not READS_SPECTRA.search(sql):
+        return
+    ((_, _, file),) = connection.execute("PRAGMA database_list").fetchall()[:1]
+    if file is None or not connection.execute("FROM duckdb_tables() WHERE table_name = 'spectra_index'").fetchall():
+        return
+    directory = Path(file).parent
+    names = [name for (name,) in connection.execute(INDEX).fetchall()]
+    if wrong := damaged(directory, names):
+        msg = f"{directory / wrong[0]} is damaged: its bytes do not match their checksum; 'zoospectra check"
+        raise ValueError(f"{msg} what=warehouse' moves it aside, and a scan computes what it held again")
+
+
+def damaged(directory: Path, names: Iterable[str]) -> list[str]:
+    """Those of these parts that do not match their checksums; parts that are gone are passed over."""
+    memory = directory / "cache" / "verified.json"
+    known: dict[str, list[float]] = {}
+    with suppress(OSError, ValueError):
+        known = json.loads(memory.read_text())
+    wrong, now, looked = [], time.time(), False
+    for name in names:
+        with suppress(FileNotFoundError):
+            state = (directory / name).stat()
+            seen = [state.st_size, state.st_mtime_ns]
+            size, modified, when = known.get(name, (0, 0, 0.0))
+            if [size, modified] == seen and now < when + DAY:
+                continue
+            looked = True
+            if is_intact(directory / name):
+                known[name] = [*seen, now]
+            else:
+                wrong.append(name)
+    if looked:
+        _remember(memory, {name: entry for name, entry in known.items() if now < entry[2] + DAY})
+    return wrong
+
+
+def _remember(memory: Path, known: dict[str, list[float]]) -> None:
+    """Write the memory, where that is allowed: without it, parts are compared again."""
+    with suppress(OSError):
+        memory.parent.mkdir(exist_ok=True)
+        temporary = memory.with_name(f".{memory.name}.{os.getpid()}-{secrets.token_hex(4)}")
+        temporary.write_text(json.dumps(known))
+        temporary.replace(memory)
