@@ -15,6 +15,7 @@ VERBS = {
     "refit": "new fits from stored spectra, for the whole warehouse",
     "study": "run a named study: its SQL, its statistics, its tables",
     "dictionary": "every table and column of the warehouse: type, unit, meaning",
+    "publish": "the warehouse as a data set on the hub, one commit of what changed",
     "sql": "read-only query on the warehouse",
     "bench": "measure this machine: kernels, fits and whole layers against the peers",
 }

@@ -1,6 +1,6 @@
 """What the loopback server serves: model repositories with pinned commits, and plain release files.
 
-Not covered: branches besides 'main', datasets, spaces, and anything that writes.
+A data set is a repository whose id begins with 'datasets/'. Not covered: branches besides 'main', and spaces.
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ def sha256(body: Body) -> str:
     return digest.hexdigest()
 
 
+def blob_id(body: Body) -> str:
+    """Git's sha1 of a blob with these bytes, hex."""
+    digest = hashlib.sha1(f"blob {len(body)}\0".encode())
+    for block in blocks(body, 0, len(body)):
+        digest.update(block)
+    return digest.hexdigest()
+
+
 @dataclass
 class Repo:
     """One model repository at one commit."""
@@ -73,6 +81,8 @@ class Repo:
     def __post_init__(self) -> None:
         if not self.sha:
             text = self.id + "".join(f"{name}:{len(body)}" for name, body in sorted(self.files.items()))
+            if self.id.startswith("datasets/"):  # these are written to: another content is another commit
+                text += "".join(map(blob_id, self.files.values()))
             self.sha = hashlib.sha1(text.encode()).hexdigest()
 
     @cached_property
@@ -102,7 +112,7 @@ class Repo:
         if not blobs:
             return {"rfilename": name}
         size = len(self.files[name])
-        found: dict[str, Any] = {"rfilename": name, "size": size, "blobId": hashlib.sha1(name.encode()).hexdigest()}
+        found: dict[str, Any] = {"rfilename": name, "size": size, "blobId": blob_id(self.files[name])}
         if self.is_lfs(name):
             found["lfs"] = {"size": size, "sha256": self.hashes[name], "pointerSize": 134}
         return found
@@ -116,6 +126,8 @@ class Content:
     """Model repositories."""
     files: dict[str, Body] = field(default_factory=dict)
     """Release files, '/path' -> bytes."""
+    large: dict[str, bytes] = field(default_factory=dict)
+    """Large files that clients stored, by sha256."""
     page: int = 100
     """Models on one page of a listing."""
     _etags: dict[tuple[str, int], str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from tests.loopback.content import Body, Repo
 if TYPE_CHECKING:
     from tests.loopback.server import Loopback
 
-RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+RESOLVE = re.compile(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 INFO = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/revision/([^/]+))?")
 TREE = re.compile(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)(?:/.*)?")
 
@@ -37,6 +37,11 @@ class Answer:
 
 def answer(server: Loopback, path: str, query: Query, authorization: str | None) -> Answer:
     """The answer to one GET or HEAD."""
+    if path.startswith("/api/datasets/"):
+        author, name, *rest = path.removeprefix("/api/datasets/").split("/")
+        if rest[:1] == ["tree"]:
+            return _tree(server, f"datasets/{author}/{name}", rest[1])
+        return _info(server, f"datasets/{author}/{name}", None, query)
     if path in server.content.files:
         return Answer(200, server.content.files[path], {"ETag": server.content.etag(path), "Accept-Ranges": "bytes"})
     if path == "/api/models":

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.loopback import hub
+from tests.loopback import commits, hub
 from tests.loopback.content import Body, Content, blocks
 from tests.loopback.faults import Fault, Script
 from tests.loopback.hub import Answer
@@ -103,6 +103,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(head=False)
+
+    def do_POST(self) -> None:
+        self._written()
+
+    def do_PUT(self) -> None:
+        self._written()
+
+    def _written(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        authorization = self.headers.get("Authorization")
+        seen = Seen(self.command, path, "", None, authorization, self.headers.get("User-Agent") or "")
+        self.owner.log.append(seen)
+        fault = self.owner.script.now(path)
+        if fault is not None and fault.kind == "status":
+            answer = Answer(fault.status, b"scripted", dict(fault.headers))
+        else:
+            answer = commits.write(self.owner, self.command, path, body, authorization)
+        self._send(answer, seen, None, head=False)
 
     def _answer(self, *, head: bool) -> None:
         address = urlsplit(self.path)
