@@ -12,10 +12,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,8 @@ class Begun:
 
     node: str
     """Ray's id of the node."""
+    process: int
+    """Number of the worker's process there."""
     trouble: str | None
     """Why it does not run there after all."""
 
@@ -82,6 +86,8 @@ class Running:
     """What runs."""
     node: str = ""
     """Where; '' while it waits."""
+    process: int = 0
+    """Number of its process there."""
     began: float = 0.0
     """Monotonic seconds at which it was seen to have begun."""
 
@@ -172,7 +178,7 @@ class RayExecutor:
             del self._running[reference]
             return dataclasses.replace(answer, task=running.task, node=running.node)
         if answer.trouble is None:
-            running.node, running.began = answer.node, time.monotonic()
+            running.node, running.process, running.began = answer.node, answer.process, time.monotonic()
             return None
         del self._running[reference]
         self._refuse(answer.node, answer.trouble)
@@ -205,6 +211,9 @@ class RayExecutor:
             task = running.task
             if running.began and task.deadline is not None and now > running.began + task.deadline:
                 ray.cancel(reference, force=True)
+                # A stopped process hears no cancellation and would keep its CPUs.
+                end = ray.remote(max_retries=0, num_cpus=0)(_end)
+                end.options(scheduling_strategy=_only_on(running.node)).remote(running.process)
                 del self._running[reference]
                 crash = f"killed after {now - running.began:.0f} s, predicted {task.seconds:.1f} s"
                 outcomes.append(Outcome(task, crash=crash, reason=Reason.TIMED_OUT, node=running.node))
@@ -318,7 +327,7 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
     except OSError as error:
         words = f"cluster.address={address}: {host}:{port} does not answer ({error.strerror or error})"
-        raise JobError(f"{words}; {_advice(error, address)}") from error
+        raise JobError(f"{words}; start it with 'ray start --head', or give cluster.address=HOST:6379") from error
 
 
 def _latest() -> str:
@@ -332,11 +341,12 @@ def _latest() -> str:
 def _advice(error: BaseException, address: str | None) -> str:
     """What to do about a Ray that does not start or answer."""
     text = f"{type(error).__name__} {error}".lower()
-    if "auth" in text or "token" in text:
-        return "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+    if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
+        token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
+        return f"it answers, but not to this driver: {token}, and use its version of Ray"
     if address is None:
         return "free disk and memory of this machine, or use cluster=inline"
-    return "start it with 'ray start --head', or give cluster.address=HOST:6379"
+    return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
 
 
 def _nobody(refused: set[str], labels: Mapping[str, str], resources: Mapping[str, float]) -> str:
@@ -368,10 +378,16 @@ def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
     return env
 
 
+def _end(process: int) -> None:
+    """Kill a worker of this node."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+
+
 def _call_in(folder: str, wanted: Wanted, task: Task) -> Iterator[Begun | Outcome]:
     """`call` where relative paths mean what they mean to the driver, if this machine has that folder."""
     lacking = other_code(wanted)
-    yield Begun(ray.get_runtime_context().get_node_id(), lacking)
+    yield Begun(ray.get_runtime_context().get_node_id(), os.getpid(), lacking)
     if lacking is None:
         if os.path.isdir(folder):
             os.chdir(folder)

@@ -1,0 +1,99 @@
+"""A real Ray cluster of `ray start` processes on this machine, with a token; nodes may see an empty folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
+NAMESPACES = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
+
+
+class Nodes:
+    """A head with one CPU, and nodes that join and are killed."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        self.environment = {
+            **os.environ,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ADDRESS": "",
+        }
+        self._folder = tempfile.mkdtemp(prefix="zs", dir="/tmp")
+        self._started: list[subprocess.Popen[bytes]] = []
+        self.head = self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}")
+        self._await(port)
+
+    def join(self, *words: str, blind: Path | None = None) -> subprocess.Popen[bytes]:
+        """A node with one CPU; `blind`: a folder that is empty there."""
+        return self._start(f"--address={self.address}", *words, blind=blind)
+
+    def kill(self, node: subprocess.Popen[bytes]) -> None:
+        """Kill a node with everything that it runs, as a power cut would."""
+        for process in [*self.processes(node), psutil.Process(node.pid)]:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        node.wait()
+
+    @staticmethod
+    def processes(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        """Everything that a node runs."""
+        try:
+            return psutil.Process(node.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def workers(self) -> list[psutil.Process]:
+        """Workers that run a task."""
+        busy = []
+        for node in self._started:
+            for process in self.processes(node):
+                try:
+                    name = " ".join(process.cmdline())
+                except psutil.NoSuchProcess:
+                    continue
+                if name.startswith("ray::") and not name.startswith("ray::IDLE"):
+                    busy.append(process)
+        return busy
+
+    def close(self) -> None:
+        """Kill everything."""
+        for node in reversed(self._started):
+            if node.poll() is None:
+                self.kill(node)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, *words: str, blind: Path | None = None) -> subprocess.Popen[bytes]:
+        command = [*RAY, *words, "--num-cpus=1", "--object-store-memory=100000000", "--block"]
+        if blind is not None:
+            command = ["unshare", "-m", "bash", "-c", f'mount -t tmpfs none {blind} && exec "$@"', "bash", *command]
+        quiet = subprocess.DEVNULL
+        started = subprocess.Popen(command, env=self.environment, stdout=quiet, stderr=quiet, start_new_session=True)
+        self._started.append(started)
+        return started
+
+    def _await(self, port: int) -> None:
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+        raise TimeoutError("the head of the cluster does not listen")

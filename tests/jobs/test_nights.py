@@ -1,0 +1,68 @@
+"""Night after night: nothing is published when nothing changed, and what changed is all that is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.jobs.zoos import make_zoo
+from zoospectra.jobs.main import main
+from zoospectra.warehouse.parts import list_parts
+from zoospectra.warehouse.query import query
+
+SPECTRA = "SELECT content_hash, written FROM spectra_index"
+
+
+def scan(zoo: Path, data: Path) -> int:
+    return main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"])
+
+
+def retrain(zoo: Path, tensor: str) -> None:
+    """Change one tensor of the first net."""
+    weights = load_file(zoo / "net0.safetensors")
+    weights[tensor] = weights[tensor] * 1.5
+    save_file(weights, zoo / "net0.safetensors")
+
+
+def computed(data: Path, before: set[tuple[object, ...]]) -> set[tuple[object, ...]]:
+    return {tuple(row.values()) for row in query(data, SPECTRA).to_pylist()} - before
+
+
+def test_an_unchanged_night_publishes_nothing_and_writes_its_run_only(tmp_path: Path) -> None:
+    zoo, data = make_zoo(tmp_path / "zoo", models=2), tmp_path / "data"
+    assert scan(zoo, data) == 0
+    newest = (data / "warehouse.duckdb").resolve()
+    before = {part.path: part.path.stat().st_mtime_ns for part in list_parts(data)}
+    assert scan(zoo, data) == 0
+    assert (data / "warehouse.duckdb").resolve() == newest
+    after = {part.path: part.path.stat().st_mtime_ns for part in list_parts(data)}
+    assert [path.parent.name for path in after.keys() - before.keys()] == ["runs"]
+    assert before.items() <= after.items()
+    retrain(zoo, "fc1.weight")
+    assert scan(zoo, data) == 0
+    assert query(data, "SELECT count(*) AS n FROM runs").to_pylist() == [{"n": 3}], "the quiet night is in it now"
+
+
+def test_one_changed_tensor_is_computed_alone_even_by_a_new_version_of_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zoo, data = make_zoo(tmp_path / "zoo", models=2), tmp_path / "data"
+    assert scan(zoo, data) == 0
+    before = computed(data, set())
+    retrain(zoo, "fc1.weight")
+    capsys.readouterr()
+    assert scan(zoo, data) == 0
+    assert "(1 tensors analysed now)" in capsys.readouterr().out
+    second = computed(data, before)
+    assert len(second) == 1
+    for place in ("jobs.work.todo", "jobs.work.engine", "jobs.records.rows"):
+        monkeypatch.setattr(f"zoospectra.{place}.FIT_VERSION", "test")
+    retrain(zoo, "fc2.weight")
+    assert scan(zoo, data) == 0
+    # eight layers of two nets, of net0 the newest revision; the fits are new, the spectra are not
+    assert "(8 tensors analysed now)" in capsys.readouterr().out
+    assert len(computed(data, before | second)) == 1
+    versions = query(data, "SELECT code_version, count(*) AS n FROM layer_metrics GROUP BY 1").to_pylist()
+    assert versions == [{"code_version": "test", "n": 8}]
