@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoospectra.warehouse.dictionary import DictionaryRow, dictionary
-from zoospectra.warehouse.parts import list_parts
+from zoospectra.warehouse.parts import live_parts
 from zoospectra.warehouse.query import open_newest
 
 TABLES = {
@@ -49,8 +49,7 @@ def export(directory: Path, folder: Path) -> dict[str, int]:
 
 def spectra_parts(directory: Path) -> dict[str, Path]:
     """Parts that hold eigenvalues, by their path in the warehouse's folder."""
-    root = directory.resolve()
-    return {part.path.relative_to(root).as_posix(): part.path for part in list_parts(directory, ["spectra"])}
+    return {part.name(directory): part.path for part in live_parts(directory) if part.kind == "spectra"}
 
 
 def _explained(name: str, table: pa.Table, meanings: Mapping[tuple[str, str], DictionaryRow]) -> pa.Table:

@@ -56,23 +56,28 @@ def merge(directory: Path) -> int:
 
 def remove_replaced(directory: Path) -> int:
     """Remove parts that merged ones replace and no generation needs; only with the lock held. Returns how many."""
-    directory = directory.resolve()
-    parts = list_parts(directory)
-    live = {part.path for part in live_parts(directory)}
-    present = [part for part in parts if part.path not in live]
-    if not present:
-        return 0
-    try:
-        needed = {directory / name for _, path in generations(directory) for name in _files_of(path)}
-    except duckdb.Error:  # this process has one open with other settings
-        needed = {part.path for part in present if part.kind == "spectra"}
-    unneeded = [part.path for part in present if part.path not in needed]
+    unneeded = replaced(directory)
     for path in unneeded:
         path.unlink(missing_ok=True)
     for folder in {path.parent for path in unneeded if path.parent.parent.name == "models"}:
         if not any(folder.iterdir()):
             folder.rmdir()
     return len(unneeded)
+
+
+def replaced(directory: Path) -> list[Path]:
+    """Parts that merged ones replace and no generation needs."""
+    directory = directory.resolve()
+    parts = list_parts(directory)
+    live = {part.path for part in live_parts(directory)}
+    present = [part for part in parts if part.path not in live]
+    if not present:
+        return []
+    try:
+        needed = {directory / name for _, path in generations(directory) for name in _files_of(path)}
+    except duckdb.Error:  # this process has one open with other settings
+        needed = {part.path for part in present if part.kind == "spectra"}
+    return [part.path for part in present if part.path not in needed]
 
 
 def _files_of(generation: Path) -> list[str]:

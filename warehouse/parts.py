@@ -284,10 +284,17 @@ def spectra_files(directory: Path) -> str:
 
 def sweep(directory: Path, age: float = STALE) -> int:
     """Remove half-written .part files older than `age` seconds, left by killed writers; returns how many."""
-    limit, removed = time.time() - age, 0
+    stale = sweepable(directory, age)
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+def sweepable(directory: Path, age: float = STALE) -> list[Path]:
+    """Half-written .part files older than `age` seconds."""
+    limit, stale = time.time() - age, []
     for path in (directory.resolve() / "parts").glob("**/.*.part"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime <= limit:
-                path.unlink()
-                removed += 1
-    return removed
+                stale.append(path)
+    return stale

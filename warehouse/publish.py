@@ -68,12 +68,12 @@ def publishing(directory: Path, keep: int) -> Iterator[Draft]:
             raise
         _put_in_place(draft)
         for _, old in generations(directory)[:-keep]:
-            if _is_unneeded(old):
+            if is_unneeded(old):
                 old.unlink()
         remove_replaced(directory)
 
 
-def _is_unneeded(generation: Path) -> bool:
+def is_unneeded(generation: Path) -> bool:
     """Whether a generation is older than a day and nobody reads it, as far as this machine knows."""
     return time.time() - generation.stat().st_mtime > DAY and not is_held(generation)
 

@@ -41,7 +41,7 @@ def of_sample(found: Sample) -> LeaveGroup:
     sxx, sxy = (np.bincount(found.group, weights=one, minlength=count) for one in (dx * dx, dx * dy))
     rest = sxx.sum() - sxx
     usable = np.flatnonzero(rest > 1e-20 * found.n)
-    if len(usable) == 0 or sxx.sum() == 0:
+    if len(usable) == 0:
         return LeaveGroup(count)
     slopes = (sxy.sum() - sxy[usable]) / rest[usable] * (unit_y / unit_x)
     low, high = float(slopes.min()), float(slopes.max())

@@ -13,6 +13,7 @@ STUDIES: dict[str, str] = {
     "contest_audit": "zoospectra.analysis.studies.contest_audit",
     "simpson": "zoospectra.analysis.studies.simpson",
     "batch": "zoospectra.analysis.studies.batch",
+    "seeds": "zoospectra.analysis.studies.seeds",
     "flow": "zoospectra.analysis.studies.flow",
     "collapse": "zoospectra.analysis.studies.collapse",
     "health": "zoospectra.analysis.studies.health",

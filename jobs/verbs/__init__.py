@@ -16,6 +16,8 @@ VERBS = {
     "study": "run a named study: its SQL, its statistics, its tables",
     "dictionary": "every table and column of the warehouse: type, unit, meaning",
     "publish": "the warehouse as a data set on the hub, one commit of what changed",
+    "du": "what a warehouse weighs, by generation, code version, profile and cache",
+    "gc": "remove old generations and parts that nobody needs; dry=true only says which",
     "sql": "read-only query on the warehouse",
     "bench": "measure this machine: kernels, fits and whole layers against the peers",
 }

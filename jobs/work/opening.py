@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.locator import is_remote, locate
 
@@ -40,7 +41,15 @@ class Opening:
 
 
 def opening_of(path: str) -> Opening:
-    """Cost of opening a file, a folder, or a locator."""
+    """Cost of opening a file, a folder, a locator, or an adapter with its base, whose tensors are the large ones."""
+    pair = pair_of(path)
+    if pair is not None:
+        adapter, base = opening_of(pair.adapter), opening_of(pair.base)
+        return Opening(
+            adapter.seconds + base.seconds,
+            max(adapter.memory, base.memory) + adapter.memory,
+            adapter.waits + base.waits,
+        )
     size = _announced(path) if is_remote(path) else _size(Path(path))
     return Opening(0.01 + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
 

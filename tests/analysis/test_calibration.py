@@ -3,7 +3,8 @@
     python -m pytest tests/analysis/test_calibration.py -m slow    # a few minutes
     python tests/analysis/test_calibration.py                      # prints the tables for the page
 
-The default suite tries a tenth of the populations.
+The rules were made while looking at the populations of seeds 0 to 999; those from FRESH on nobody looked at before the
+table was printed. The default suite tries a tenth of the former.
 """
 
 from __future__ import annotations
@@ -80,11 +81,15 @@ def unrelated(sizes: list[int], slope: float) -> Make:
 
 NULLS: dict[str, tuple[Make, frozenset[Verdict]]] = {
     "no effect at all, 5 groups of 6": (nothing, WRONG_OF_NOTHING),
+    "no trend inside, 2 groups of 3": (flat([3] * 2, normal), WRONG_OF_NOTHING),
     "no trend inside, 2 groups of 4": (flat([4] * 2, normal), WRONG_OF_NOTHING),
     "no trend inside, 2 groups of 20": (flat([20] * 2, normal), WRONG_OF_NOTHING),
+    "no trend inside, 2 groups of 40": (flat([40] * 2, normal), WRONG_OF_NOTHING),
     "no trend inside, 5 groups of 3": (flat([3] * 5, normal), WRONG_OF_NOTHING),
     "no trend inside, 5 groups of 40": (flat([40] * 5, normal), WRONG_OF_NOTHING),
+    "no trend inside, 40 groups of 3": (flat([3] * 40, normal), WRONG_OF_NOTHING),
     "no trend inside, 40 groups of 4": (flat([4] * 40, normal), WRONG_OF_NOTHING),
+    "no trend inside, 40 groups of 40": (flat([40] * 40, normal), WRONG_OF_NOTHING),
     "no trend inside, groups of 40, 20, 8, 5, 4, 3": (flat([40, 20, 8, 5, 4, 3], normal), WRONG_OF_NOTHING),
     "unequal variances (sd .2 to 20), 4 groups of 10": (flat([10] * 4, by_group), WRONG_OF_NOTHING),
     "unequal variances (sd .2 to 20), 4 groups of 5": (flat([5] * 4, by_group), WRONG_OF_NOTHING),
@@ -92,6 +97,7 @@ NULLS: dict[str, tuple[Make, frozenset[Verdict]]] = {
     "t2 metric and t2 noise, 5 groups of 8": (heavy, WRONG_OF_NOTHING),
     "ties in both, 5 groups of 6": (tied, WRONG_OF_NOTHING),
     "unrelated group means, nothing inside, 5 groups of 6": (unrelated([6] * 5, 0.0), WRONG_OF_NOTHING),
+    "unrelated group means, slope inside, 2 groups of 20": (unrelated([20] * 2, -1.5), WRONG_OF_ALIKE),
     "unrelated group means, slope inside, 3 groups of 10": (unrelated([10] * 3, -1.5), WRONG_OF_ALIKE),
     "unrelated group means, slope inside, 4 groups of 20": (unrelated([20] * 4, -1.5), WRONG_OF_ALIKE),
     "unrelated group means, slope inside, 6 groups of 10": (unrelated([10] * 6, -1.5), WRONG_OF_ALIKE),
@@ -100,13 +106,17 @@ NULLS: dict[str, tuple[Make, frozenset[Verdict]]] = {
 """Null -> the population, and the verdicts that are false of it."""
 SMALLEST = 3
 TRIALS = 1000
+FRESH = 730_000
+"""First seed of the populations that no rule was made with."""
+HEAVY = frozenset({"no trend inside, 40 groups of 3", "no trend inside, 40 groups of 40"})
+"""Not in the default suite: 40 groups of 4 stand for them."""
 
 
-def false_share(name: str, trials: int) -> float:
+def false_share(name: str, trials: int, first: int = 0) -> float:
     """Percent of populations with a false verdict."""
     make, wrong = NULLS[name]
     hits = 0
-    for seed in range(trials):
+    for seed in range(first, first + trials):
         x, y, label = make(np.random.default_rng(seed))
         hits += simpson(x.tolist(), y.tolist(), label.tolist(), seed=seed, smallest=SMALLEST).verdict in wrong
     return 100 * hits / trials
@@ -126,6 +136,14 @@ OLD = {
 }  # fmt: skip
 """(groups, size) -> percent told 'reversal' at noise .3, 1, 2 by the rule before: bootstrap and t at 0.02, models as
 independent. It held 5 % under neither unequal variances nor unrelated group means. Measured on these populations."""
+EQUAL = {
+    (2, 4): (89, 23, 10), (2, 5): (99, 46, 9), (2, 6): (100, 59, 13), (2, 8): (100, 74, 22),
+    (3, 4): (99, 49, 13), (3, 5): (100, 69, 23), (3, 6): (100, 77, 25), (3, 8): (100, 93, 38),
+    (5, 4): (100, 74, 27), (5, 5): (100, 89, 31), (5, 6): (100, 94, 43), (5, 8): (100, 99, 60),
+}  # fmt: skip
+"""The same by the rule before at the largest level, 0.03, at which it held 5 % where nothing is inside groups and noise
+is even: 4.3 % of 40 groups of 4, 4.0 % of 5 groups of 40. At 0.05 it told 7 to 9 % there; no level above 1e-6 holds 5 %
+with unrelated group means."""
 NOISES = (0.3, 1.0, 2.0)
 
 
@@ -138,51 +156,57 @@ def told(count: int, size: int, noise: float, trials: int = 100) -> Counter[Verd
 
 
 def calibration_table(trials: int = TRIALS) -> str:
-    rows = [f"| {name} | {false_share(name, trials):.1f} |" for name in NULLS]
-    return "\n".join(["| population | false verdicts, % |", "|---|---|", *rows])
+    rows = [f"| {one} | {false_share(one, trials):.1f} | {false_share(one, trials, FRESH):.1f} |" for one in NULLS]
+    return "\n".join(["| population | seeds of the rule, % | fresh seeds, % |", "|---|---|---|", *rows])
 
 
 def power_table() -> str:
-    rows = ["| groups x models | noise .3 | noise 1 | noise 2 | before: .3 / 1 / 2 |", "|---|---|---|---|---|"]
+    head = "| groups x models | noise .3 | noise 1 | noise 2 | before: .3 / 1 / 2 | before, at equal level |"
+    rows = [head, "|---|---|---|---|---|---|"]
     for (count, size), before in OLD.items():
         cells = []
         for noise in NOISES:
             found = told(count, size, noise)
             cells.append(f"{found[Verdict.REVERSAL]} + {found[Verdict.OPPOSED]}")
-        rows.append(f"| {count} x {size} | {' | '.join(cells)} | {' / '.join(map(str, before))} |")
+        olds = [" / ".join(map(str, one)) for one in (before, EQUAL[count, size])]
+        rows.append(f"| {count} x {size} | {' | '.join([*cells, *olds])} |")
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize("name", NULLS)
+@pytest.mark.parametrize("name", sorted(NULLS.keys() - HEAVY))
 def test_no_null_has_many_false_verdicts(name: str) -> None:
     """Of 100, at most 11: 5 % and two and a half standard errors."""
     assert false_share(name, 100) <= 11
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_false_verdicts_and_the_table_of_the_page() -> None:
-    shown = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+) \|$", PAGE.read_text(), re.MULTILINE))
-    for name in NULLS:
-        share = false_share(name, TRIALS)
-        assert share <= 5.0, name
-        assert share == pytest.approx(float(shown[name]), abs=0.5), name
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", NULLS)
+def test_false_verdicts_and_the_table_of_the_page(name: str) -> None:
+    shown = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+ \| [\d.]+) \|$", PAGE.read_text(), re.MULTILINE))
+    for first, cell in zip((0, FRESH), shown[name].split(" | "), strict=True):
+        share = false_share(name, TRIALS, first)
+        assert share <= 5.0
+        assert share == pytest.approx(float(cell), abs=0.5)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_power_and_the_table_of_the_page() -> None:
-    rows = dict(re.findall(r"^\| (\d+ x \d+) \| (.+) \| [\d /]+ \|$", PAGE.read_text(), re.MULTILINE))
-    better = 0
-    for (count, size), before in OLD.items():
-        shown = [[int(one) for one in cell.split(" + ")] for cell in rows[f"{count} x {size}"].split(" | ")]
-        for noise, (reversal, opposed), old in zip(NOISES, shown, before, strict=True):
+    """At equal level higher than before, or as high, in 34 of 36 designs."""
+    pattern = r"^\| (\d+ x \d+) \| (.+) \| [\d /]+ \| ([\d /]+) \|$"
+    rows = {row: (cells, old) for row, cells, old in re.findall(pattern, PAGE.read_text(), re.MULTILINE)}
+    lower = 0
+    for (count, size), before in EQUAL.items():
+        cells, old = rows[f"{count} x {size}"]
+        assert old == " / ".join(map(str, before))
+        shown = [[int(one) for one in cell.split(" + ")] for cell in cells.split(" | ")]
+        for noise, (reversal, opposed), share in zip(NOISES, shown, before, strict=True):
             found = told(count, size, noise)
             assert found[Verdict.REVERSAL] == pytest.approx(reversal, abs=2)
             assert found[Verdict.OPPOSED] == pytest.approx(opposed, abs=2)
-            assert reversal + opposed >= old - 5
-            better += reversal + opposed > old
-    assert better >= 20  # of 36; several are 100 % under both
+            lower += reversal + opposed < share
+    assert lower <= 2
 
 
 if __name__ == "__main__":

@@ -189,6 +189,12 @@ def test_unknown_names_list_the_known_ones() -> None:
         fit_powerlaw(sample("pareto", 50, 0, 0), "corrected", min_tail=2)
 
 
+def test_the_smallest_tail_has_a_fit_and_one_value_less_has_none() -> None:
+    x = sample("pareto", 50, 0, 0)
+    assert fit_powerlaw(x[:8], "corrected", min_tail=8).alpha is not None
+    assert fit_powerlaw(x[:7], "corrected", min_tail=8).alpha is None
+
+
 @pytest.mark.parametrize("K", [16, 100])
 def test_the_corrected_exponent_is_free_of_bias(K) -> None:
     """Exact Pareto data as one tail: the mean over 4000 samples is alpha, where the other rules are high by n / (n

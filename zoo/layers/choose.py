@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.pair import base_of
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.checkpoint.view import shape_after
 from zoospectra.zoo.layers.buffers import buffer
 from zoospectra.zoo.layers.layer import Assembly, Layer
+from zoospectra.zoo.layers.merged import with_base
 from zoospectra.zoo.layers.packed import packed
 from zoospectra.zoo.layers.packed.weight import PackedWeight
 from zoospectra.zoo.layers.rules import NO_RULES, Override, Rules, parts_of, relaid
@@ -38,8 +40,19 @@ def layers(
 
     config: Checkpoint.config; rules: a user's own, which come before ours. Reads no weights, only the small
     descriptions of 4-bit ones. layer_id counts in checkpoint order: a tensor takes one number, one that holds several
-    layers takes as many.
+    layers takes as many. An adapter that was opened with its base gives the base's layers that it touches.
     """
+    base = base_of(config or {})
+    if base is None:
+        return _layers_of(tensors, config, rules)
+    made = _layers_of(tensors, config, rules)
+    return with_base(base, tensors, config or {}, made, _layers_of(base.tensors, base.config, rules)[0])
+
+
+def _layers_of(
+    tensors: Sequence[TensorRef], config: Mapping[str, Any] | None, rules: Rules
+) -> tuple[list[Layer], list[Skip]]:
+    """Layers of one checkpoint by itself."""
     chosen: list[Layer] = []
     skips: list[Skip] = []
     config = config or {}

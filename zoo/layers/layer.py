@@ -27,6 +27,20 @@ class Assembly:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What an adapter makes of a weight of its base."""
+
+    scheme: str
+    """Key of zoo.layers.change.CHANGES: 'added', 'dora', 'scaled', 'rotated', ..."""
+    update: Assembly | None = None
+    """The scaled product that is added; None where nothing is."""
+    parts: tuple[TensorRef, ...] = ()
+    """Further tensors of the adapter, in the order that the scheme says."""
+    options: tuple[tuple[str, int | float | str], ...] = ()
+    """What the scheme must know besides; 'turned' for a weight that is stored (in, out)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One weight matrix, or kernel, that can be analysed: a stored tensor, a part of one, or one made of several."""
 
@@ -46,6 +60,8 @@ class Layer:
     """How the values are computed where they are not stored as they are."""
     factor: float = 1.0
     """Of the values, where a user's rules say so (zoo.layers.rules)."""
+    change: Change | None = None
+    """What an adapter changes: the values are those of the whole tensor after it, and then the view."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,7 +71,8 @@ class Layer:
     @property
     def note(self) -> str | None:
         """What about its values is not known; None when nothing."""
-        return self.assembly.note or None if self.assembly else None
+        update = self.change.update if self.change else None
+        return "; ".join(made.note for made in (self.assembly, update) if made and made.note) or None
 
     @property
     def dtype(self) -> str:

@@ -17,6 +17,7 @@ from zoospectra.zoo.checkpoint.read import content_hash, digest_of, read, stored
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.view import Take, View, apply
+from zoospectra.zoo.layers.change import changed
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import SCHEMES, STACKED
 from zoospectra.zoo.layers.packed.adapters import FACTORS
@@ -30,6 +31,8 @@ def read_layer(layer: Layer) -> AnyArray:
     if layer.factor != 1.0:
         plain = read_layer(replace(layer, factor=1.0))
         return np.asarray(plain * plain.dtype.type(layer.factor))
+    if layer.change is not None:
+        return apply(_changed(layer), layer.view)
     if layer.assembly is not None:
         return _assembled(layer.assembly, layer.view)
     ref, view = layer.ref, layer.view
@@ -42,26 +45,49 @@ def read_layer(layer: Layer) -> AnyArray:
 def read_factors(layer: Layer) -> tuple[AnyArray, AnyArray] | None:
     """Factors (out, r) and (r, in), scaled, of a low-rank update that is thinner than its product; else None."""
     assembly = layer.assembly
-    if assembly is None or assembly.scheme not in FACTORS or layer.factor != 1.0:
+    if assembly is None or layer.factor != 1.0 or layer.change is not None:
         return None
-    arrays = [read(part) for part in assembly.parts]
-    two = FACTORS[assembly.scheme](arrays, dict(assembly.options), assembly.shape)
+    two = _factors(assembly)
     cut = _cut(layer.view)
     if two is None or cut is None:
         return two
     return two[0][cut.start], two[1][cut.start]
 
 
+def _factors(assembly: Assembly) -> tuple[AnyArray, AnyArray] | None:
+    """Factors of a low-rank product, all of a stack; None where they are not thin, or it is none."""
+    if assembly.scheme not in FACTORS:
+        return None
+    arrays = [read(part) for part in assembly.parts]
+    return FACTORS[assembly.scheme](arrays, dict(assembly.options), assembly.shape)
+
+
+def _changed(layer: Layer) -> AnyArray:
+    """The whole weight after its change."""
+    assert layer.change is not None
+    weight = read_layer(replace(layer, view=(), change=None))
+    update = layer.change.update
+    product = None if update is None else _factors(update) or (_assembled(update, ()),)
+    return changed(layer.change, weight, product, [read(part) for part in layer.change.parts])
+
+
 def layer_hash(layer: Layer) -> str:
     """sha256 (hex) that names the values of a layer.
 
     The content hash of the tensor, or what it would be if the layer's part were a tensor of its own, so that a split
-    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view. A layer
-    that a user scales: of that and the factor.
+    matrix and the same one stored alone are one. An assembly: of its scheme, options, parts and the view. A changed
+    weight: of the weight, the change and the view. A layer that a user scales: of that and the factor.
     """
     if layer.factor != 1.0:
         scaled = f"{layer_hash(replace(layer, factor=1.0))} times {layer.factor!r}"
         return hashlib.sha256(scaled.encode()).hexdigest()
+    if layer.change is not None:
+        change = layer.change
+        update = replace(layer, view=(), assembly=change.update, change=None)
+        hashes = [layer_hash(replace(layer, view=(), change=None)), layer_hash(update) if change.update else ""]
+        hashes += map(content_hash, change.parts)
+        known = ["changed", change.scheme, change.options, hashes, [repr(step) for step in layer.view]]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
     if layer.assembly is not None:
         assembly = layer.assembly
         cut = _stacked(assembly, layer.view)

@@ -17,6 +17,7 @@ SOURCES: dict[str, str] = {
     "timm": "zoospectra.zoo.sources.packages.timm",
     "huggingface": "zoospectra.zoo.sources.hub.huggingface",
     "pgdl": "zoospectra.zoo.sources.pgdl",
+    "pypi": "zoospectra.zoo.sources.pypi.wheels",
     "published": "zoospectra.zoo.sources.tables.published",
 }
 """Name of a source -> the module that ends in its `SOURCE`."""

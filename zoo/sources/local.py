@@ -25,6 +25,7 @@ from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.shards import RANK_FOLDER, is_model_folder, weights_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.model import Model, as_text
+from zoospectra.zoo.sources.bases import with_bases
 from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
 from zoospectra.zoo.sources.fingerprint import FingerprintCache
 from zoospectra.zoo.sources.record import Crawl, Source
@@ -62,6 +63,9 @@ class LocalOptions:
 
     path: str | None = None
     """Folder of weight files, or one file."""
+    base: str | None = None
+    """Base of its adapters: a file, a folder, or author/name[@revision] of the hub; null is the one that an adapter
+    names, where that is on this machine."""
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -69,12 +73,14 @@ class LocalOptions:
             raise ValueError(msg)
 
 
-def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None = None) -> tuple[Model, ...]:
+def crawl(
+    path: str, name: str = "local", fingerprints: FingerprintCache | None = None, base: str | None = None
+) -> tuple[Model, ...]:
     """Models of a folder in the order of their paths, then those that only the catalog knows.
 
     `name` is the zoo's name and the first part of every model_id. Files are read for their checksum only, and only
-    when `fingerprints` does not know them; the cache is saved at the end. ValueError: the folder is missing or holds
-    no weights, or its catalog is malformed.
+    when `fingerprints` does not know them; the cache is saved at the end. Adapters come with their `base` too, see
+    zoo.sources.bases. ValueError: the folder is missing or holds no weights, or its catalog is malformed.
     """
     root = Path(path)
     cache = fingerprints if fingerprints is not None else FingerprintCache()
@@ -93,8 +99,9 @@ def crawl(path: str, name: str = "local", fingerprints: FingerprintCache | None 
     if not models:
         msg = f"zoo.path={path} holds no weight files; expected one of {' '.join(SUFFIXES)}"
         raise ValueError(msg)
+    found = tuple(with_bases(_with_rows(models, left), base, lambda place: _digest(place, cache)))
     cache.save()
-    return _with_rows(models, left)
+    return found
 
 
 def _with_rows(models: list[Model], left: Sequence[str]) -> tuple[Model, ...]:
@@ -259,7 +266,7 @@ def _text(config: Mapping[str, object], key: str) -> str | None:
 
 
 def _crawl(options: LocalOptions, crawling: Crawl) -> tuple[Model, ...]:
-    return crawl(str(options.path), crawling.zoo, FingerprintCache.load(crawling.cache))
+    return crawl(str(options.path), crawling.zoo, FingerprintCache.load(crawling.cache), options.base)
 
 
 SOURCE = Source("local", LocalOptions, _crawl)

@@ -128,6 +128,22 @@ def test_interaction(drawn) -> None:
     assert (found.f, found.p) == (near(f), near(p))
 
 
+def test_slopes_of_groups_are_compared_from_one_degree_of_freedom_on() -> None:
+    none = interaction([0, 1, 2, 3], [0, 1, 0, 5], [0, 0, 1, 1])
+    assert (none.f, none.reason) == (None, "no degrees of freedom left for an error")
+    one = interaction([0, 1, 2, 2, 3], [0, 1, 3, 0, 5], [0, 0, 0, 1, 1])
+    x = np.array([-1, 0, 1, -0.5, 0.5])
+    y = np.array([-4 / 3, -1 / 3, 5 / 3, -2.5, 2.5])
+    own = np.sum((y[:3] - 1.5 * x[:3]) ** 2)
+    whole = np.sum((y - (x @ y / (x @ x)) * x) ** 2)
+    assert one.f == near((whole - own) / own)
+
+
+def test_a_group_of_one_is_no_group_to_a_robust_slope() -> None:
+    x, y = [0.0, 1.0, 2.5, 4.0, 9.0], [0.0, 1.2, 2.0, 4.5, 7.0]
+    assert robust_slope(x, y, [0, 0, 0, 0, 1]) == robust_slope(x[:4], y[:4], [0] * 4)
+
+
 def test_leaving_out_groups(drawn) -> None:
     x, y, labels = (np.array(side) for side in (drawn.x, drawn.y, drawn.groups))
     slopes = {}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.jobs.studies.ask import study
 from tests.jobs.studies.conftest import write_catalog, write_model
-from zoospectra.analysis.studies import STUDIES
+from zoospectra.analysis.studies import STUDIES, flow
 from zoospectra.analysis.studies.contest import average
 from zoospectra.analysis.studies.record import Cell
 from zoospectra.analysis.studies.target import targets
@@ -110,6 +110,24 @@ def test_flow(planted: Path) -> None:
     steps = [abs(b - a) for a, b in pairwise(alphas)]
     assert rows[net, "roughness"].value == pytest.approx(sum(steps) / 7)
     assert any(cell.table_id == "FLOW_SERIES" and cell.column == "tau median" for cell in found.cells)
+
+
+def test_flow_says_why_a_number_is_missing() -> None:
+    base = {
+        "profile": "p",
+        "outliers": 0.0,
+        "median": 3.0,
+        "reported": None,
+        "series": "s",
+        "name": "n",
+        "dataset": "d",
+    }
+    rows = [base | {"model_id": "short", "layers": 2}, base | {"model_id": "long", "layers": 9, "mad": None}]
+    found = flow.STUDY.run({"flow": rows, "reported": []}, flow.Options())
+    reasons = {(cell.row, cell.column): cell.reason for cell in found.cells if cell.table_id == "FLOW"}
+    assert reasons["p / short", "median"] == f"2 layers, at least {flow.FEW} are needed"
+    assert reasons["p / long", "median"] is None
+    assert reasons["p / long", "mad"] == "not defined for these layers"
 
 
 def test_drift_tells_new_gone_retrained_and_changed_numbers(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_name_that_is_no_text_is_escaped(tmp_path: Path) -> None:
     path = weights(tmp_path / "x.pt")
     os.rename(path, os.fsencode(tmp_path) + b"/\xff.pt")
     (model,) = crawl(str(tmp_path))
-    assert model.model_id == "local/\\udcff.pt"
+    assert model.model_id == "local/\\xff.pt"
     assert len(open_checkpoint(model.path).tensors) == 1
 
 

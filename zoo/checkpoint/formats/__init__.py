@@ -16,6 +16,7 @@ from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
 from zoospectra.zoo.checkpoint.formats.signature import format_of
 from zoospectra.zoo.checkpoint.formats.table import FORMATS
 from zoospectra.zoo.checkpoint.layout import torch_layout
+from zoospectra.zoo.checkpoint.pair import Pair, pair_of, paired
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
@@ -30,11 +31,15 @@ WITH_NETS = ("torch_zip", "torch_legacy", "safetensors")
 def open_checkpoint(path: str) -> Checkpoint:
     """Open a weight file, or a folder with config.json and weights; reads headers, never tensors.
 
-    A file of several nets gives the model among them; 'gan.pth#netD' opens another one of its nets.
+    A file of several nets gives the model among them; 'gan.pth#netD' opens another one of its nets. An adapter with its
+    base is 'ADAPTER#merged=BASE' or 'ADAPTER#base=BASE' (zoo.checkpoint.pair).
 
     A remote locator (see zoo.fetch.locator) is opened by its header too. Every failure is a CheckpointError whose
     reason is a zoo.checkpoint.trouble.Reason: 'unreadable', 'unsafe', 'missing_reader', 'no_tensors', ...
     """
+    pair = pair_of(path)
+    if pair is not None:
+        return _paired(pair)
     if is_remote(path):
         from zoospectra.zoo.checkpoint.remote import (
             open_remote,  # clients of the network are not loaded for local files
@@ -71,6 +76,16 @@ def open_checkpoint(path: str) -> Checkpoint:
         tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in tensors),
         skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
     )
+
+
+def _paired(pair: Pair) -> Checkpoint:
+    """An adapter and its base; trouble with the base says so."""
+    adapter = open_checkpoint(pair.adapter)
+    try:
+        base = open_checkpoint(pair.base)
+    except CheckpointError as error:
+        raise CheckpointError(error.reason, f"the base {pair.base[:200]} of {pair.adapter}: {error.detail}") from error
+    return paired(pair, adapter, base)
 
 
 def listed_nets(path: str) -> tuple[str, ...] | None:

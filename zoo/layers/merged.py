@@ -1,0 +1,212 @@
+"""An adapter with its base: the layers that it touches, changed ('merged') or as they were ('base').
+
+The adapter's names and the base's differ by what stands before them, the same for all: 'transformer.h.0.attn' is
+'h.0.attn' where a checkpoint leaves out its outermost module. The prefix with which most names are found is taken.
+Updates without a layer, or whose shape is not its, are failures that name both. Not covered: adapters of experts'
+stacked weights (PEFT's target_parameters), of which each is a failure; what an adapter saves whole (modules_to_save)
+is in the adapter's own model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from zoospectra.zoo.checkpoint.pair import MERGED, Base
+from zoospectra.zoo.checkpoint.tensor import TensorRef
+from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.layers.layer import Change, Layer
+from zoospectra.zoo.layers.packed.adapters.lora import MAGNITUDES
+from zoospectra.zoo.layers.packed.adapters.names import PREFIX
+from zoospectra.zoo.layers.packed.weight import part_of
+
+IA3 = re.compile(r"^(?P<base>.+)\.ia3_l(?:\.default)?$")
+
+KOHYA = re.compile(r"^lora_(unet|te\d?|transformer)_")
+"""What kohya's trainer puts before names whose dots it writes as '_'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an adapter says about one module."""
+
+    tensor: str
+    """Tensor of the adapter in whose place it is listed."""
+    module: str
+    """Module of the base, as the adapter calls it."""
+    shape: tuple[int, int] | None
+    """(out, in) of the weight; None where the numbers say only one of the two."""
+    change: Change | None
+    """The change; None for one that is not computed."""
+    consumed: tuple[str, ...] = ()
+    """Tensors that the adapter's own model has failures about, and which are understood with the base."""
+    trouble: str = ""
+    """Why it is not computed."""
+
+
+Made = tuple[list[Layer], list[Skip]]
+"""What zoo.layers.choose gives for one checkpoint."""
+
+
+def with_base(
+    base: Base, tensors: Sequence[TensorRef], config: Mapping[str, Any], made: Made, theirs: Sequence[Layer]
+) -> Made:
+    """Layers of the base that the adapter touches, and a Skip for what has no layer.
+
+    tensors, config, made: the adapter's, and what it is by itself; theirs: layers of the base.
+    """
+    updates = list(_updates(tensors, config, made[0]))
+    places = _held(theirs)
+    names = _found([update.module for update in updates], list(places))
+    consumed = {name for update in updates for name in (update.tensor, *update.consumed)}
+    skips = [skip for skip in made[1] if skip.failed and skip.tensor not in consumed]
+    layers: dict[int, Layer] = {}
+    seen: set[str] = set()
+    for update in updates:
+        name = names.get(update.module, "")
+        held = places.get(name, [])
+        trouble = update.trouble or _trouble(update, held, base.where, config)
+        if not trouble and name in seen:
+            trouble = f"a second update of {name} of {base.where}: which of the two is meant is not known"
+        if trouble:
+            skips.append(Skip(update.tensor, Reason.UNSUPPORTED_SHAPE, trouble, True))
+            continue
+        assert update.change is not None
+        seen.add(name)
+        change = _laid(update, held[0], config)
+        for layer in held:
+            layers[layer.layer_id] = replace(layer, change=change) if base.side == MERGED else layer
+    return [layers[number] for number in sorted(layers)], skips
+
+
+def _updates(tensors: Sequence[TensorRef], config: Mapping[str, Any], own: Sequence[Layer]) -> Iterator[Update]:
+    """Every change that an adapter's tensors describe."""
+    refs = {ref.name: ref for ref in tensors}
+    for layer in own:
+        if layer.layer_type == "lora":
+            yield _product(layer, refs)
+    for name, ref in refs.items():
+        match = IA3.match(name)
+        if match:
+            yield _gains(ref, match["base"].removeprefix(PREFIX), config)
+
+
+def _product(layer: Layer, refs: Mapping[str, TensorRef]) -> Update:
+    """A low-rank product, with DoRA's magnitudes where they are beside it."""
+    assembly = layer.assembly
+    assert assembly is not None
+    out, inputs = layer.shape[-2:]
+    if layer.view or len(assembly.shape) != 2:
+        trouble = f"an update of one expert, {layer.longname}: its place in the base's stack is not looked for"
+        return Update(layer.ref.name, layer.longname, (out, inputs), None, trouble=trouble)
+    names = [f"{before}{layer.longname}.{last}" for before in (PREFIX, "") for last in MAGNITUDES]
+    magnitude = next((refs[name] for name in names if name in refs), None)
+    if magnitude is None:
+        return Update(layer.ref.name, layer.longname, (out, inputs), Change("added", assembly))
+    columns = "lora_embedding_" in layer.ref.name
+    if prod(magnitude.shape) != (inputs if columns else out) or _is_one_an_input(magnitude):
+        shape = "x".join(map(str, magnitude.shape))
+        trouble = f"{layer.longname}: DoRA's magnitudes {magnitude.name} of shape {shape} are not one an output"
+        return Update(layer.ref.name, layer.longname, (out, inputs), None, trouble=trouble)
+    scheme = "dora_columns" if columns else "dora"
+    update = replace(assembly, note=assembly.note.partition("without DoRA")[0].rstrip("; "))
+    return Update(layer.ref.name, layer.longname, (out, inputs), Change(scheme, update, (magnitude,)))
+
+
+def _is_one_an_input(magnitude: TensorRef) -> bool:
+    """Whether the trainer took the norms along the outputs, as LyCORIS does: its magnitudes are (1, in)."""
+    return magnitude.name.endswith("dora_scale") and magnitude.shape[0] == 1
+
+
+def _gains(ref: TensorRef, module: str, config: Mapping[str, Any]) -> Update:
+    """IA3: (out, 1), or (1, in) of what PEFT calls feed-forward; convolutions have (1, channels, 1, 1) for both."""
+    size = prod(ref.shape)
+    if len(ref.shape) == 2 and ref.shape[1] == 1 != ref.shape[0]:
+        rows = True
+    else:
+        forward = part_of(config, "adapter").get("feedforward_modules")
+        names = [forward] if isinstance(forward, str) else forward if isinstance(forward, list) else []
+        ends = [name for name in names if isinstance(name, str)]
+        rows = len(ref.shape) > 2 and not any(module == end or module.endswith(f".{end}") for end in ends)
+    reshaped = replace(ref, shape=(size, 1) if rows else (1, size), stride=None)
+    options = (("rows", int(rows)), ("size", size))
+    return Update(ref.name, module, None, Change("scaled", None, (reshaped,), options))
+
+
+def _held(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
+    """Layers by the module whose tensor they are a part of."""
+    groups: dict[str, list[Layer]] = {}
+    for layer in layers:
+        groups.setdefault(layer.ref.name, []).append(layer)
+    held: dict[str, list[Layer]] = {}
+    for tensor, group in groups.items():
+        whole = next((layer.longname for layer in group if not layer.view), "")
+        held[whole or tensor.removesuffix(".weight").removesuffix(".kernel")] = group
+    return held
+
+
+def _found(modules: Sequence[str], held: Sequence[str]) -> dict[str, str]:
+    """Module of the adapter -> module of the base, by the prefix with which most are found."""
+    if modules and not any("." in module for module in modules):  # kohya's, or a net without modules in modules
+        flat = {name.replace(".", "_"): name for name in held}
+        plain = {module: flat[KOHYA.sub("", module)] for module in modules if KOHYA.sub("", module) in flat}
+        if plain:
+            return plain
+    known = set(held)
+    best: dict[str, str] = {}
+    for module in modules[:3]:
+        parts = module.split(".")
+        cuts = [".".join(parts[:count]) + "." if count else "" for count in range(len(parts))]
+        added = [name.removesuffix(module) for name in held if name.endswith(f".{module}")]
+        for cut, put in [(cut, "") for cut in cuts] + [("", put) for put in added]:
+            found = {m: put + m[len(cut) :] for m in modules if m.startswith(cut) and put + m[len(cut) :] in known}
+            if len(found) > len(best):
+                best = found
+    return best
+
+
+def _trouble(update: Update, held: Sequence[Layer], where: str, config: Mapping[str, Any]) -> str:
+    """Why an update cannot be of these layers; '' when it can."""
+    if not held:
+        return f"{update.module} is not in the base {where[:200]}"
+    whole = _whole(held[0])
+    words = f"{update.module}: of shape {'x'.join(map(str, whole))} in the base {where[:200]}"
+    if update.shape is not None:
+        if _is_turned(update.shape, held[0], config) is None:
+            return f"{words}, its update is {update.shape[0]}x{update.shape[1]}"
+        return ""
+    options = dict(update.change.options) if update.change else {}
+    rows, size = options["rows"], int(options["size"])
+    sides = whole[::-1] if _fan_in(config) and len(whole) == 2 else whole
+    return "" if len(whole) > 1 and size == sides[0 if rows else 1] else f"{words}, its gains are {size}"
+
+
+def _whole(layer: Layer) -> tuple[int, ...]:
+    """Shape of the tensor that a layer is a part of."""
+    return layer.assembly.shape if layer.assembly else layer.ref.shape
+
+
+def _fan_in(config: Mapping[str, Any]) -> bool:
+    """Whether the base's matrices are stored (in, out), as PEFT's configuration says."""
+    return part_of(config, "adapter").get("fan_in_fan_out") is True
+
+
+def _is_turned(shape: tuple[int, int], layer: Layer, config: Mapping[str, Any]) -> bool | None:
+    """Whether the base has the transpose of an update's shape; None when it has neither."""
+    whole = _whole(layer)
+    straight = len(whole) > 1 and (whole[0], prod(whole[1:])) == shape
+    turned = whole == shape[::-1]
+    if straight and turned:
+        return _fan_in(config) and layer.layer_type != "embedding"
+    return turned if straight or turned else None
+
+
+def _laid(update: Update, layer: Layer, config: Mapping[str, Any]) -> Change:
+    """The change, for a weight that lies as this layer's."""
+    change = update.change
+    assert change is not None
+    turned = _fan_in(config) if update.shape is None else _is_turned(update.shape, layer, config)
+    return replace(change, options=(*change.options, ("turned", 1))) if turned else change
