@@ -19,6 +19,7 @@ VERBS = {
     "du": "what a warehouse weighs, by generation, code version, profile and cache",
     "gc": "remove old generations and parts that nobody needs; dry=true only says which",
     "sql": "read-only query on the warehouse",
+    "completion": "print a script that completes words in bash, zsh or fish",
     "bench": "measure this machine: kernels, fits and whole layers against the peers",
 }
 """Name of a verb -> what it does. The file of the same name has its VERB."""
