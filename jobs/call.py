@@ -24,7 +24,7 @@ def load_verb(name: str) -> Verb:
 def prepare(verb: Verb, name: str, words: Sequence[str]) -> Any:  # noqa: ANN401 - the request of any verb
     """The checked request of a verb, or None when its values were asked for, and printed. MisuseError: wrong usage."""
     line = sort_words(words, verb.positional, [field.name for field in dataclasses.fields(verb.settings)])
-    configuration = Configuration(line.folders)
+    configuration = Configuration(line.folders, line.name)
     if line.show_values:
         print(configuration.text(name, verb.settings, line.overrides, verb.positional))
         return None

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from zoospectra.jobs.exit import Exit, JobError, broken_disk, exit_status
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
+from zoospectra.jobs.words.sweep import VERBS as SWEPT
+from zoospectra.jobs.words.sweep import sweep
 from zoospectra.jobs.words.verb import did_you_mean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; mistakes are one line on stderr and status 2, never a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage())
         return Exit.DONE
@@ -31,8 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain(words[0], "interrupted; what was finished is kept, the same command goes on from there")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read the output has enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except SystemExit:  # what rich makes of the same
         return Exit.DONE
     except OSError as error:
         line = broken_disk(error)
@@ -44,12 +51,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, words: Sequence[str]) -> Exit:
     """One verb from its words to its status."""
+    if name not in VERBS and os.path.lexists(name):
+        print(f"zoospectra: {plain(name)} is a path: this is 'zoospectra check {plain(name)}'", file=sys.stderr)
+        name, words = "check", [name, *words]
     if name not in VERBS:
-        _complain(name, f"unknown verb{did_you_mean(name, VERBS)}: expected one of {', '.join(VERBS)}")
+        _complain(name, _unknown(name))
         return Exit.MISUSE
     if "--help" in words or "-h" in words:
-        print(importlib.import_module(f"zoospectra.jobs.verbs.{name}").VERB.help)
+        print(_help(name))
         return Exit.DONE
+    runs = sweep(words)
+    if len(runs) > 1 and name not in SWEPT:
+        _complain(name, f"-m: expected with {' or '.join(SWEPT)}, which can run several times in one warehouse")
+        return Exit.MISUSE
+    return max(_once(name, run) for run in runs)
+
+
+def _once(name: str, words: Sequence[str]) -> Exit:
+    """One run of a verb."""
     from zoospectra.jobs.call import load_verb, prepare
     from zoospectra.jobs.words.command import MisuseError
 
@@ -63,7 +82,26 @@ def _run(name: str, words: Sequence[str]) -> Exit:
         return Exit.DONE
     result = verb.run(request)
     verb.show(result)
+    sys.stdout.flush()
     return exit_status(verb.failures(result))
+
+
+def _unknown(name: str) -> str:
+    """What is wrong with a first word that is no verb."""
+    if "=" in name:
+        return f"a verb comes first: zoospectra scan {name}; expected one of {', '.join(VERBS)}"
+    if "/" in name or "." in name:
+        return f"unknown verb, and no such file; expected one of {', '.join(VERBS)}"
+    return f"unknown verb{did_you_mean(name, VERBS)}: expected one of {', '.join(VERBS)}"
+
+
+def _help(name: str) -> str:
+    """Usage of a verb, and every key of its with default and meaning."""
+    from zoospectra.jobs.words.keys import table
+
+    verb = importlib.import_module(f"zoospectra.jobs.verbs.{name}").VERB
+    keys = table(verb.settings, verb.positional)
+    return f"{verb.help}\n\nkeys, each with its default:\n{keys}" if keys else str(verb.help)
 
 
 def _complain(name: str, text: str) -> None:
@@ -76,5 +114,6 @@ def _usage() -> str:
     return (
         "zoospectra measures the quality of pretrained neural networks from their weights alone.\n\n"
         f"usage: zoospectra VERB [key=value ...]\n\n{verbs}\n\n"
-        "zoospectra VERB --cfg prints the values a verb would run with; zoospectra VERB --help what they mean."
+        "zoospectra help VERB says what its keys mean, zoospectra VERB --cfg which values it would run with;\n"
+        "zoospectra FILE checks a checkpoint; zoospectra completion bash|zsh|fish prints a script for your shell."
     )

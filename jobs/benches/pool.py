@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoospectra.analysis.cost import cost
+from zoospectra.analysis.cost import ONE_THREAD_M, cost, with_one_thread
 from zoospectra.analysis.layer import analyse_layer
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.spectrum import spectrum
@@ -94,9 +94,11 @@ def _by_layer(path: str, profile: Profile) -> list[Task]:
     chosen, _ = layers(open_checkpoint(path).tensors)
     rule = unfold_rule(profile.unfold)
     planned = []
-    for layer in chosen:
-        shape = rule.shape_of(layer.shape, layer.layer_type)
+    shapes = [rule.shape_of(layer.shape, layer.layer_type) for layer in chosen]
+    several = sum(shape.M > ONE_THREAD_M for shape in shapes) > 1  # as plan.side_by_side
+    for layer, shape in zip(chosen, shapes, strict=True):
         predicted = cost(shape.N, shape.M, shape.rf, itemsize(layer.ref.dtype))
+        predicted = with_one_thread(predicted) if several else predicted
         planned.append(
             Task(
                 f"{path} {layer.layer_id}",

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -135,7 +136,7 @@ def print_rows(
     if left_out:
         listed = ", ".join(column.name for column in left_out[:6]) + (", ..." if len(left_out) > 6 else "")
         count = f"{len(left_out)} column{'s' * (len(left_out) > 1)}"
-        print(f"{count} left out for width ({listed}): a wider terminal shows them (COLUMNS={WIDE})")
+        print(fill(f"{count} left out for width ({listed}): a wider terminal shows them (COLUMNS={WIDE})", width))
 
 
 def room() -> int:

@@ -10,6 +10,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from zoospectra.jobs.show.log import log
+
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
 
@@ -65,6 +67,7 @@ class ProgressLine:
 
     def print(self, text: str) -> None:
         """One line of news."""
+        log(f"{self._label}: {text}")
         if self._live:
             self._live.console.print(text)
         elif not self._quiet:

@@ -57,8 +57,9 @@ def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile]
             _print_regressions(warehouse, profile.name, target.metric)
     fits = _scoped(warehouse, "SELECT model_id, outcome FROM layer_metrics", scope)
     fitted, counts = sum(row["outcome"] == "fit" for row in fits), run.counts
+    work = f"{counts.analysed} tensors analysed now, {counts.fitted} fitted from stored spectra"
     print(
-        f"run {run.run_id}: {counts.models} models, {counts.layers} layers ({counts.analysed} tensors analysed now), "
+        f"run {run.run_id}: {counts.models} models, {counts.layers} layers ({work}), "
         f"{fitted} of {len(fits)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"
     )
     print(f"warehouse: {warehouse / 'warehouse.duckdb'}")

@@ -41,11 +41,11 @@ class CheckSettings:
     target: str | None = None
     """A checkpoint, a folder of them, a model of the warehouse or of the hub."""
     what: list[str] = field(default_factory=lambda: ["quality"])
-    """What to look at, keys of jobs.checks.CHECKS."""
+    """What to look at; several are separated by commas."""
     format: str = "text"
-    """One of FORMATS."""
+    """How reports are printed: 'text', or 'json' for programs."""
     fail: str = "warning"
-    """Mildest finding that makes the exit status 3, one of SEVERITIES, or 'never'."""
+    """Mildest finding that makes the exit status 3, 'note', 'warning' or 'error'; or 'never'."""
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     fetch: FetchSettings = field(default_factory=FetchSettings)
 

@@ -94,7 +94,7 @@ def refit(request: Request) -> Refit:
 def show(result: Refit) -> None:
     """What was fitted, what was known, what lacks a spectrum, what failed."""
     counts, names = result.run.counts, ", ".join(profile.name for profile in result.request.profiles)
-    print(f"run {result.run.run_id}: {counts.analysed} tensors fitted under {names}, {counts.known} known already")
+    print(f"run {result.run.run_id}: {counts.fitted} tensors fitted under {names}, {counts.known} known already")
     if counts.lacking:
         print(f"{counts.lacking} tensors lack a spectrum that {names} needs: scan their zoo with profiles={names}")
     if counts.failed:

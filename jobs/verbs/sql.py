@@ -68,11 +68,14 @@ def show(result: SqlSettings | Printable) -> None:
 def _prompt(settings: SqlSettings) -> None:
     """Queries line by line until end of input; a mistake is reported and the prompt goes on."""
     if sys.stdin.isatty():
-        print("one query a line; end of input leaves", file=sys.stderr)
+        from zoospectra.jobs.show.prompt import prepare_prompt
+
+        prepare_prompt(Path(settings.warehouse.dir))
+        print("one query a line; tab completes, arrows recall; end of input leaves", file=sys.stderr)
     while True:
         try:
             line = input("zoospectra> " if sys.stdin.isatty() else "")
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             return
         if line.strip():
             try:

@@ -34,7 +34,7 @@ from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Positional, d
 
 Settings = TypeVar("Settings")
 
-KEY = re.compile(r"[A-Za-z_][\w.]*=")
+KEY = re.compile(r"\+?[A-Za-z_][\w.]*=")
 """How a word with a key begins."""
 
 
@@ -52,6 +52,8 @@ class Line:
     """Words without a key."""
     folders: tuple[str, ...] = ()
     """Folders of --config-dir."""
+    name: str | None = None
+    """File of --config-name, without its ending, in place of the verb's own."""
     show_values: bool = False
     """--cfg: print the values, do nothing."""
 
@@ -82,34 +84,40 @@ def sort_words(words: Sequence[str], positional: Sequence[Positional], keys: Col
     overrides: list[str] = []
     plain: list[str] = []
     folders: list[str] = []
+    name: str | None = None
     show_values = False
     rest = iter(words)
     for word in rest:
         option, _, value = word.partition("=")
         if option == "--config-dir":
             folders.append(value or next(rest, ""))
+        elif option == "--config-name":
+            name = value or next(rest, "")
         elif word == "--cfg":
             show_values = True
         elif option.startswith("--") and option[2:] in keys:
             overrides.append(f"{option[2:]}={value or next(rest, '')}")
         elif word.startswith("--") and " " not in word:
-            raise MisuseError(f"unknown option {word!r}: expected key=value, --config-dir DIR, --cfg or --help")
+            raise MisuseError(
+                f"unknown option {word!r}: expected key=value, --config-dir DIR, --config-name NAME, --cfg, --help"
+            )
         elif KEY.match(word) and not (positional and Path(word).exists()):
             overrides.append(word)
         elif positional:
             plain.append(word)
         else:
             raise MisuseError(f"cannot read {word!r}: expected key=value; --cfg prints the keys and their values")
-    return Line(tuple(overrides), tuple(plain), tuple(folders), show_values)
+    return Line(tuple(overrides), tuple(plain), tuple(folders), name, show_values)
 
 
 class Configuration:
     """The configuration files that a command sees: those of `folders`, then the package's."""
 
-    def __init__(self, folders: Sequence[str] = ()) -> None:
+    def __init__(self, folders: Sequence[str] = (), name: str | None = None) -> None:
         for folder in folders:
             if not Path(folder).is_dir():
                 raise MisuseError(f"--config-dir {folder!r} is not a folder")
+        self._name = name
         self._folders = tuple(Path(folder).resolve() for folder in folders)
 
     def group(self, group: str, name: str) -> dict[str, Any]:
@@ -160,10 +168,13 @@ class Configuration:
         own = {place.field for place in positional}
         _store_variants(schema)
         with self._hydra():
-            name = verb if verb in self._names("", ObjectType.CONFIG) else None
+            if self._name is not None:
+                self._check_option("", self._name)
+            name = self._name or (verb if verb in self._names("", ObjectType.CONFIG) else None)
             groups = {field.name for field in dataclasses.fields(schema)} & set(self._names("", ObjectType.GROUP))
-            chosen = [word for word in overrides if word.partition("=")[0] in groups]
-            for group, _, option in (word.partition("=") for word in chosen):
+            added = {f"+{group}" for group in self._names("", ObjectType.GROUP)} - {f"+{group}" for group in groups}
+            chosen = [word for word in overrides if word.partition("=")[0] in groups | added]
+            for group, _, option in (word.removeprefix("+").partition("=") for word in chosen):
                 self._check_option(group, option)
             read: list[str] = []
             if others := [word for word in overrides if word not in chosen]:
@@ -201,9 +212,8 @@ class Configuration:
     def _check_option(self, group: str, name: str) -> None:
         known = self._names(group)
         if name not in known:
-            raise MisuseError(
-                f"unknown {group} {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}"
-            )
+            what = f"unknown {group or 'configuration'} {name!r}{did_you_mean(name, known)}"
+            raise MisuseError(f"{what}: expected one of {', '.join(known)}")
 
 
 def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:

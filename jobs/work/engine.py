@@ -21,7 +21,7 @@ from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.index import IndexRequest, index_all
 from zoospectra.jobs.work.opening import opening_of, waiting_for
-from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, within_memory
+from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
@@ -88,7 +88,9 @@ class Counts:
     indexed: int = 0
     """Checkpoints opened in this run."""
     analysed: int = 0
-    """Distinct tensors analysed in this run."""
+    """Distinct tensors whose weights were read and analysed in this run."""
+    fitted: int = 0
+    """Distinct tensors fitted in this run from stored spectra; no weight was read."""
     known: int = 0
     """Of a refit: tensors that had their metrics already."""
     lacking: int = 0
@@ -268,7 +270,7 @@ class Engine:
             tasks += self._plan(request.model, layers, left)
         return tasks
 
-    def _plan(self, model: ModelId, layers: Iterable[KnownLayer], left: Todo) -> list[Task]:
+    def _plan(self, model: ModelId, layers: Sequence[KnownLayer], left: Todo) -> list[Task]:
         """Shards for what no model of this or an earlier run has brought yet."""
         items = []
         for layer in layers:
@@ -286,7 +288,7 @@ class Engine:
             else:
                 self.counts.skipped += left.filtered(content_hash)
         capacity = self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
-        small, large = within_memory(items, capacity.memory)
+        small, large = within_memory(side_by_side(items, [layer.shape for layer in layers]), capacity.memory)
         for item in large:
             detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
             detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
@@ -320,7 +322,10 @@ class Engine:
                 if item.content_hash in outcome.value.lacking:
                     self._lack(item.content_hash)
                     continue
-                self.counts.analysed += 1
+                if item.layer is None:
+                    self.counts.fitted += 1
+                else:
+                    self.counts.analysed += 1
                 self._finished[item.content_hash] = filtered[item.content_hash]
                 owners = self._waiting.pop(item.content_hash)
                 self.counts.skipped += filtered[item.content_hash] * len(owners)

@@ -53,12 +53,13 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
             _tell_damage(progress, [set_aside(root / name) for name in damaged(root, tonight)])
             _tell_damage(progress, build.refresh(root, keep=job.warehouse.keep).broken)
         entry = ledger.begin(job.verb, root, job.models)
-        analysed = indexed = 0
+        analysed = fitted = indexed = 0
         for nth in range(1, PASSES + 1):
             engine = Engine(root, job, progress, last=nth == PASSES)
             _work(job, engine, work(engine), progress)
             counts = engine.counts
-            counts.analysed, counts.indexed = counts.analysed + analysed, counts.indexed + indexed
+            counts.analysed, counts.fitted = counts.analysed + analysed, counts.fitted + fitted
+            counts.indexed += indexed
             tally = {"models": counts.models, "layers": counts.layers}
             tally |= {"skipped": counts.skipped, "failed": counts.failed}
             ledger.end(entry, root, config=job.config, status=exit_status(counts.failed), counts=tally)
@@ -71,7 +72,7 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
                 if not built.published and generations(root)[-1:] != before[-1:]:  # published before the run had an end
                     built = build.publish_results(root, keep=job.warehouse.keep)
                 return Run(entry.run_id, counts, built.path)
-            analysed, indexed = counts.analysed, counts.indexed
+            analysed, fitted, indexed = counts.analysed, counts.fitted, counts.indexed
     msg = f"parts of {root} were damaged {PASSES} times in a row, see *.broken there: is its disk failing?"
     raise JobError(msg)
 
@@ -82,7 +83,7 @@ def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -
 
     def publish() -> None:
         nonlocal published_at
-        if engine.counts.analysed and time.monotonic() > published_at + PUBLISH_SECONDS:
+        if engine.counts.analysed + engine.counts.fitted and time.monotonic() > published_at + PUBLISH_SECONDS:
             broken = build.refresh(Path(job.warehouse.dir), keep=job.warehouse.keep).broken
             _tell_damage(progress, broken)
             engine.damaged |= bool(broken)

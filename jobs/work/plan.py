@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zoospectra.analysis.cost import Cost, cost
+from zoospectra.analysis.cost import ONE_THREAD_M, Cost, cost, with_one_thread
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
@@ -59,6 +59,16 @@ class Shard:
 def is_large(item: Item) -> bool:
     """Whether a GPU gains anything on the matrices of a tensor."""
     return item.layer is not None and min(item.layer.shape[:2]) >= SMALLEST_M
+
+
+def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]]) -> list[Item]:
+    """The items with one thread each where the model has several matrices that two threads would help.
+
+    shapes: of all tensors of the model, also those whose results are known, so that a run that goes on after a crash
+    decides as the first one did.
+    """
+    several = sum(min(shape[:2], default=0) > ONE_THREAD_M for shape in shapes) > 1
+    return [replace(item, cost=with_one_thread(item.cost)) for item in items] if several else list(items)
 
 
 class Packer:

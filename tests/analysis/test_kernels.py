@@ -62,6 +62,18 @@ def test_the_same_matrix_gives_the_same_bits_wherever_it_lies(name, threads) -> 
     assert len(seen) == 1
 
 
+def test_one_thread_and_two_agree() -> None:
+    """Threads are chosen by the plan; what is known of a tensor holds for both: 1e-13 of the largest eigenvalue."""
+    W = np.random.default_rng(4).normal(size=(1, 900, 700)).astype(np.float32)
+    before, values = torch.get_num_threads(), []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            torch.set_num_threads(threads)
+            values.append(KERNELS["mkl"].evals(W, 0)[0])
+    torch.set_num_threads(before)
+    assert np.abs(values[0] - values[1]).max() <= 1e-13 * values[0][-1]
+
+
 def test_widening_for_alignment_leaves_no_trace() -> None:
     for M in range(1, 20):
         W = np.random.default_rng(M).normal(size=(1, 40, M))

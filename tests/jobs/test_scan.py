@@ -130,7 +130,7 @@ def test_removing_a_part_computes_what_was_in_it_only(
     stamps = {path: path.stat().st_mtime_ns for path in (data / "parts" / "log").glob("*.parquet")}
     capsys.readouterr()
     assert scan(zoo, data) == 0
-    assert "(4 tensors analysed now)" in capsys.readouterr().out
+    assert "(4 tensors analysed now, 0 fitted from stored spectra)" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     after = contents(data)
     assert all(before[table].equals(after[table]) for table in TABLES)
@@ -143,7 +143,7 @@ def test_the_same_bytes_are_analysed_once_and_fill_every_row(
     shutil.copy(zoo / "net0.safetensors", zoo / "copy.safetensors")
     torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in weights(0).items()}}, zoo / "same.pth")
     assert scan(zoo, tmp_path / "data") == 0
-    assert "(4 tensors analysed now)" in capsys.readouterr().out
+    assert "(4 tensors analysed now, 0 fitted from stored spectra)" in capsys.readouterr().out
     rows = query(
         tmp_path / "data", "SELECT longname, count(*) AS n, count(DISTINCT alpha) AS d FROM layer_metrics GROUP BY 1"
     )

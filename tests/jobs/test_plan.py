@@ -1,0 +1,26 @@
+"""Threads of large matrices: by the shapes of the whole model, never by what is left to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoospectra.analysis.cost import ONE_THREAD_M, cost
+from zoospectra.jobs.work.plan import Item, side_by_side
+
+LARGE = (ONE_THREAD_M + 500, ONE_THREAD_M + 500)
+
+
+def items(*shapes: tuple[int, ...]) -> list[Item]:
+    return [Item(str(shape), "dense", "float32", None, cost(*shape[:2], 1, 4)) for shape in shapes]
+
+
+def test_one_large_matrix_keeps_two_threads() -> None:
+    planned = side_by_side(items(LARGE, (64, 64)), [LARGE, (64, 64), (ONE_THREAD_M, ONE_THREAD_M)])
+    assert [item.cost.threads for item in planned] == [2, 1]
+
+
+def test_several_large_matrices_go_side_by_side_also_when_all_but_one_are_known() -> None:
+    (planned,) = side_by_side(items(LARGE), [LARGE, LARGE])
+    assert planned.cost.threads == 1
+    assert planned.cost.seconds == pytest.approx(1.6 * cost(*LARGE, 1, 4).seconds)
+    assert planned.cost.peak_bytes == cost(*LARGE, 1, 4).peak_bytes
