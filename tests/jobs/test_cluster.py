@@ -58,7 +58,7 @@ def nodes() -> Iterator[Nodes]:
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_zoo(tmp_path_factory.mktemp("zoo") / "zoo", models=6)
+    return make_zoo(tmp_path_factory.mktemp("zoo") / "zoo", models=6, width=256)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,44 @@ def test_a_blind_node_is_named_and_gets_no_work(nodes: Nodes, zoo: Path, undistu
     assert f"gets no work: it does not see {zoo}/net0.safetensors (No such file or directory)" in error
     assert tables(tmp_path) == undisturbed
     nodes.kill(blind)
+
+
+GOES_BLIND = """
+import glob, subprocess, sys
+from tests.jobs.test_cluster import size_of
+from zoospectra.jobs.work.executors import Cluster, Task, node, open_executor
+from zoospectra.jobs.work.schedule import run
+address, zoo, process = sys.argv[1:]
+files = sorted(glob.glob(zoo + "/*.safetensors"))
+executor = open_executor(Cluster("ray", address=address), node.wanted(files))
+print("slots", executor.slots)
+subprocess.run(["nsenter", "-t", process, "-m", "mount", "-t", "tmpfs", "none", zoo], check=True)
+run([Task(f"{n} {f}", size_of, f) for n in range(4) for f in files], executor,
+    lambda outcome: print("task", outcome.task.attempt, outcome.value, outcome.reason) or [])
+executor.close()
+"""
+
+
+def size_of(path: str) -> int:
+    time.sleep(0.3)
+    return len(Path(path).read_bytes())
+
+
+@pytest.mark.slow
+def test_what_a_node_can_no_longer_reach_is_read_on_another(nodes: Nodes, zoo: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    node = nodes.join(blind=empty)  # in a namespace of its own, but it sees the zoo
+    await_nodes(nodes, 2)
+    environment = nodes.environment | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", GOES_BLIND, nodes.address, str(zoo), str(node.pid)]
+    ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    lines = [line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("task")]
+    sizes = sorted(str(file.stat().st_size) for file in zoo.glob("*.safetensors")) * 4
+    assert sorted(size for _, size, _ in lines) == sorted(sizes), ended.stderr[-2000:]
+    assert {reason for _, _, reason in lines} == {"None"}
+    assert "2" in {attempt for attempt, _, _ in lines}, ended.stdout
+    nodes.kill(node)
 
 
 @pytest.mark.slow
@@ -119,9 +157,18 @@ def await_nodes(nodes: Nodes, count: int) -> None:
     time.sleep(5)
 
 
+def await_work(data: Path, job: subprocess.Popen[str], count: int) -> None:
+    """Until a job has kept so many more files, or has ended."""
+    before = len(list(data.glob("parts/**/*.parquet")))
+    while job.poll() is None and len(list(data.glob("parts/**/*.parquet"))) < before + count:
+        time.sleep(0.02)
+
+
 def harm(fault: str, nodes: Nodes, job: subprocess.Popen[str], zoo: Path, chance: random.Random) -> None:
     """One fault while a job runs."""
     workers = nodes.workers()
+    while fault in ("worker", "hang") and not workers and job.poll() is None:
+        workers = nodes.workers()
     if fault == "driver":
         job.kill()
     elif fault in ("worker", "hang") and workers:
@@ -130,8 +177,8 @@ def harm(fault: str, nodes: Nodes, job: subprocess.Popen[str], zoo: Path, chance
         except psutil.NoSuchProcess:
             return
     elif fault == "raylet":
-        second = next(node for node in reversed(nodes._started[1:]) if node.poll() is None)
-        nodes.kill(second)
+        for node in [node for node in nodes._started[1:] if node.poll() is None][-1:]:
+            nodes.kill(node)
         nodes.join()
     elif fault == "blind":
         nodes.join(blind=zoo)
@@ -156,21 +203,19 @@ def test_twenty_random_faults_leave_the_tables_of_an_undisturbed_run(
     chance = random.Random(int(os.environ.get("FAULT_SEED", "11")))
     nodes.join()
     await_nodes(nodes, 2)
-    for group in range(5):
-        data = tmp_path / f"w{group}"
-        for _ in range(4):
-            fault = chance.choice(FAULTS)
-            if fault == "full":
-                status = on_a_full_disk(zoo, data, chance.choice([60, 400, 2500]))
-                print(group, fault, status)
-                continue
+    for number in range(20):
+        data, fault = tmp_path / f"w{number}", chance.choice(FAULTS)
+        if fault == "full":
+            status = on_a_full_disk(zoo, data, chance.choice([60, 400, 2500]))
+        else:
             job = scan(nodes, zoo, data)
-            time.sleep(chance.uniform(4, 14))
+            await_work(data, job, chance.randint(1, 6))
             harm(fault, nodes, job, zoo, chance)
             _, error = job.communicate(timeout=600)
-            print(group, fault, job.returncode, error.strip().splitlines()[-1:])
+            status = job.returncode
             assert "Traceback" not in error, error
         last = scan(nodes, zoo, data)
         _, error = last.communicate(timeout=600)
         assert last.returncode == 0, error
         assert tables(data) == undisturbed
+        print(number, fault, status, "same tables", flush=True)

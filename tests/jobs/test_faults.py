@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.exit import JobError
+from zoospectra.jobs.main import main
 from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node, open_executor
 from zoospectra.jobs.work.executors.task import Patience
 from zoospectra.jobs.work.schedule import LOSSES, again, run
+from zoospectra.warehouse.query import query
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 
@@ -160,3 +163,25 @@ def test_other_code_on_every_node_ends_the_job_in_a_line() -> None:
         open_executor(Cluster("ray", cpus=1), Wanted((("fits", "99"),)), lines.append)
     assert len(lines) == 1
     assert "gets no work: it runs other code, fits" in lines[0]
+
+
+def test_a_run_publishes_what_is_finished_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo, data = make_zoo(tmp_path / "zoo", models=2), tmp_path / "data"
+    monkeypatch.setattr("zoospectra.jobs.work.execute.PUBLISH_SECONDS", 0.0)
+    words = ["scan", "zoo=local", f"zoo.path={zoo}", "cluster=inline", f"warehouse.dir={data}", "warehouse.keep=99"]
+    assert main(words) == 0
+    assert len(list(data.glob("warehouse-0*.duckdb"))) > 1
+    assert query(data, "SELECT count(*) AS n FROM layer_metrics")["n"].to_pylist() == [8]
+
+
+def test_a_matrix_that_no_node_can_hold_is_a_row_with_the_arithmetic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo, data = make_zoo(tmp_path / "zoo", models=1), tmp_path / "data"
+    monkeypatch.setattr("zoospectra.jobs.work.executors.node.memory_limit", lambda: 1 << 20)
+    assert main(["scan", "zoo=local", f"zoo.path={zoo}", "cluster=inline", f"warehouse.dir={data}"]) == 3
+    rows = query(data, "SELECT DISTINCT detail FROM skipped WHERE reason = 'too_large'")["detail"].to_pylist()
+    assert rows
+    assert all(
+        "GiB of memory beside its weights, a task may have 0.0 GiB: 70% of the 0.0 GiB of " in row for row in rows
+    )

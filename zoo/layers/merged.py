@@ -10,8 +10,8 @@ is in the adapter's own model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -19,32 +19,11 @@ from zoospectra.zoo.checkpoint.pair import MERGED, Base
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.layers.layer import Change, Layer
-from zoospectra.zoo.layers.packed.adapters.lora import MAGNITUDES
-from zoospectra.zoo.layers.packed.adapters.names import PREFIX
 from zoospectra.zoo.layers.packed.weight import part_of
-
-IA3 = re.compile(r"^(?P<base>.+)\.ia3_l(?:\.default)?$")
+from zoospectra.zoo.layers.updates import Update, updates_of
 
 KOHYA = re.compile(r"^lora_(unet|te\d?|transformer)_")
 """What kohya's trainer puts before names whose dots it writes as '_'."""
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """What an adapter says about one module."""
-
-    tensor: str
-    """Tensor of the adapter in whose place it is listed."""
-    module: str
-    """Module of the base, as the adapter calls it."""
-    shape: tuple[int, int] | None
-    """(out, in) of the weight; None where the numbers say only one of the two."""
-    change: Change | None
-    """The change; None for one that is not computed."""
-    consumed: tuple[str, ...] = ()
-    """Tensors that the adapter's own model has failures about, and which are understood with the base."""
-    trouble: str = ""
-    """Why it is not computed."""
 
 
 Made = tuple[list[Layer], list[Skip]]
@@ -58,17 +37,20 @@ def with_base(
 
     tensors, config, made: the adapter's, and what it is by itself; theirs: layers of the base.
     """
-    updates = list(_updates(tensors, config, made[0]))
+    updates = list(updates_of(tensors, config, made[0]))
     places = _held(theirs)
     names = _found([update.module for update in updates], list(places))
     consumed = {name for update in updates for name in (update.tensor, *update.consumed)}
     skips = [skip for skip in made[1] if skip.failed and skip.tensor not in consumed]
+    inputs = _widest(updates, names, places, config)
     layers: dict[int, Layer] = {}
     seen: set[str] = set()
     for update in updates:
         name = names.get(update.module, "")
         held = places.get(name, [])
         trouble = update.trouble or _trouble(update, held, base.where, config)
+        if not trouble and update.shared and not inputs:
+            trouble = f"{update.module}: its projections are drawn for all layers, of which {base.where} lacks some"
         if not trouble and name in seen:
             trouble = f"a second update of {name} of {base.where}: which of the two is meant is not known"
         if trouble:
@@ -76,64 +58,10 @@ def with_base(
             continue
         assert update.change is not None
         seen.add(name)
-        change = _laid(update, held[0], config)
+        change = _laid(update, held[0], config, inputs)
         for layer in held:
             layers[layer.layer_id] = replace(layer, change=change) if base.side == MERGED else layer
     return [layers[number] for number in sorted(layers)], skips
-
-
-def _updates(tensors: Sequence[TensorRef], config: Mapping[str, Any], own: Sequence[Layer]) -> Iterator[Update]:
-    """Every change that an adapter's tensors describe."""
-    refs = {ref.name: ref for ref in tensors}
-    for layer in own:
-        if layer.layer_type == "lora":
-            yield _product(layer, refs)
-    for name, ref in refs.items():
-        match = IA3.match(name)
-        if match:
-            yield _gains(ref, match["base"].removeprefix(PREFIX), config)
-
-
-def _product(layer: Layer, refs: Mapping[str, TensorRef]) -> Update:
-    """A low-rank product, with DoRA's magnitudes where they are beside it."""
-    assembly = layer.assembly
-    assert assembly is not None
-    out, inputs = layer.shape[-2:]
-    if layer.view or len(assembly.shape) != 2:
-        trouble = f"an update of one expert, {layer.longname}: its place in the base's stack is not looked for"
-        return Update(layer.ref.name, layer.longname, (out, inputs), None, trouble=trouble)
-    names = [f"{before}{layer.longname}.{last}" for before in (PREFIX, "") for last in MAGNITUDES]
-    magnitude = next((refs[name] for name in names if name in refs), None)
-    if magnitude is None:
-        return Update(layer.ref.name, layer.longname, (out, inputs), Change("added", assembly))
-    columns = "lora_embedding_" in layer.ref.name
-    if prod(magnitude.shape) != (inputs if columns else out) or _is_one_an_input(magnitude):
-        shape = "x".join(map(str, magnitude.shape))
-        trouble = f"{layer.longname}: DoRA's magnitudes {magnitude.name} of shape {shape} are not one an output"
-        return Update(layer.ref.name, layer.longname, (out, inputs), None, trouble=trouble)
-    scheme = "dora_columns" if columns else "dora"
-    update = replace(assembly, note=assembly.note.partition("without DoRA")[0].rstrip("; "))
-    return Update(layer.ref.name, layer.longname, (out, inputs), Change(scheme, update, (magnitude,)))
-
-
-def _is_one_an_input(magnitude: TensorRef) -> bool:
-    """Whether the trainer took the norms along the outputs, as LyCORIS does: its magnitudes are (1, in)."""
-    return magnitude.name.endswith("dora_scale") and magnitude.shape[0] == 1
-
-
-def _gains(ref: TensorRef, module: str, config: Mapping[str, Any]) -> Update:
-    """IA3: (out, 1), or (1, in) of what PEFT calls feed-forward; convolutions have (1, channels, 1, 1) for both."""
-    size = prod(ref.shape)
-    if len(ref.shape) == 2 and ref.shape[1] == 1 != ref.shape[0]:
-        rows = True
-    else:
-        forward = part_of(config, "adapter").get("feedforward_modules")
-        names = [forward] if isinstance(forward, str) else forward if isinstance(forward, list) else []
-        ends = [name for name in names if isinstance(name, str)]
-        rows = len(ref.shape) > 2 and not any(module == end or module.endswith(f".{end}") for end in ends)
-    reshaped = replace(ref, shape=(size, 1) if rows else (1, size), stride=None)
-    options = (("rows", int(rows)), ("size", size))
-    return Update(ref.name, module, None, Change("scaled", None, (reshaped,), options))
 
 
 def _held(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
@@ -178,10 +106,24 @@ def _trouble(update: Update, held: Sequence[Layer], where: str, config: Mapping[
         if _is_turned(update.shape, held[0], config) is None:
             return f"{words}, its update is {update.shape[0]}x{update.shape[1]}"
         return ""
-    options = dict(update.change.options) if update.change else {}
-    rows, size = options["rows"], int(options["size"])
     sides = whole[::-1] if _fan_in(config) and len(whole) == 2 else whole
-    return "" if len(whole) > 1 and size == sides[0 if rows else 1] else f"{words}, its gains are {size}"
+    if len(whole) < 2 or (update.size and update.size != sides[update.axis]):
+        return f"{words}, the adapter's numbers are for {update.size}"
+    if update.width and prod(sides[1:]) % update.width:
+        return f"{words}, the adapter turns {update.width} inputs"
+    return f"{words}, the projections have {update.most} inputs" if 0 < update.most < prod(sides[1:]) else ""
+
+
+def _widest(
+    updates: Sequence[Update],
+    names: Mapping[str, str],
+    places: Mapping[str, Sequence[Layer]],
+    config: Mapping[str, Any],
+) -> int:
+    """Inputs of the widest layer of the updates that share projections; 0 when the base lacks one of the layers."""
+    shared = [places.get(names.get(update.module, ""), ()) for update in updates if update.shared]
+    shapes = [_whole(held[0]) if held else () for held in shared]
+    return max((shape[0 if _fan_in(config) else 1] for shape in shapes), default=0) if all(map(len, shapes)) else 0
 
 
 def _whole(layer: Layer) -> tuple[int, ...]:
@@ -204,9 +146,11 @@ def _is_turned(shape: tuple[int, int], layer: Layer, config: Mapping[str, Any]) 
     return turned if straight or turned else None
 
 
-def _laid(update: Update, layer: Layer, config: Mapping[str, Any]) -> Change:
-    """The change, for a weight that lies as this layer's."""
+def _laid(update: Update, layer: Layer, config: Mapping[str, Any], inputs: int) -> Change:
+    """The change, for a weight that lies as this layer's; inputs: of the widest layer that the adapter touches."""
     change = update.change
     assert change is not None
+    if update.shared:
+        change = replace(change, options=(*change.options, ("inputs", inputs)))
     turned = _fan_in(config) if update.shape is None else _is_turned(update.shape, layer, config)
     return replace(change, options=(*change.options, ("turned", 1))) if turned else change

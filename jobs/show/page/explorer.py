@@ -27,21 +27,25 @@ Column = list[float | None]
 
 def explorer(populations: Sequence[Population], smallest: int = SMALLEST) -> dict[str, Any]:
     """JSON of the populations of most models; keys of lines are 'metric|grouping|direction'."""
-    chosen = sorted(populations, key=lambda population: -len(population.rows))[:MOST_POPULATIONS]
+    known = [population for population in populations if any(len(_known(population, name)) > 1 for name in METRICS)]
+    chosen = sorted(known, key=lambda population: -len(population.rows))[:MOST_POPULATIONS]
     return {
         "metrics": {name: quantity(name, mean=True) for name in METRICS},
         "directions": list(DIRECTIONS),
         "smallest": smallest,
-        "left": len(populations) - len(chosen),
+        "left": len(known) - len(chosen),
         "populations": [_population(population, smallest) for population in chosen],
     }
+
+
+def _known(population: Population, metric: str) -> list[float]:
+    return [value for value in population.column(metric) if value is not None]
 
 
 def _population(population: Population, smallest: int) -> dict[str, Any]:
     profile, target = population.label.partition(" / ")[0], population.target
     labels = {name: list(map(_label, values)) for name, values in _groupings(population, smallest).items()}
-    values: dict[str, Column] = {name: population.column(name) for name in METRICS}
-    values = {name: column for name, column in values.items() if sum(value is not None for value in column) > 1}
+    values: dict[str, Column] = {n: population.column(n) for n in METRICS if len(_known(population, n)) > 1}
     lines: dict[str, dict[str, Any]] = {}
     for metric, column in values.items():
         sides: list[tuple[Column, Column]] = [(column, list(population.y)), (list(population.y), column)]

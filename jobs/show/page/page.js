@@ -101,6 +101,7 @@
       const key = `${metric}|${grouping || Object.keys(one.groups)[0]}|${direction}`;
       const lines = one.lines[key] ?? {};
       const listed = grouping ? Object.keys(lines).filter((name) => name !== "all") : [];
+      listed.sort((a, b) => lines[b].n - lines[a].n); // colours go to the largest
       const shown = only ? [only] : listed;
       const values = one.models.map((name, i) => ({
         name, group: groups[i] ?? "", x: direction === "0" ? one.values[metric][i] : one.reported[i],
@@ -144,7 +145,9 @@
       }));
       const width = { $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", height: 340 };
       const description = `${labels[1]} against ${labels[0]}; ${said(only || "all")}`;
-      draw(root.querySelector(".chart"), { ...width, description, layer: [...pooled, ...drawn, points] });
+      const chart = root.querySelector(".chart");
+      if (values.length) draw(chart, { ...width, description, layer: [...pooled, ...drawn, points] });
+      else chart.textContent = `No model of ${only || "this data set"} has both numbers.`;
       table(root.querySelector("tbody.lines"), ["all", ...listed].map((name) => {
         const found = lines[name] ?? {};
         return [name, String(found.n ?? 0), digits(found.slope), digits(found.intercept), digits(found.r2), digits(found.tau)];

@@ -312,7 +312,7 @@ def _join(address: str | None, cpus: int | None) -> None:
                 runtime_env=_runtime_env(empty, shared=address is not None),
                 **local,
             )
-        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        except Exception as error:  # Ray raises the bare class where a node does not start
             ray.shutdown()
             raise JobError(f"cluster.address={address}: {_first(error)}; {_advice(error, address)}") from error
 

@@ -157,6 +157,52 @@ def test_fused_matrices_that_lie_transposed(tmp_path: Path, kind: str) -> None:
         np.testing.assert_allclose(values, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"block_share": True},
+        {"use_cayley_neumann": False},
+        {"num_cayley_neumann_terms": 2},
+        {"num_cayley_neumann_terms": 3},
+        {"num_cayley_neumann_terms": 4},
+    ],
+)
+def test_oft(tmp_path: Path, extra: dict[str, Any]) -> None:
+    peft = pytest.importorskip("peft", minversion="0.18")
+    settings = peft.OFTConfig(r=0, oft_block_size=4, target_modules=["proj", "square", "conv"], **extra)
+    assert_merged(tmp_path, settings, ALL[1:])
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_vera(tmp_path: Path, saved: bool) -> None:
+    """Layers of different sizes share A and B; without them in the file they are drawn from the seed as PEFT does."""
+    peft = pytest.importorskip("peft")
+    names = ["proj", "square", "left"]
+    settings = peft.VeraConfig(r=5, projection_prng_key=3, save_projection=saved, target_modules=names)
+    assert_merged(tmp_path, settings, tuple(f"model.{name}" for name in names))
+
+
+@pytest.mark.parametrize("kind", ["BOFTConfig", "HRAConfig", "constrained", "experts"])
+def test_what_is_not_computed_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    peft = pytest.importorskip("peft")
+    if kind == "constrained":
+        settings = peft.OFTConfig(r=0, oft_block_size=4, coft=True, target_modules=["proj"])
+    elif kind == "experts":
+        settings = peft.LoraConfig(r=2, target_modules=[], target_parameters=["model.left.weight"])
+    elif kind == "BOFTConfig":
+        settings = peft.BOFTConfig(boft_block_size=4, target_modules=["proj"])
+    else:
+        settings = peft.HRAConfig(r=4, target_modules=["proj"])
+    base, adapter, _ = pair(tmp_path, settings)
+    merged, plain, failed = both(adapter, base)
+    if kind == "experts":  # a parameter that is no stack is one matrix, and merged
+        assert set(merged) == set(plain) == {"model.left"}
+    else:
+        assert merged == plain == {}
+        assert any("proj" in f"{skip.tensor} {skip.detail}" for skip in failed)
+
+
 def test_a_base_that_does_not_fit(tmp_path: Path) -> None:
     """Every update is a failure that names the adapter's module and the base, and nothing is analysed instead."""
     peft = pytest.importorskip("peft")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.loopback import Loopback, Repo
+from tests.zoo.fetch.conftest import fetching, server
+from tests.zoo.fetch.models import safetensors
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
+from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.fetch.session import Session
+from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.values import read_layer
 from zoospectra.zoo.sources.local import crawl
+
+__all__ = ["fetching", "server"]
 
 NAMES = ("layers.0.q_proj", "layers.1.q_proj")
 
@@ -41,6 +51,10 @@ def model(folder: Path) -> Path:
     save_file(state, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({"model_type": "custom"}))
     return folder
+
+
+def load_numpy(folder: Path) -> dict[str, Any]:
+    return {name: value.numpy() for name, value in load_file(folder / "model.safetensors").items()}
 
 
 def names(found: Any) -> list[str]:
@@ -88,6 +102,34 @@ def test_a_base_that_is_neither(tmp_path: Path, capsys: pytest.CaptureFixture[st
     words = ["scan", "zoo=local", f"zoo.path={tmp_path / 'zoo'}", "zoo.base=/no/such/place", "cluster=inline"]
     assert main([*words, f"warehouse.dir={tmp_path / 'data'}"]) == 2
     assert "zoo.base=/no/such/place: expected a file, a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_base_at_the_hub_is_read_by_range_and_only_when_named(
+    tmp_path: Path, server: Loopback, fetching: Callable[..., Session], named: bool
+) -> None:
+    base = model(tmp_path / "base")
+    files = {file.name: file.read_bytes() for file in base.iterdir()}
+    files["model.safetensors"] = safetensors({"big": np.zeros(1 << 20, np.float32), **load_numpy(base)})
+    server.content.repos = [Repo("some/base", files)]
+    own = adapter(tmp_path / "zoo" / "a", "some/base")
+    fetching()
+    found = crawl(str(tmp_path / "zoo"), base="some/base" if named else None)
+    if not named:
+        assert names(found) == ["a"]
+        assert server.sent() == 0
+        return
+    assert names(found) == ["a", "a#merged", "a#base"]
+    checkpoint = open_checkpoint(found[1].path)
+    made, skips = layers(checkpoint.tensors, checkpoint.config)
+    assert [skip for skip in skips if skip.failed] == []
+    factors, state = load_file(own / "adapter_model.safetensors"), load_file(base / "model.safetensors")
+    for layer in made:
+        a, b = (factors[f"base_model.model.{layer.longname}.lora_{end}.weight"].numpy() for end in "AB")
+        wanted = state[f"{layer.longname}.weight"].numpy() + 2 * b @ a
+        np.testing.assert_allclose(read_layer(layer), wanted, rtol=1e-4, atol=1e-4)
+    assert len(made) == 2
+    assert server.sent() < 1 << 20, "less than the tensor that the adapter leaves alone"
 
 
 def test_a_scan(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "lora": (
         Row("PEFT, diffusers, kohya, GGUF, MLX, XLabs, cloneofsimo", "LoRA, rsLoRA, AdaLoRA, LoCon", READ, "0.2"),
         Row("PEFT, kohya, MLX", "DoRA", READ, "0.2", "the product; m (W + BA) / |W + BA| with its base"),
-        Row("PEFT", "IA3", READ, "0.2", "with its base"),
+        Row("PEFT", "IA3, OFT, VeRA", READ, "0.2", "with its base; no constrained rotations (coft)"),
     ),
     "loha": (Row("LyCORIS, PEFT", "LoHa", READ, "0.2"),),
     "lokr": (Row("LyCORIS, PEFT", "LoKr", READ, "0.2"),),
@@ -76,7 +76,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "": (
         Row("torch", "orthogonal and other parametrizations, chains of them", REFUSED, "0.2", "the map is code"),
         Row("edge-popup and kin", "weight and scores", REFUSED, "0.2", "how many count is not in the file"),
-        Row("PEFT", "OFT, BOFT, VeRA and other kinds", REFUSED, "0.2", "the change needs the base"),
+        Row("PEFT", "BOFT, HRA and other kinds", REFUSED, "0.2", "OFT, VeRA, IA3 without their base too"),
         Row("ONNX", "MatMulBnb4, MatMulFpQ4, QMoE, GatherBlockQuantized, QAttention", REFUSED, "0.2"),
         Row("HQQ, pickled", "W_q with a dict 'meta'", REFUSED, "0.2", "the shape is no tensor"),
         Row("any", "integers in a float type without a scale", REFUSED, "0.2"),
