@@ -25,7 +25,7 @@ from zoospectra.warehouse.publish import Draft, publishing
 from zoospectra.warehouse.rows import FILE, gathered, meanings, state
 from zoospectra.warehouse.schema import PARTS
 
-RESULTS = ("runs", "study_results", "kinship", "families")
+RESULTS = ("runs", "study_results", "kinship", "families", "delta_metrics")
 """Kinds of parts that studies and kin write, and the tables made of them."""
 
 QUIET = RESULTS

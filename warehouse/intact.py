@@ -27,7 +27,7 @@ def is_intact(path: Path) -> bool:
         return _is_readable(path)
     try:
         with file:
-            for _ in file.iter_batches(use_threads=False):
+            for _ in file.iter_batches(batch_size=2048, use_threads=False):
                 pass
     except (OSError, UnicodeDecodeError, pa.ArrowException):  # a message may quote the damage
         return False

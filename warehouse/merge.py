@@ -29,7 +29,7 @@ TARGET = 32 * 2**20
 MANY = 48
 """Parts from which a merge is worth while."""
 
-KEPT = frozenset({"model_averages", "study_results", "kinship", "families"})
+KEPT = frozenset({"model_averages", "study_results", "kinship", "families", "delta_metrics"})
 """Kinds whose parts are replaced by their key, and so stay as they are."""
 
 

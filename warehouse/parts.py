@@ -3,7 +3,7 @@
 DIR/parts/log/<kind>-<time>-<random>.parquet     what runs found, results of many models in one part (log.py)
 DIR/parts/merged/<kind>-<time>-<random>.parquet  parts that were made one (merge.py)
 DIR/parts/catalog/<kind>-<key>.parquet           models, reported_metrics
-DIR/parts/kinship/<kind>-<key>.parquet           kinship, families
+DIR/parts/kinship/<kind>-<key>.parquet           kinship, families, delta_metrics
 DIR/parts/published/<kind>-<key>.parquet         model_averages
 DIR/parts/runs/<run_id>.parquet, DIR/parts/studies/<kind>-<key>.parquet
 DIR/parts/models/<slug of model_id>/<kind>-<key>.parquet   a folder a model, as older versions and other tools write
@@ -45,6 +45,7 @@ FOLDERS = {
     "reported_metrics": "catalog",
     "model_averages": "published",
     "kinship": "kinship",
+    "delta_metrics": "kinship",
     "families": "kinship",
     "runs": "runs",
     "study_results": "studies",

@@ -248,6 +248,29 @@ PARTS: dict[str, pa.Schema] = {
             field("evidence", TEXT, "text", "The layers that say so, or the recipe"),
         ]
     ),
+    "delta_metrics": pa.schema(
+        [
+            field("model_id", TEXT, "text", "What was compared: a model_id, or a path", nullable=False),
+            field("base_id", TEXT, "text", "What it was compared with", nullable=False),
+            field("longname", TEXT, "text", "Layer, of either"),
+            field("layer_type", TEXT, "text", "dense, conv2d, embedding, ..."),
+            field("content_hash", TEXT, "hex", "Hash of the layer's bytes, dtype and shape; NULL where it has none"),
+            field("base_hash", TEXT, "hex", "The same of the base's layer"),
+            field("profile", TEXT, "text", "Name of the profile that the difference was fitted under"),
+            field("status", TEXT, "text", "compared, identical, or why it could not be"),
+            field("distance", REAL, "1", "||W - W_base||_F / ||W_base||_F"),
+            field("cosine", REAL, "1", "Cosine of W and W_base as vectors"),
+            field("cka", REAL, "1", "Linear centred kernel alignment of W and W_base, mean over slices"),
+            field("alpha", REAL, "1", "Exponent of the power law fitted to W - W_base"),
+            field("log_norm", REAL, "log10", "log10 of the squared Frobenius norm of W - W_base"),
+            field("log_spectral_norm", REAL, "log10", "log10 of the largest eigenvalue of W - W_base"),
+            field("stable_rank", REAL, "1", "Stable rank of W - W_base"),
+            field("entropy", REAL, "1", "Entropy of the eigenvalues of W - W_base, divided by ln of the rank"),
+            field("snr", REAL, "1", "Signal / noise / largest singular value of W - W_base (Spectrum's), first slice"),
+            field("energy_8", REAL, "1", "Share of the energy of W - W_base in its 8 largest eigenvalues"),
+            field("evals", pa.list_(REAL), "eigenvalue", "Raw eigenvalues of W - W_base, all slices, ascending"),
+        ]
+    ),
     "families": pa.schema(
         [
             _MODEL,

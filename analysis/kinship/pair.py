@@ -26,6 +26,10 @@ LEVEL = 0.01
 MARGIN = 0.8
 """Cosine of sums over rows or columns above which a layer is the other one in another order."""
 
+LEAST = 0.3
+"""Median cosine, or share of layers with equal bytes or spectra, below which nobody is called a descendant: seeds of
+one recipe have layers alike where inputs and outputs mean the same."""
+
 APART = 0.5
 """Cosine of whole layers below which another order is looked for."""
 
@@ -39,6 +43,9 @@ ROUNDING = {"bfloat16": 0.004, "float16": 0.001, "float8": 0.08}
 """Relative error that a stored type alone explains, twice its root mean square; coarser grids: COARSE."""
 
 COARSE = 0.3
+
+SLIGHT = 6e-4
+"""Relative error of rounding to float16, twice: nobody trains so little in all layers."""
 
 MOST = 3
 """Layers that are named as evidence."""
@@ -111,6 +118,8 @@ def verdict(kin: Kin, adjusted: float) -> tuple[str, str]:
         return "undetermined", "no layers of equal size"
     if adjusted >= LEVEL:
         return ("independent" if kin.upper < APART else "undetermined"), _evidence(kin.layers)
+    if (kin.cosine or 0.0) < LEAST and kin.share("bytes", "spectrum") < LEAST:
+        return "undetermined", f"few layers alike, as one task or one set of inputs makes them: {_evidence(kin.layers)}"
     changed = [layer for layer in kin.layers if layer.same != "bytes"]
     if not changed and len(kin.layers) == len(kin.model.layers):
         moved = [
@@ -122,7 +131,7 @@ def verdict(kin: Kin, adjusted: float) -> tuple[str, str]:
     turned = [layer for layer in changed if layer.same]
     if changed and len(turned) >= 0.5 * len(changed):
         return "permuted copy", _evidence(turned)
-    if changed and all(_rounded(layer) for layer in changed if not layer.same):
+    if changed and _rounded([layer for layer in changed if not layer.same]):
         return "quantised", _evidence(changed)
     return "fine-tuned", _evidence(changed or kin.layers)
 
@@ -140,7 +149,7 @@ def _likeness(pair: Pair, spectrum: SpectrumOf) -> Likeness:
         return Likeness(pair, 1.0, distance, "spectrum")
     margins = ((mine.columns, yours.columns), (mine.rows, yours.rows))
     best = max((_cosine(a, b) for a, b in margins if a is not None and b is not None), default=0.0)
-    if best > MARGIN and best > 4.0 * theory(mine.size.M).spread:
+    if abs(mine.norm - yours.norm) <= 0.01 * yours.norm and best > MARGIN and best > 4.0 * theory(mine.size.M).spread:
         return Likeness(pair, best, distance, "order")
     return Likeness(pair, cosine, distance, "")
 
@@ -153,12 +162,17 @@ def _equal(spectrum: SpectrumOf, mine: str, yours: str) -> bool:
     return bool(np.abs(a - b).max() <= CLOSE * max(float(a[-1]), float(b[-1]), 1e-300))
 
 
-def _rounded(layer: Likeness) -> bool:
-    """Whether the difference of two layers is no more than rounding to a coarser grid explains."""
-    mine, yours = layer.pair.layer, layer.pair.relative
-    coarse = max(mine, yours, key=lambda held: held.repeats)
-    limit = next((error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)), COARSE)
-    return abs(mine.repeats - yours.repeats) > COARSER and layer.distance <= limit
+def _rounded(layers: Sequence[Likeness]) -> bool:
+    """Whether the differences of these layers are no more than rounding explains, most to a coarser grid."""
+    slight = all(layer.distance <= SLIGHT for layer in layers)
+    coarser = [abs(layer.pair.layer.repeats - layer.pair.relative.repeats) > COARSER for layer in layers]
+    return slight or (sum(coarser) >= 0.5 * len(layers) and all(layer.distance <= _limit(layer) for layer in layers))
+
+
+def _limit(layer: Likeness) -> float:
+    """Relative error that the coarser of two types explains."""
+    coarse = max(layer.pair[:2], key=lambda held: held.repeats)
+    return next((error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)), COARSE)
 
 
 def _cosine(a: FloatArray, b: FloatArray) -> float:

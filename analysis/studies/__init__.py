@@ -22,6 +22,7 @@ STUDIES: dict[str, str] = {
     "convention": "zoospectra.analysis.studies.convention",
     "alpha_hat": "zoospectra.analysis.studies.alpha_hat",
     "invariance": "zoospectra.analysis.studies.invariance",
+    "kin": "zoospectra.analysis.studies.kin",
 }
 """Kind -> the module that ends in its STUDY."""
 GROUP = "zoospectra.studies"

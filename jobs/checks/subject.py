@@ -9,6 +9,7 @@ from zoospectra.jobs.checks.record import Subject
 from zoospectra.jobs.words.verb import did_you_mean
 from zoospectra.warehouse.query import query
 from zoospectra.zoo.checkpoint.formats import listed_nets, place
+from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.sources.hub.query import ID
 
 
@@ -29,6 +30,30 @@ def subjects(target: str, warehouse: Path) -> tuple[Subject, ...]:
     known = f", or a model of {warehouse}{did_you_mean(target, stored)}" if stored else ""
     msg = f"{target}: no such file or folder; expected one, an id of the hub such as openai-community/gpt2{known}"
     raise ValueError(msg)
+
+
+def checkpoint(target: str, warehouse: Path) -> Subject:
+    """The one checkpoint that `target` means, to be read: as `subjects`, a model of the warehouse by its kept path.
+
+    ValueError for several, for none, and for a model whose checkpoint is no longer where the catalog had it.
+    """
+    where = Path(place(target)[0])
+    file = target.startswith((".", "/")) or Path(target).suffix in SUFFIXES
+    if file and not where.exists() and target not in _stored(warehouse):
+        msg = f"{target}: no such file or folder"
+        raise ValueError(msg)
+    chosen = (Subject(target, target, warehouse),) if where.exists() else subjects(target, warehouse)
+    if len(chosen) > 1:
+        msg = f"{target}: expected one checkpoint, it means {len(chosen)}: {chosen[0].name}, {chosen[1].name}, ..."
+        raise ValueError(msg)
+    if chosen[0].path is not None:
+        return chosen[0]
+    sql = "SELECT path FROM models WHERE model_id = $model ORDER BY latest DESC LIMIT 1"
+    paths = query(warehouse, sql, {"model": chosen[0].name})["path"].to_pylist()
+    if not paths or not paths[0] or ("://" not in paths[0] and not Path(place(paths[0])[0]).exists()):
+        msg = f"{chosen[0].name}: its checkpoint is not where the catalog had it, {paths[0] if paths else None}"
+        raise ValueError(msg)
+    return Subject(chosen[0].name, paths[0], warehouse)
 
 
 def _paths(target: str) -> list[str]:

@@ -8,6 +8,7 @@ VERBS = {
     "compare": "two checkpoints of one architecture, layer by layer",
     "kin": "relatives of models: copies, permuted, quantised, fine-tuned, merged ones",
     "recipe": "of what a model was mixed: coefficients of its parents",
+    "export": "recipes for other tools from stored spectra: what to train, prune, how fast, bits, ranks",
     "layer": "one layer of a warehouse: eigenvalues, fit, D against xmin, noise, as tables",
     "figure": "draw a figure of the warehouse: quality, depth, spectra, bars, and the numbers beside it",
     "report": "one self-contained page: the warehouse, a series, a model, two models, a study, a run",

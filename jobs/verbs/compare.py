@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 
 from zoospectra.jobs.show.formats import FORMATS, Printable, check_format, print_as
 from zoospectra.jobs.words.verb import Positional, Verb
+from zoospectra.warehouse.settings import WarehouseSettings
+from zoospectra.zoo.fetch.settings import FetchSettings
 
 if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
     from zoospectra.zoo.layers.layer import Layer
 
-HELP = f"""usage: zoospectra compare BASE PATH [profiles=NAME] [format={"|".join(FORMATS)}]
+HELP = f"""usage: zoospectra compare BASE PATH [keep=true] [profiles=NAME] [format={"|".join(FORMATS)}]
+                          [warehouse.dir=DIR]
 
-Compares two checkpoints layer by layer: relative distance, linear CKA, and alpha, spectral norm and stable rank of each
-and of their difference. Layers are matched by name; one without a partner of its shape is a row that says so."""
+Compares two checkpoints layer by layer: relative distance, cosine, linear CKA, and alpha, norms, rank, entropy, signal
+and energy of each and of their difference. Each is a file, a folder, FILE#NET, a model of the warehouse whose
+checkpoint is still where it was, or a model of the hub (author/name). Layers are matched by name and read one by one;
+one without a partner of its shape is a row that says so. keep=true keeps the rows, with the eigenvalues of every
+difference, in the table delta_metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,12 @@ class CompareSettings:
     """The other checkpoint."""
     profiles: list[str] = field(default_factory=lambda: ["weightwatcher"])
     """The one convention to analyse by."""
+    keep: bool = False
+    """Whether the rows go to the warehouse."""
     format: str = "table"
     """How the result is printed."""
+    warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
 
     def __post_init__(self) -> None:
         """Refuse a format that is unknown, and more than one profile."""
@@ -52,29 +62,39 @@ class Request:
     """Layers by name."""
     profile: Profile
     """Convention to analyse by."""
-    format: str
-    """How the result is printed."""
+    names: tuple[str, str]
+    """What the base and the other are called."""
+    settings: CompareSettings
+    """As composed."""
 
 
 def check(settings: CompareSettings, configuration: Configuration) -> Request:
     """Open both; ValueError for a missing or unreadable checkpoint."""
+    from zoospectra.jobs.checks.subject import checkpoint
     from zoospectra.jobs.words.profiles import load_profiles
     from zoospectra.jobs.work.compare import layers_by_name
-    from zoospectra.zoo.checkpoint.formats import place
+    from zoospectra.zoo.fetch.settings import configure
 
-    for path in (settings.base, settings.path):
-        if not Path(place(path)[0]).exists():
-            msg = f"{path}: no such file or folder"
-            raise ValueError(msg)
+    warehouse = Path(settings.warehouse.dir)
+    configure(settings.fetch, warehouse / "cache" / "fetch")
+    base, other = (checkpoint(target, warehouse) for target in (settings.base, settings.path))
     (profile,) = load_profiles(settings.profiles, configuration)
-    return Request(layers_by_name(settings.base), layers_by_name(settings.path), profile, settings.format)
+    layers = layers_by_name(base.path or ""), layers_by_name(other.path or "")
+    return Request(*layers, profile, (base.name, other.name), settings)
 
 
 def compare(request: Request) -> Printable:
     """One row a layer of either checkpoint."""
-    from zoospectra.jobs.work.compare import compare_layers
+    from zoospectra.jobs.work.compare import deltas
+    from zoospectra.jobs.work.plan import digest
+    from zoospectra.warehouse import build, parts
 
-    return Printable(compare_layers(request.base, request.other, request.profile), request.format)
+    settings, directory = request.settings, Path(request.settings.warehouse.dir)
+    shown, kept = deltas(request.base, request.other, request.profile, request.names)
+    if settings.keep:
+        parts.write(directory, "delta_metrics", digest([*request.names, request.profile.key]), kept)
+        build.publish_results(directory, keep=settings.warehouse.keep)
+    return Printable(shown, settings.format)
 
 
 PATHS = (Positional("base", "BASE"), Positional("path", "PATH"))

@@ -1,30 +1,41 @@
 """Two checkpoints layer by layer: how far each layer moved, and the spectrum of the difference.
 
-What a fine-tune changed. Not covered: models that are in a warehouse already (its SQL has compare_models).
+What a fine-tune changed. Not covered: what a word means that names a checkpoint (jobs/checks/subject.py).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from zoospectra.analysis.allocation import signal_to_noise
 from zoospectra.analysis.distance import difference, layer_distance
 from zoospectra.analysis.layer import analyse_layer
 from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.records import Value
+from zoospectra.analysis.records import Spectrum, Value
 from zoospectra.analysis.spectrum import is_finite, spectrum
 from zoospectra.analysis.unfold import unfold
+from zoospectra.analysis.unfold.shape import AnyArray
+from zoospectra.warehouse.schema import PARTS
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.layer import Layer
-from zoospectra.zoo.layers.values import read_layer
+from zoospectra.zoo.layers.values import layer_hash, read_layer
 
 SHOWN = ("alpha", "log_spectral_norm", "stable_rank")
 """Columns of a profile that are given for the base, the other and the difference."""
+
+MOVED = ("log_norm", "entropy")
+"""Columns that are given for the difference alone."""
+
+TOP = 8
+"""Largest eigenvalues of a difference whose share of its energy is given."""
 
 
 def layers_by_name(path: str | Path) -> dict[str, Layer]:
@@ -33,25 +44,43 @@ def layers_by_name(path: str | Path) -> dict[str, Layer]:
     return {layer.longname: layer for layer in layers(checkpoint.tensors, checkpoint.config)[0]}
 
 
-def compare_layers(base: Mapping[str, Layer], other: Mapping[str, Layer], profile: Profile) -> pa.Table:
-    """One row a layer of either checkpoint; one that cannot be compared has a status that says why.
+def deltas(
+    base: Mapping[str, Layer], other: Mapping[str, Layer], profile: Profile, names: tuple[str, str]
+) -> tuple[pa.Table, pa.Table]:
+    """One row a layer of either checkpoint, and the same as rows of delta_metrics; names: of the base, of the other.
 
-    `distance` is ||W - W_base||_F / ||W_base||_F, `cka` linear centred kernel alignment (mean over slices). Columns end
-    in _base, nothing, and _difference for the base, the other checkpoint and W - W_base.
+    A layer that cannot be compared has a status that says why. `distance` is ||W - W_base||_F / ||W_base||_F, `cka`
+    linear centred kernel alignment (mean over slices). Columns end in _base, nothing, and _difference for the base, the
+    other checkpoint and W - W_base. Layers are read one by one: at most 44 bytes an element of the largest (measured).
     """
     rows = [_row(name, base.get(name), other.get(name), profile) for name in dict.fromkeys([*base, *other])]
+    shown = pa.Table.from_pylist([_shown(row) for row in rows], schema=_schema())
+    whose = {"base_id": names[0], "model_id": names[1], "profile": profile.name}
+    kept = [whose | {column: row.get(f"{column}_difference", row.get(column)) for column in KEPT} for row in rows]
+    return shown, pa.Table.from_pylist(kept, schema=PARTS["delta_metrics"])
+
+
+KEPT = [name for name in PARTS["delta_metrics"].names if name not in ("base_id", "model_id", "profile")]
+
+
+def _schema() -> pa.Schema:
     text = {"longname", "layer_type", "shape", "status"}
-    names = ["longname", "layer_type", "shape", "distance", "cka"]
-    names += [f"{name}{end}" for name in SHOWN for end in ("_base", "", "_difference")] + ["status"]
-    schema = pa.schema([(name, pa.string() if name in text else pa.float64()) for name in names])
-    return pa.Table.from_pylist(rows, schema=schema)
+    names = ["longname", "layer_type", "shape", "distance", "cosine", "cka"]
+    names += [f"{name}{end}" for name in SHOWN for end in ("_base", "", "_difference")]
+    names += [*(f"{name}_difference" for name in MOVED), "snr", f"energy_{TOP}", "status"]
+    return pa.schema([(name, pa.string() if name in text else pa.float64()) for name in names])
 
 
-def _row(name: str, old: Layer | None, new: Layer | None, profile: Profile) -> dict[str, str | float | None]:
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row.get(name) for name in _schema().names}
+
+
+def _row(name: str, old: Layer | None, new: Layer | None, profile: Profile) -> dict[str, Any]:
     either = old or new
     assert either is not None
-    row: dict[str, str | float | None] = {"longname": name, "layer_type": either.layer_type}
+    row: dict[str, Any] = {"longname": name, "layer_type": either.layer_type}
     row["shape"] = "x".join(map(str, either.shape))
+    row |= {"base_hash": old and layer_hash(old), "content_hash": new and layer_hash(new)}
     if old is None or new is None:
         return row | {"status": "only in the base" if new is None else "not in the base"}
     if old.shape != new.shape:
@@ -65,12 +94,28 @@ def _row(name: str, old: Layer | None, new: Layer | None, profile: Profile) -> d
     moved = difference(after, before)
     size = float(np.linalg.norm(np.asarray(before, dtype=np.float64)))
     row["distance"] = float(np.linalg.norm(moved)) / size if size else None
+    row["cosine"] = _cosine(after, before, size)
     row["cka"] = layer_distance(unfold(after, old.layer_type), unfold(before, old.layer_type), "cka")
     for end, array in (("_base", before), ("", after), ("_difference", moved)):
         raw = spectrum(unfold(array, old.layer_type))
         metrics = analyse_layer(raw, old.layer_type, profile, dtype=old.dtype).layer
-        row |= {f"{name}{end}": _number(metrics.get(name)) for name in SHOWN}
+        row |= {f"{name}{end}": _number(metrics.get(name)) for name in (*SHOWN, *MOVED)}
+    row |= _signal(raw)
     return row | {"status": "compared" if np.any(moved) else "identical"}
+
+
+def _cosine(after: AnyArray, before: AnyArray, size: float) -> float | None:
+    a, b = (np.ravel(np.asarray(side, dtype=np.float64)) for side in (after, before))
+    both = size * float(np.linalg.norm(a))
+    return float(a @ b) / both if both else None
+
+
+def _signal(moved: Spectrum) -> dict[str, Any]:
+    """Signal, energy and eigenvalues of a difference; without signal where it has no noise."""
+    snr, evals = signal_to_noise(moved.evals[0], moved.N, moved.M), np.sort(moved.evals, axis=None)
+    energy = float(evals.sum())
+    share = float(evals[-TOP:].sum()) / energy if energy > 0.0 else None
+    return {"snr": snr if math.isfinite(snr) else None, f"energy_{TOP}": share, "evals": evals.tolist()}
 
 
 def _number(value: Value) -> float | None:

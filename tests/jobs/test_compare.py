@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from tests.jobs.zoos import weights
 from zoospectra.jobs.main import main
+from zoospectra.warehouse.query import query
 
 
 def compared(base: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
@@ -54,3 +55,39 @@ def test_a_low_rank_fine_tune_is_seen_for_what_it_is(tmp_path: Path, capsys: pyt
 def test_misuse(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *words]) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_kept_rows_are_those_of_numpy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model of the warehouse against a file; every number of a kept row from the weights."""
+    zoo, data = tmp_path / "zoo", tmp_path / "data"
+    zoo.mkdir()
+    state = weights(0)
+    save_file(state, zoo / "base.safetensors")
+    assert main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"]) == 0
+    generator = torch.Generator().manual_seed(2)
+    noise = {name: 0.01 * torch.randn(W.shape, generator=generator) for name, W in state.items()}
+    tuned = {name: W + noise[name] if W.ndim > 1 else W for name, W in state.items()}
+    save_file(tuned, tmp_path / "tuned.safetensors")
+    words = ["local/base.safetensors", str(tmp_path / "tuned.safetensors"), f"warehouse.dir={data}"]
+    assert main(["compare", *words, "keep=true"]) == 0
+    kept = query(data, "FROM delta_metrics").to_pylist()
+    assert {(row["base_id"], row["model_id"]) for row in kept} == {(words[0], words[1])}
+    row = next(row for row in kept if row["longname"] == "fc1")
+    before, after = (held["fc1.weight"].double().numpy() for held in (state, tuned))
+    moved = np.linalg.svd(after - before, compute_uv=False)
+    expected = {
+        "distance": np.linalg.norm(after - before) / np.linalg.norm(before),
+        "cosine": (after * before).sum() / np.linalg.norm(after) / np.linalg.norm(before),
+        "log_norm": np.log10((moved**2).sum()),
+        "log_spectral_norm": np.log10(moved[0] ** 2),
+        "stable_rank": (moved**2).sum() / moved[0] ** 2,
+        "energy_8": (moved[:8] ** 2).sum() / (moved**2).sum(),
+    }
+    assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+    assert row["evals"] == pytest.approx(np.sort(moved**2).tolist(), rel=1e-6)
+    (stored,) = query(data, "SELECT content_hash FROM layers WHERE longname = 'fc1'").to_pylist()
+    assert row["base_hash"] == stored["content_hash"] != row["content_hash"]
+    (zoo / "base.safetensors").unlink()
+    capsys.readouterr()
+    assert main(["compare", *words]) == 2
+    assert "its checkpoint is not where the catalog had it" in capsys.readouterr().err

@@ -145,6 +145,16 @@ def test_kept_verdicts_are_tables_with_macros(data: Path) -> None:
         assert nearest[0]["cosine"] > 0.9
 
 
+def test_the_study_counts_families(data: Path) -> None:
+    assert main(["kin", "keep=true", f"warehouse.dir={data}"]) == 0
+    done = call("study", "study=kin", "figures=none", f"warehouse.dir={data}")
+    cells = {(cell.table_id, cell.row, cell.column): cell.value for cell in done.findings.cells}
+    assert cells["KIN_ZOO", "all", "models"] == 15
+    assert cells["KIN_ZOO", "all", "families"] == 7
+    assert cells["KIN_ZOO", "all", "effective models"] == pytest.approx(15**2 / (9**2 + 6))
+    assert cells["KIN_VERDICTS", "copy", "pairs"] == 2
+
+
 def test_layers_that_say_so(data: Path) -> None:
     rows = call("kin", "local/permuted*", "what=layers", f"warehouse.dir={data}").table.to_pylist()
     own = [row for row in rows if row["relative_id"] == "local/net0.safetensors"]

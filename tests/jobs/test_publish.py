@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import yaml
 
 from tests.jobs.zoos import make_zoo
 from tests.loopback import Loopback
+from tests.warehouse.test_travel import installed
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
 
@@ -131,3 +135,24 @@ def test_refusals_are_one_line(
     assert main(["publish", f"warehouse.dir={data}", *words]) == status
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+LOAD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from datasets import load_dataset
+rows = load_dataset(sys.argv[2], "model_metrics", split="train")
+print(rows.num_rows, rows[0]["model_id"], rows[0]["alpha"])
+"""
+
+
+@pytest.mark.slow
+def test_the_library_of_data_sets_reads_it(data: Path, hub: Loopback, tmp_path: Path) -> None:
+    libraries = installed(tmp_path / "libraries", "datasets")
+    assert published(data) == 0
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-c", LOAD, str(libraries), NAME]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = query(data, "SELECT * FROM model_metrics ORDER BY model_id").to_pylist()
+    assert done.stdout.split() == [str(len(rows)), rows[0]["model_id"], str(rows[0]["alpha"])]

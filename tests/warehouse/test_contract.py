@@ -46,6 +46,7 @@ def test_every_contract_column_is_filled_by_something(tmp_path: Path) -> None:
     assert main(["study", "study=health", *keep]) == 0
     assert main(["study", "study=contest", *keep]) == 0
     assert main(["kin", "keep=true", *keep]) == 0
+    assert main(["compare", str(zoo / "net0.safetensors"), str(zoo / "net1.safetensors"), "keep=true", *keep]) == 0
     empty = set()
     for kind, schema in PARTS.items():
         counts = ", ".join(f'count("{name}") AS "{name}"' for name in schema.names)

@@ -14,7 +14,7 @@ from zoospectra.zoo.sources import SOURCES, Crawl, source
 
 HEAVY = {"torch", "sklearn", "pyarrow", "scipy", "httpx", "httpx2", "h5py", "onnx"}
 CONF = Path(__file__).resolve().parents[3] / "conf" / "zoo"
-NEEDS_PATH = {"local", "pgdl"}
+NEEDS_PATH = {"local", "pgdl", "pypi"}
 
 
 @pytest.mark.parametrize("name", ["", *SOURCES])
