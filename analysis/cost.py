@@ -31,6 +31,8 @@ ONE_THREAD_M = 3000
 TWO_THREADS = 1.6  # times as fast as one
 # Workspaces of LAPACK (up to 64 columns) and the allocator's rounding.
 SLACK_BYTES = 4 << 20
+# One float64 block of rows when two layers are compared; three of them at once.
+PAIR_BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,19 @@ def cost(N: int, M: int, S: int, itemsize: int) -> Cost:
     again = SVD_FACTOR if M <= SVD_M and N <= SQUARE * M else 1.0
     seconds = CALL_SECONDS + flops / _rate(M) * again / (TWO_THREADS if threads > 1 else 1.0)
     return Cost(flops, S * N * M * itemsize, _peak_bytes(N, M, S) + decoded, seconds, threads)
+
+
+def pair_bytes(N: int, M: int, S: int, copied: int) -> int:
+    """Memory at the worst moment when two layers of S matrices of N x M are compared, bytes beyond the mapped files.
+
+    copied: bytes an element that both take because their values are no view of a file: 4 for each that is stored in
+    less than 4 bytes an element. Both are held for norms, alignment and their own spectra, then only their float64
+    difference for its spectrum. Raises ValueError like `cost`.
+    """
+    single, values, matrix = cost(N, M, S, 4).peak_bytes, N * M * S, 8 * M * M
+    block = min(8 * values, max(PAIR_BLOCK_BYTES, 8 * M))
+    sums = max(3 * block, 2 * block + 2 * matrix) + SLACK_BYTES
+    return max(copied * values + max(single, sums, 8 * values + SLACK_BYTES), 8 * values + single)
 
 
 def with_one_thread(whole: Cost) -> Cost:

@@ -1,6 +1,7 @@
 """Distances between the layers of two models, and the difference whose spectrum a fine-tune is judged by.
 
-Pure arrays: which layer belongs to which is the caller's business. All arithmetic is in float64.
+Pure arrays: which layer belongs to which is the caller's business. All arithmetic is in float64, by blocks of rows: of
+two float32 layers no float64 copy is ever whole, but for the difference that is asked for.
 
 Against WeightWatcher 0.7.7's `distances`: 'frobenius' of two tensors is its 'raw', `layer_distance(..., 'frobenius')`
 its 'euclidean', and `layer_distance(..., 'overlap')` its 'cka'. That last one is not CKA: it is the square root of the
@@ -9,12 +10,55 @@ uncentred linear CKA. 'cka' here is the published measure (Kornblith and others 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
+from zoospectra.analysis.cost import PAIR_BLOCK_BYTES
 from zoospectra.analysis.records import FloatArray
 from zoospectra.analysis.unfold.shape import AnyArray
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Sums over all elements of a layer W and of its base."""
+
+    size: float
+    """||W||_F, unit of the weights."""
+    base: float
+    """||W_base||_F, unit of the weights."""
+    moved: float
+    """||W - W_base||_F, unit of the weights."""
+    product: float
+    """sum W W_base, squared unit of the weights."""
+
+    @property
+    def distance(self) -> float | None:
+        """||W - W_base||_F / ||W_base||_F; None for a base of zeros."""
+        return self.moved / self.base if self.base else None
+
+    @property
+    def cosine(self) -> float | None:
+        """Cosine of both as vectors, in [-1, 1] to rounding; None where one is zero."""
+        both = self.size * self.base
+        return self.product / both if both else None
+
+
+def moments(array: AnyArray, base: AnyArray) -> Moments:
+    """Norms and product of two arrays of one shape. Raises ValueError like `difference`.
+
+    Equivalent to numpy.linalg.norm of each and of array - base, and numpy.vdot(array, base), all in float64.
+    """
+    _check_shapes(array, base)
+    sums = np.zeros(4)
+    for part in _rows(array.shape):
+        W, old = (np.asarray(side[part], dtype=np.float64).ravel() for side in (array, base))
+        moved = W - old
+        sums += W @ W, old @ old, moved @ moved, W @ old
+    size, before, moved_by = np.sqrt(sums[:3]).tolist()
+    return Moments(size, before, moved_by, float(sums[3]))
 
 
 def difference(array: AnyArray, base: AnyArray) -> FloatArray:
@@ -24,10 +68,9 @@ def difference(array: AnyArray, base: AnyArray) -> FloatArray:
 
     Raises ValueError when the shapes differ: the difference of two unlike layers means nothing.
     """
-    if array.shape != base.shape:
-        msg = f"both layers must have one shape, got {array.shape} and {base.shape}: match the layers by name first"
-        raise ValueError(msg)
-    return np.asarray(array, dtype=np.float64) - np.asarray(base, dtype=np.float64)
+    _check_shapes(array, base)
+    moved: FloatArray = np.subtract(array, base, dtype=np.float64)
+    return moved
 
 
 def frobenius(array: AnyArray, base: AnyArray) -> float:
@@ -78,6 +121,28 @@ def layer_distance(matrices: AnyArray, base: AnyArray, measure: str) -> float | 
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A matrix scaled to unit Frobenius norm, so that no product over- or underflows; computed block by block."""
+
+    W: AnyArray
+    """(N, M), as stored."""
+    top: float
+    """Largest absolute entry."""
+    means: FloatArray
+    """Column means of W / top that are taken off, (M,)."""
+    norm: float = 1.0
+    """Frobenius norm of W / top - means."""
+
+    def block(self, part: slice) -> FloatArray:
+        """Rows of the scaled matrix."""
+        X = np.array(self.W[part], dtype=np.float64)
+        X /= self.top
+        X -= self.means
+        X /= self.norm
+        return X
+
+
 def _alignment(W1: AnyArray, W2: AnyArray, *, centred: bool) -> float | None:
     if W1.shape != W2.shape or W1.ndim != 2:
         msg = f"expected two matrices of one shape, got {W1.shape} and {W2.shape}"
@@ -85,22 +150,44 @@ def _alignment(W1: AnyArray, W2: AnyArray, *, centred: bool) -> float | None:
     X, Y = _unit(W1, centred=centred), _unit(W2, centred=centred)
     if X is None or Y is None:
         return None
-    cross = float(np.sum((X.T @ Y) ** 2))
-    return min(cross / float(np.linalg.norm(X.T @ X) * np.linalg.norm(Y.T @ Y)), 1.0)
+    cross, own, other = (_product_norm(*pair) for pair in ((X, Y), (X, X), (Y, Y)))
+    return min(cross**2 / (own * other), 1.0)
 
 
-def _unit(W: AnyArray, *, centred: bool) -> FloatArray | None:
-    """W in float64 with unit Frobenius norm, so that no product over- or underflows; None for a zero matrix."""
-    X = np.asarray(W, dtype=np.float64)
-    top = float(np.max(np.abs(X), initial=0.0))
+def _product_norm(X: _Unit, Y: _Unit) -> float:
+    """||X^T Y||_F."""
+    M = X.W.shape[1]
+    product = np.zeros((M, M))
+    for part in _rows(X.W.shape):
+        left = X.block(part)
+        product += left.T @ (left if X is Y else Y.block(part))
+    return float(np.linalg.norm(product))
+
+
+def _unit(W: AnyArray, *, centred: bool) -> _Unit | None:
+    """W in units of its norm, column means taken off where it is centred; None for a zero matrix."""
+    top = max(float(W.max(initial=0.0)), -float(W.min(initial=0.0)))
     if top == 0.0:
         return None
-    X = X / top
+    raw = _Unit(W, top, np.zeros(W.shape[1]))
+    parts = list(_rows(W.shape))
     if centred:
-        X = X - np.mean(X, axis=0)
-    norm = float(np.linalg.norm(X))
+        raw = _Unit(W, top, np.sum([raw.block(part).sum(axis=0) for part in parts], axis=0) / len(W))
+    norm = float(np.linalg.norm([np.linalg.norm(raw.block(part)) for part in parts]))
     # A constant column minus its mean leaves rounding errors, not a signal.
-    return X / norm if norm > 1e-12 else None
+    return _Unit(W, top, raw.means, norm) if norm > 1e-12 else None
+
+
+def _rows(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Blocks of rows of an array, PAIR_BLOCK_BYTES each in float64."""
+    step = max(1, PAIR_BLOCK_BYTES // (8 * max(1, prod(shape[1:]))))
+    return (slice(start, start + step) for start in range(0, shape[0], step))
+
+
+def _check_shapes(array: AnyArray, base: AnyArray) -> None:
+    if array.shape != base.shape:
+        msg = f"both layers must have one shape, got {array.shape} and {base.shape}: match the layers by name first"
+        raise ValueError(msg)
 
 
 def _norm(X: FloatArray) -> float:

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import duckdb
 
-from zoospectra.warehouse.connect import connect, disk_errors, quoted
+from zoospectra.warehouse.connect import connect, disk_errors, newest, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import MEDIAN, describe
-from zoospectra.warehouse.parts import spectra_files, sweep
+from zoospectra.warehouse.parts import list_parts, spectra_files, sweep
 from zoospectra.warehouse.publish import Draft, publishing
 from zoospectra.warehouse.rows import FILE, gathered, meanings, state
 from zoospectra.warehouse.schema import PARTS
+from zoospectra.warehouse.version import is_current, version
 
 RESULTS = ("runs", "study_results", "kinship", "families", "delta_metrics")
 """Kinds of parts that studies and kin write, and the tables made of them."""
@@ -79,9 +80,22 @@ def publish_results(directory: Path, keep: int = 3) -> Built:
     """Publish what studies left: a copy of the newest generation with `runs` and `study_results` made anew.
 
     Seconds where a build takes a minute. Scanned parts that the newest generation lacks wait for the next build;
-    without any generation this is a build. Raises as `build` does.
+    without a generation of this version this is a build. Raises as `build` does.
     """
     return _publish(directory, keep, MEMORY, RESULTS, always=True)
+
+
+def renew(directory: Path, keep: int = 3) -> None:
+    """Build anew from the parts if another version made the newest generation.
+
+    Raises ValueError when there is no generation, or no part that one could be built from.
+    """
+    if _is_current(newest(directory)):
+        return
+    if not list_parts(directory):
+        msg = f"{directory}: this warehouse was built by another version of zoospectra, and its parts are not there:"
+        raise ValueError(f"{msg} copy the folder 'parts' beside it, or scan its zoo into another warehouse.dir=DIR")
+    build(directory, keep)
 
 
 def _publish(directory: Path, keep: int, memory_limit: str, kinds: tuple[str, ...], *, always: bool) -> Built:
@@ -95,7 +109,7 @@ def _publish(directory: Path, keep: int, memory_limit: str, kinds: tuple[str, ..
             previous = draft.previous
             if not always and not broken and previous is not None and _is_made_of(previous, made_of):
                 raise UnchangedError(_unchanged(draft, previous, time.monotonic() - began))
-            if kinds == RESULTS and previous is not None:
+            if kinds == RESULTS and previous is not None and _is_current(previous):
                 shutil.copyfile(previous, draft.file)
             else:
                 kinds = tuple(PARTS)
@@ -114,8 +128,12 @@ def _unchanged(draft: Draft, previous: Path, seconds: float) -> Built:
 
 def _made_of(connection: duckdb.DuckDBPyConnection) -> str:
     """Digest of the parts and of the definitions that a generation is made of."""
-    texts = repr([(definition.name, definition.sql) for definition in definitions()])
-    return hashlib.sha256(f"{state(connection, QUIET)} {texts}".encode()).hexdigest()
+    return hashlib.sha256(f"{state(connection, QUIET)} {version()}".encode()).hexdigest()
+
+
+def _is_current(generation: Path) -> bool:
+    with connect(generation, read_only=True) as connection:
+        return is_current(connection)
 
 
 def _is_made_of(generation: Path, made_of: str) -> bool:
@@ -133,7 +151,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, directory: Path, kinds: tuple[s
     _run(connection, f"ATTACH '{file}' AS gathered (READ_ONLY)")
     for kind in kinds:
         _run(connection, f"CREATE TEMP VIEW raw_{kind} AS FROM gathered.{kind}")
-    _run(connection, f"CREATE TEMP VIEW raw_generation AS SELECT '{made_of}' AS made_of")
+    _run(connection, f"CREATE TEMP VIEW raw_generation AS SELECT '{made_of}' AS made_of, '{version()}' AS definitions")
     for definition in definitions() if everything else of_kind("TABLE"):
         sql = definition.sql
         if not everything and definition.name not in RESULTS:

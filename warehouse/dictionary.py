@@ -32,6 +32,7 @@ BUILT: dict[str, Meaning] = {
     "num_slices": Meaning("count", "Slices of the spectrum"),
     "file": Meaning("path", "Part that holds the eigenvalues, relative to the warehouse's folder"),
     "made_of": Meaning("hex", "Digest of the parts and definitions that this generation was made of"),
+    "definitions": Meaning("hex", "Digest of the definitions alone: another one is of another version"),
     "filtered": Meaning("boolean", "Whether a filter of the profile left it without a fit"),
     "covered": Meaning("count", "Layers of the model whose metrics are kept"),
     "covered_filtered": Meaning("count", "Those of them that a filter of the profile left without a fit"),

@@ -228,6 +228,20 @@ class Knowledge:
         return [ModelId(*row) for row in self._connection.execute(sql).fetchall()] if self._connection else []
 
 
+def has_snapshot(directory: Path, snapshot: str) -> bool:
+    """Whether the newest generation has this state of a catalog; its part may be merged with others by now."""
+    try:
+        path = newest(directory)
+    except ValueError:
+        return False
+    with connect(path, read_only=True) as connection:
+        try:
+            sql = "SELECT count(*) FROM snapshots WHERE snapshot = $1"
+            return connection.execute(sql, [snapshot]).fetchall() != [(0,)]
+        except duckdb.CatalogException:  # a generation of an older version
+            return False
+
+
 class _registered:  # noqa: N801 - a with-statement's word
     """Arrow tables that SQL sees by name inside a block."""
 

@@ -14,6 +14,7 @@ from zoospectra.warehouse.connect import connect
 from zoospectra.warehouse.definitions import definitions
 from zoospectra.warehouse.parts import conform
 from zoospectra.warehouse.schema import PARTS, WRITTEN
+from zoospectra.warehouse.version import version
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def generation(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnec
             connection.register("rows", table.append_column("filename", pa.array([""] * len(table), pa.string())))
             connection.execute(f"CREATE TEMP TABLE raw_{kind} AS SELECT * FROM rows").fetchall()
             connection.unregister("rows")
-        connection.execute("CREATE TEMP VIEW raw_generation AS SELECT NULL::VARCHAR AS made_of").fetchall()
+        sql = f"CREATE TEMP VIEW raw_generation AS SELECT NULL::VARCHAR AS made_of, '{version()}' AS definitions"
+        connection.execute(sql).fetchall()
         for definition in definitions():
             sql = definition.sql.replace("read_parquet({spectra_files}, filename = true)", "raw_spectra")
             connection.execute(definition.create(without_blanks(connection, sql))).fetchall()

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from zoospectra.warehouse.connect import connect, newest
 from zoospectra.warehouse.verified import require_spectra
+from zoospectra.warehouse.version import ANEW, is_current
 
 EXPLAIN = re.compile(r"\s*explain(\s+analyze|\s*\([^)]*\))*\s+", re.IGNORECASE)
 BATCH_ROWS = 100_000
@@ -70,7 +71,7 @@ def fetch(
     except duckdb.OutOfMemoryException as error:
         raise ValueError(_too_large(limits.memory_gb)) from error
     except duckdb.Error as error:
-        raise ValueError(one_line(error)) from error
+        raise ValueError(refusal(connection, error)) from error
     finally:
         if timer is not None:
             timer.cancel()
@@ -135,6 +136,12 @@ def refuse_writes(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
             f"the warehouse is read-only: {word} statements are refused; use SELECT, and format= to write a result out"
         )
         raise ValueError(msg)
+
+
+def refusal(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
+    """DuckDB's message in one line, and what to do where a generation of another version may be why."""
+    absent = isinstance(error, (duckdb.CatalogException, duckdb.BinderException))
+    return one_line(error) if not absent or is_current(connection) else f"{one_line(error)}; {ANEW}"
 
 
 def one_line(error: duckdb.Error) -> str:

@@ -41,25 +41,33 @@ INDEXED = """INSERT INTO indexed BY NAME
 @contextmanager
 def gathered(directory: Path, settings: dict[str, str]) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Path]]]:
     """The rows of all parts as they are now, and the damaged parts that were moved aside; only with the lock held."""
-    file = directory / FILE
     try:
-        connection = connect(file, settings=settings)
-        _begin(connection, directory)
-    except duckdb.Error:  # cut off, or of another DuckDB: it is made anew
+        connection = _open(directory, settings)
+    except duckdb.Error:  # cut off, of another DuckDB, or of another version: it is made anew
         for path in directory.glob(f"{FILE}*"):
             path.unlink()
-        connection = connect(file, settings=settings)
-        _begin(connection, directory)
+        connection = _open(directory, settings)
     with connection:
         yield connection, _follow(connection, directory)
 
 
-def _begin(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
-    _run(connection, LOADED)
-    _run(connection, MEANINGS)
-    for kind in PARTS:
-        first = [str(contract_part(directory, kind))]
-        _run(connection, f"CREATE TABLE IF NOT EXISTS {kind} AS {_select(kind, directory)}", [first])
+def _open(directory: Path, settings: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    """The file of rows, with a table a kind; raises duckdb.Error where it cannot be read or lacks columns."""
+    connection = connect(directory / FILE, settings=settings)
+    try:
+        _run(connection, LOADED)
+        _run(connection, MEANINGS)
+        for kind in PARTS:
+            first, select = [str(contract_part(directory, kind))], _select(kind, directory)
+            _run(connection, f"CREATE TABLE IF NOT EXISTS {kind} AS {select}", [first])
+            wanted = _columns(connection, f"DESCRIBE {select}", [first])
+            if lacking := wanted.keys() - _columns(connection, f"DESCRIBE {kind}").keys():
+                msg = f"{kind} lacks {sorted(lacking)}: rows of another version"
+                raise duckdb.CatalogException(msg)
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _select(kind: str, directory: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from zoospectra.warehouse.query import one_line, open_newest
+from zoospectra.warehouse.query import open_newest, refusal
 from zoospectra.warehouse.verified import require_spectra
 
 FOLDER = resources.files("zoospectra.warehouse") / "sql" / "studies"
@@ -45,6 +45,6 @@ def designs(
                 require_spectra(connection, text)
                 tables[name] = connection.sql(text, params=params or None).to_arrow_table()
             except duckdb.Error as error:
-                msg = f"design {name}: {one_line(error)}"
+                msg = f"design {name}: {refusal(connection, error)}"
                 raise ValueError(msg) from error
     return tables

@@ -25,6 +25,8 @@ from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, a
 
 SHOWN = 6
 """Pairs whose groups are shown."""
+VERDICTS = "independent=cluster corrects LINES alone: verdicts of SIMPSON count every model; ask with independent=one"
+"""Note beside verdicts that do not know of families."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Options:
     seed: int = 0
     """Of every random draw."""
     independent: str = "off"
-    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
+    """off, cluster (families of kin are clusters of the errors of LINES, not of the verdicts) or one (one model a
+    family, for verdicts too)."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -73,7 +76,7 @@ def run(designs: Designs, options: Options) -> Findings:
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
     made: list[Cell] = []
-    notes: list[str] = []
+    notes: list[str] = [VERDICTS] if options.independent == "cluster" else []
     for one in found:
         notes.append(f"{one.label}: direction: {one.target.metric} = a + b * metric")
         made += _searched(one, options, notes)

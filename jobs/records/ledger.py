@@ -14,6 +14,7 @@ import pyarrow as pa
 from zoospectra.jobs.exit import Exit
 from zoospectra.jobs.records import provenance, rows
 from zoospectra.warehouse import parts
+from zoospectra.warehouse.known import has_snapshot
 from zoospectra.warehouse.schema import PARTS
 from zoospectra.zoo.model import Model
 
@@ -35,13 +36,13 @@ class Entry:
 
 
 def begin(verb: str, warehouse: Path, models: Sequence[Model] = ()) -> Entry:
-    """Open a run; keeps the catalog of the models it works on, if any."""
+    """Open a run; keeps the catalog of the models it works on, if any and the newest generation has it not."""
     started = datetime.datetime.now(datetime.UTC)
     run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     if not models:
         return Entry(run_id, verb, started)
     digest = rows.snapshot(models)
-    if not parts.part_path(warehouse, "models", digest).exists():
+    if not has_snapshot(warehouse, digest):
         parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
         parts.write(warehouse, "models", digest, rows.models(models, digest))
     return Entry(run_id, verb, started, models[0].zoo, digest)

@@ -86,11 +86,12 @@ def check(settings: CompareSettings, configuration: Configuration) -> Request:
 def compare(request: Request) -> Printable:
     """One row a layer of either checkpoint."""
     from zoospectra.jobs.work.compare import deltas
+    from zoospectra.jobs.work.executors.node import memory_limit
     from zoospectra.jobs.work.plan import digest
     from zoospectra.warehouse import build, parts
 
     settings, directory = request.settings, Path(request.settings.warehouse.dir)
-    shown, kept = deltas(request.base, request.other, request.profile, request.names)
+    shown, kept = deltas(request.base, request.other, request.profile, request.names, memory_limit())
     if settings.keep:
         parts.write(directory, "delta_metrics", digest([*request.names, request.profile.key]), kept)
         build.publish_results(directory, keep=settings.warehouse.keep)

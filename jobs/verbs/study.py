@@ -99,9 +99,11 @@ class Done:
 def check(settings: StudySettings, configuration: Configuration) -> Request:
     """Design tables and statistics; ValueError for a missing warehouse and options that name what is not there."""
     from zoospectra.analysis.studies.record import parameters
+    from zoospectra.warehouse import build
     from zoospectra.warehouse.studies import designs, selects
 
     started = datetime.datetime.now(datetime.UTC)
+    build.renew(Path(settings.warehouse.dir), settings.warehouse.keep)
     chosen = settings.study
     kind = study_of(chosen.kind)
     queries = selects(chosen.kind, kind.shared, kind.queries)

@@ -107,6 +107,35 @@ def test_weights_of_merges(nets: dict[tuple[str, int, int], list[Net]], capsys) 
     assert max(worst.values()) < 0.005
 
 
+def slerp(first: np.ndarray, second: np.ndarray, t: float) -> tuple[np.ndarray, float, float]:
+    """Spherical interpolation of two tensors as mergekit does it (Shoemake 1985), as float16; and both weights."""
+    a, b = (W.astype(np.float64).ravel() for W in (first, second))
+    angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    one, other = np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)
+    return (one * first + other * second).astype(np.float16).astype(np.float32), one, other
+
+
+def test_spherical_merges_are_called_so(nets: dict[tuple[str, int, int], list[Net]], capsys) -> None:
+    rng = np.random.default_rng(3)
+    right, worst = 0, 0.0
+    for trial in range(TRIALS):
+        shape = ARCHITECTURES[trial % len(ARCHITECTURES)]
+        first, second = (nets[shape][i] for i in rng.permutation(SEEDS)[:2])
+        t = float(rng.uniform(0.2, 0.8))
+        made = {name: slerp(first[name], second[name], t) for name in first}
+        result = recipe(
+            record("made", {name: W for name, (W, _, _) in made.items()}), [record("a", first), record("b", second)]
+        )
+        right += result.kind == "slerp"
+        for layer in result.layers:
+            found, expected = np.array(layer.fit.coefficients), np.array(made[layer.longname][1:])
+            worst = max(worst, float(np.abs(found - expected).max()))
+    with capsys.disabled():
+        print(f"\nspherical merges called so: {right} of {TRIALS}; largest error of a layer's weights: {worst:.2g}")
+    assert right >= 0.99 * TRIALS
+    assert worst < 0.005
+
+
 def test_layers_taken_whole_are_exact(nets: dict[tuple[str, int, int], list[Net]]) -> None:
     rng = np.random.default_rng(2)
     for trial in range(TRIALS):

@@ -109,6 +109,10 @@ def test_studies_take_it(name: str) -> None:
     left = [row for row in one.design if str(row["excluded_by"]).startswith("kin of")]
     assert len(left) == 19
     assert max(cell.n for cell in one.cells if cell.n) == 11
+    warned = [
+        any("verdicts of SIMPSON count every model" in note for note in each.notes) for each in (off, cluster, one)
+    ]
+    assert warned == [False, name == "simpson", False]
 
 
 def test_misuse_says_what_is_missing() -> None:

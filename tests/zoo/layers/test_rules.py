@@ -129,7 +129,7 @@ def test_known_hashes_find_the_same_copies(tmp_path: Path) -> None:
     first = index(IndexRequest(ModelId("m", "1"), str(tmp_path / "x.pt")))
     hashes = {(layer.ref.name, layer.longname): content_hash for layer, content_hash in first.layers}
     again = index(IndexRequest(ModelId("m", "1"), str(tmp_path / "x.pt"), hashes))
-    assert again == first
+    assert (again.layers, again.skips) == (first.layers, first.skips)
     assert [layer.longname for layer, _ in first.layers] == ["fc"]
 
 
