@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,8 @@ from zoospectra.warehouse.query import query
 SPECTRA = "SELECT content_hash, written FROM spectra_index"
 
 
-def scan(zoo: Path, data: Path) -> int:
-    return main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"])
+def scan(zoo: Path, data: Path, *words: str) -> int:
+    return main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline", *words])
 
 
 def retrain(zoo: Path, tensor: str) -> None:
@@ -60,6 +63,27 @@ def test_a_night_after_a_merge_writes_its_run_only(tmp_path: Path) -> None:
     assert scan(zoo, data) == 0
     assert (data / "warehouse.duckdb").resolve() == newest
     assert {part.kind for part in set(list_parts(data)) - before} == {"runs"}
+
+
+def test_bytes_changed_in_place_with_their_time_set_back_are_met_by_rehash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zoo, data = make_zoo(tmp_path / "zoo", models=1), tmp_path / "data"
+    assert scan(zoo, data) == 0
+    path = zoo / "net0.safetensors"
+    state = path.stat()
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        begin, _ = json.loads(file.read(size))["fc1.weight"]["data_offsets"]
+        file.seek(8 + size + begin)
+        file.write(b"\0\0\0\0")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    for words, computed in (((), 0), (("zoo.rehash=true",), 1)):
+        capsys.readouterr()
+        assert scan(zoo, data, *words) == 0
+        assert f"({computed} tensors analysed now, 0 fitted from stored spectra)" in capsys.readouterr().out
+    (row,) = query(data, "SELECT revision FROM models WHERE latest").to_pylist()
+    assert row["revision"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_one_changed_tensor_is_computed_alone_even_by_a_new_version_of_the_fit(

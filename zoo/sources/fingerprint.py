@@ -1,7 +1,7 @@
 """sha256 of files and the names of their nets, remembered: a zoo that did not change is not read again.
 
-A file is taken as unchanged while its path, size, modification time (ns) and inode are. Not covered: a file whose
-bytes were changed in place and whose times were set back on purpose.
+A file is taken as unchanged while its path, size, modification time (ns) and inode are; one whose bytes were changed in
+place and whose times were set back is met only by a cache that doubts what it knows.
 """
 
 from __future__ import annotations
@@ -68,12 +68,19 @@ class FingerprintCache:
     """How a file that is not known is read."""
     entries: dict[str, Fingerprint] = field(default_factory=_no_entries)
     """By absolute path."""
+    doubted: set[str] = field(default_factory=set)
+    """Absolute paths that are read once more, however unchanged they look."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
 
     @classmethod
-    def load(cls, folder: str | Path | None, hash_file: Callable[[str], str] = file_sha256) -> FingerprintCache:
-        """Cache kept in `folder`/fingerprints.jsonl; lines that cannot be understood are forgotten."""
+    def load(
+        cls, folder: str | Path | None, hash_file: Callable[[str], str] = file_sha256, *, doubt: bool = False
+    ) -> FingerprintCache:
+        """Cache kept in `folder`/fingerprints.jsonl; lines that cannot be understood are forgotten.
+
+        doubt: every file that is asked for is read once, whatever the cache says.
+        """
         if folder is None:
             return cls(None, hash_file)
         path = Path(folder) / "fingerprints.jsonl"
@@ -86,6 +93,7 @@ class FingerprintCache:
             entry = _entry(line)
             if entry is not None:
                 cache.entries[entry[0]] = entry[1]
+        cache.doubted.update(cache.entries if doubt else ())
         return cache
 
     def sha256(self, path: str) -> str:
@@ -108,7 +116,8 @@ class FingerprintCache:
         status = os.stat(where)
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
-        if known is None or known.seen != seen:
+        if known is None or known.seen != seen or where in self.doubted:
+            self.doubted.discard(where)
             known = self.entries[where] = Fingerprint(seen, self.hash_file(where))
             self.changed = True
         return known

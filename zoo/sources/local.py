@@ -66,6 +66,8 @@ class LocalOptions:
     base: str | None = None
     """Base of its adapters: a file, a folder, or author/name[@revision] of the hub; null is the one that an adapter
     names, where that is on this machine."""
+    rehash: bool = False
+    """Whether every file is read for its checksum, also those whose size, modification time and inode are as before."""
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -266,7 +268,8 @@ def _text(config: Mapping[str, object], key: str) -> str | None:
 
 
 def _crawl(options: LocalOptions, crawling: Crawl) -> tuple[Model, ...]:
-    return crawl(str(options.path), crawling.zoo, FingerprintCache.load(crawling.cache), options.base)
+    known = FingerprintCache.load(crawling.cache, doubt=options.rehash)
+    return crawl(str(options.path), crawling.zoo, known, options.base)
 
 
 SOURCE = Source("local", LocalOptions, _crawl)

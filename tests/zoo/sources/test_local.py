@@ -159,6 +159,16 @@ def test_only_changed_files_are_read_again(tmp_path: Path) -> None:
     assert os.listdir(cache) == ["fingerprints.jsonl"]
 
 
+def test_a_doubted_cache_reads_every_file_once(tmp_path: Path) -> None:
+    zoo, cache = tmp_path / "zoo", tmp_path / "cache"
+    for name in ("a.pt", "b.pt"):
+        weights(zoo / name)
+    before = crawl(str(zoo), fingerprints=FingerprintCache.load(cache))
+    counting = Counting()
+    assert crawl(str(zoo), fingerprints=FingerprintCache.load(cache, counting, doubt=True)) == before
+    assert counting.read == ["a.pt", "b.pt"]
+
+
 def test_a_damaged_cache_is_forgotten_line_by_line(tmp_path: Path) -> None:
     zoo, cache = tmp_path / "zoo", tmp_path / "cache"
     weights(zoo / "a.pt")
