@@ -1,16 +1,17 @@
 """Are the entries of a matrix independent, as when it was initialised? A test of the correlations between its lines.
 
-Legend: W is N x M; c_i its columns divided by their norms; r_ij = c_i . c_j; P = M (M - 1) / 2 pairs.
+Legend: W is N x M; B is W with rows and columns scaled until each has mean square 1 (Sinkhorn and Knopp 1967 on the
+squares); S_ij = B_ij^2; G = B^T B; T = sum_{i<j} G_ij^2 over pairs of columns.
 
-If entries are independent, symmetric and alike, whatever their law (normal, uniform, truncated, sparse, heavy), then
-E r_ij^2 = 1 / N exactly and different pairs are uncorrelated, so that T = sum_{i<j} r_ij^2 has mean P / N and variance
-P Var(r^2), Var(r^2) = N a^2 + 3 (1 - N a)^2 / (N (N - 1)) - 1 / N^2 with a = E c_ik^4, here its mean over the matrix.
-For normal entries this is Schott's test of complete independence (2005, Biometrika 92:951) with known mean. T is close
-to a gamma variable of that mean and variance, since N r^2 is close to chi-square; of small matrices the shuffled copies
-of their own entries are counted as well. The same for rows; the smaller p counts, twice. Lines are divided by their
-norms, so that scales of channels are no evidence. Training leaves correlations; a shuffled copy has none.
+If the entries are independent and symmetric, each with a scale of its row times one of its column, then given S every
+entry's sign is a fair coin, whatever the scales and the law (normal, uniform, truncated, sparse, heavy), so that
+exactly E T = sum_{i<j} sum_k S_ki S_kj and Var T = 2 sum_{i<j} [(S^T S)_ij^2 - (S^2^T S^2)_ij]: different pairs are
+uncorrelated. Rows give the same T but for a constant, so that one test serves both. Of normal entries of one scale it
+is Schott's test of complete independence (2005, Biometrika 92:951) with known mean. T is close to a gamma variable of
+that mean and variance and skewness 4 / N + 4 / M; of small matrices copies with signs drawn anew are counted as well.
+Scales of channels are no evidence. Training leaves correlations; a copy with other signs has none.
 
-Not covered: products (low-rank updates), whose lines depend on each other by construction.
+Not covered: products (low-rank updates), whose lines depend on each other by construction; skewed entries.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from zoospectra.analysis.kernels.cast import AnyArray
 SHIFTED = 5.0
 """Standard errors from which the mean of all entries counts as one that the initialisation gave (uniform on [0, 1])."""
 SMALL = 2048
-"""Entries up to which shuffled copies are counted: the gamma law's far tail is too thin for a few short lines."""
+"""Entries up to which copies are counted: the gamma law's far tail is too thin for a few short lines."""
 COPIES = 999
-"""Shuffled copies of a small matrix; the smallest p they give is 1 / (COPIES + 1)."""
+"""Copies of a small matrix with signs drawn anew; the smallest p they give is 1 / (COPIES + 1)."""
+ROUNDS, BALANCED = 50, 1e-6
+"""Times that rows and columns are scaled at most, and the relative change at which they need no more."""
 NOTHING = 1e-12
 """Share of the largest entry below which one is 0: weight decay leaves such traces, whose squares vanish in float32."""
-SPARSE = 0.01
-"""Share of exact zeros from which lines that correlate too little prove nothing: a mask keeps them apart."""
 ORTHOGONAL = 1e-3
 """Largest cosine between lines, and spread of their norms, of a matrix that was made orthogonal, in any float type."""
 
@@ -42,32 +43,22 @@ class Independence:
     """How far the correlations of a matrix's lines are from those of independent entries."""
 
     excess: float
-    """T over its mean, minus 1, of the side that tells more, with the more lines: 0 for noise."""
+    """T over its mean, minus 1, of the side with more lines: 0 for noise."""
     power: float
     """Mean of T over its standard deviation: an excess e is e * power standard deviations away."""
     wider: float
-    """Chance that independent entries correlate as much or more, rows and columns together."""
+    """Chance that independent entries correlate as much or more."""
     narrower: float
     """Chance that they correlate as little or less."""
     orthogonal: bool
     """Whether the lines of the smaller side are orthogonal and equally long: an initialisation, untouched."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Null:
-    """T of independent entries, for one side of a matrix."""
-
-    mean: float
-    deviation: float
-    wider: float
-    narrower: float
-
-
 def independence(matrix: AnyArray, seed: int = 0) -> Independence | None:
-    """Test one matrix (n, m) of finite entries, seeded for the shuffled copies of a small one.
+    """Test one matrix (n, m) of finite entries, seeded for the copies of a small one.
 
-    None where nothing can be told: fewer than two lines of a side are not zero, or all lines of a side are equal. Costs
-    two Gram matrices of the smaller side.
+    None where nothing can be told: fewer than two lines of a side are not zero, all lines of a side are equal, or
+    no sign matters since no two lines share two entries that are not 0. Costs two Gram matrices of the smaller side.
     """
     values: Any = np.asarray(matrix, dtype=np.float64 if matrix.dtype == np.float64 else np.float32)
     values = values if values.shape[0] >= values.shape[1] else values.T
@@ -80,22 +71,22 @@ def independence(matrix: AnyArray, seed: int = 0) -> Independence | None:
     if min(values.shape) < 2 or np.all(values == values[:1]) or np.all(values == values[:, :1]):
         return None
     orthogonal = _is_orthogonal(values)
-    sparse = np.count_nonzero(values == 0.0) > SPARSE * values.size
     mean, spread = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     if abs(mean) > SHIFTED * spread / np.sqrt(values.size):
         values = values - np.asarray(mean, values.dtype)
-    observed = _statistics(values[None])[0]
-    copies = _statistics(_shuffled(values, seed)) if values.size <= SMALL else np.empty((0, 2))
-    sides = [_null(values, axis, float(observed[axis]), copies[:, axis]) for axis in (0, 1)]
-    powers = [side.mean / side.deviation for side in sides]
-    sharp = int(np.argmax(powers))
-    return Independence(
-        excess=float(observed[sharp]) / sides[sharp].mean - 1.0,
-        power=powers[sharp],
-        wider=min(1.0, 2.0 * min(side.wider for side in sides)),
-        narrower=1.0 if sparse else min(1.0, 2.0 * min(side.narrower for side in sides)),
-        orthogonal=orthogonal,
-    )
+    values = _balanced(values)
+    mean, over, deviation = _moments(np.square(values))
+    if not deviation > 0.0:
+        return Independence(0.0, max(values.shape) / 2.0, 1.0, 1.0, orthogonal) if orthogonal else None
+    observed = float(_statistic(values[None])[0])
+    shape = (deviation / mean + deviation / over) ** -2.0
+    law = stats.gamma(shape, loc=mean - deviation * shape**0.5, scale=deviation / shape**0.5)
+    wider, narrower = float(law.sf(observed)), float(law.cdf(observed))
+    if values.size <= SMALL:
+        copies = _statistic(_copies(values, seed))
+        wider = max(wider, (1 + int(np.count_nonzero(copies >= observed * (1 - 1e-6)))) / (1 + COPIES))
+        narrower = max(narrower, (1 + int(np.count_nonzero(copies <= observed * (1 + 1e-6)))) / (1 + COPIES))
+    return Independence((observed - mean) / over, over / deviation, wider, narrower, orthogonal)
 
 
 def _is_orthogonal(values: AnyArray) -> bool:
@@ -107,42 +98,47 @@ def _is_orthogonal(values: AnyArray) -> bool:
     return bool(gram.max() < ORTHOGONAL)
 
 
-def _shuffled(values: AnyArray, seed: int) -> AnyArray:
-    """Copies (COPIES, n, m) of small `values` with shuffled entries."""
+def _balanced(values: AnyArray) -> AnyArray:
+    """Rows and columns of (n, m) scaled to mean square 1, or near it where zeros forbid it; blind to signs."""
+    squares = np.square(values)
+    n, m = values.shape
+    rows: AnyArray = np.ones(n, values.dtype)
+    for _ in range(ROUNDS):
+        columns = n / (rows @ squares)
+        before, rows = rows, m / (squares @ columns)
+        if np.all(np.abs(rows - before) <= BALANCED * rows):
+            break
+    balanced: AnyArray = values * np.sqrt(rows)[:, None] * np.sqrt(columns)
+    return balanced
+
+
+def _moments(squares: AnyArray) -> tuple[float, float, float]:
+    """Mean of T over columns, mean of T over rows, and their standard deviation, when signs are fair coins."""
+    own = float(np.sum(np.square(squares), dtype=np.float64))
+    by_row, by_column = squares.sum(axis=1, dtype=np.float64), squares.sum(axis=0, dtype=np.float64)
+    shared = squares.T @ squares
+    np.fill_diagonal(shared, 0.0)
+    alone = float(np.sum(np.square(np.square(squares).sum(axis=1, dtype=np.float64))))
+    alone -= float(np.sum(np.square(np.square(squares)), dtype=np.float64))
+    together = float(np.sum(np.square(shared), dtype=np.float64))
+    variance = together - alone if together - alone > 1e-5 * together else 0.0
+    return (float(by_row @ by_row) - own) / 2.0, (float(by_column @ by_column) - own) / 2.0, variance**0.5
+
+
+def _copies(values: AnyArray, seed: int) -> AnyArray:
+    """Copies (COPIES, n, m) of small `values` with signs drawn anew."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    flat = np.broadcast_to(values.reshape(1, -1), (COPIES, values.size))
-    copies: AnyArray = rng.permuted(flat, axis=1).reshape(COPIES, *values.shape)
+    signs = np.asarray(2 * rng.integers(0, 2, (COPIES, *values.shape), dtype=np.int8) - 1, values.dtype)
+    copies: AnyArray = signs * values
     return copies
 
 
-def _statistics(stack: AnyArray) -> AnyArray:
-    """T of the columns and of the rows of every matrix of a stack (R, n, m), n >= m: (R, 2)."""
-    totals = []
-    for axis in (1, 2):
-        norms = np.linalg.norm(stack, axis=axis, keepdims=True)
-        unit = stack / np.where(norms > 0.0, norms, 1.0)
-        gram = unit.transpose(0, 2, 1) @ unit
-        own = np.count_nonzero(norms.reshape(len(stack), -1), axis=1)
-        totals.append((np.sum(np.square(gram), axis=(1, 2), dtype=np.float64) - own) / 2.0)
-    return np.stack(totals, axis=1)
-
-
-def _null(values: AnyArray, axis: int, observed: float, copies: AnyArray) -> _Null:
-    """The law of T for the lines along `axis`, and where the observed value lies in it."""
-    unit = values / np.linalg.norm(values, axis=axis, keepdims=True)
-    length, lines = unit.shape[axis], unit.shape[1 - axis]
-    pairs = lines * (lines - 1) / 2.0
-    fourth = float(np.mean(np.square(np.square(unit)), dtype=np.float64))
-    rest = max(1.0 - length * fourth, 0.0)
-    variance = length * fourth**2 + 3.0 * rest**2 / (length * (length - 1.0)) - 1.0 / length**2
-    mean, deviation = pairs / length, float(np.sqrt(pairs * max(variance, 1e-6 / length**2)))
-    shape = (mean / deviation) ** 2
-    law = stats.gamma(shape, scale=mean / shape)
-    wider, narrower = float(law.sf(observed)), float(law.cdf(observed))
-    if copies.size:
-        wider = max(wider, (1 + int(np.count_nonzero(copies >= observed * (1 - 1e-6)))) / (1 + copies.size))
-        narrower = max(narrower, (1 + int(np.count_nonzero(copies <= observed * (1 + 1e-6)))) / (1 + copies.size))
-    return _Null(mean, deviation, wider, narrower)
+def _statistic(stack: AnyArray) -> AnyArray:
+    """T of the columns of every matrix of a stack (R, n, m): (R,)."""
+    gram = stack.transpose(0, 2, 1) @ stack
+    diagonal = np.arange(gram.shape[1])
+    gram[:, diagonal, diagonal] = 0.0
+    return np.asarray(np.sum(np.square(gram), axis=(1, 2), dtype=np.float64)) / 2.0
 
 
 LIKELY, VALUES = 1e-4, 4

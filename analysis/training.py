@@ -23,7 +23,7 @@ ERROR = 1e-3
 """Chance of calling an untrained network trained."""
 LEVEL = 0.01
 """p of a layer below which its weights are not independent."""
-USUAL = 0.35
+USUAL = 0.2
 """Excess that a trained layer usually has: the lower quartile of the layers of the bundled reference networks."""
 TELLS = 3.0
 """Standard deviations that the usual excess must make over all layers for their silence to mean untrained."""

@@ -1,4 +1,4 @@
-"""The README's words are true: its commands run, its Python runs, its two first commands are what CI runs."""
+"""README, docs/usage.md and docs/index.md are true: commands run, Python runs, the README's two are what CI runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from tests.zoo.fetch.models import gpt2, safetensors
 from zoospectra.jobs.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "usage.md", ROOT / "docs" / "index.md"]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+COMMANDS = list(dict.fromkeys(CONSOLE))
+"""Each once, in this order: a later one may need what an earlier one made."""
 
 
 def test_ci_runs_the_two_commands_word_for_word() -> None:
@@ -54,8 +57,16 @@ def test_every_command_runs(
     assert capsys.readouterr().out.strip()
 
 
+@pytest.mark.parametrize(
+    "page", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]), ids=lambda page: page.name
+)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.mark.parametrize("text", [text for text in blocks("python") if "import zoospectra" in text])
@@ -63,7 +74,7 @@ def test_the_python_runs(
     text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    exec(compile(text, "README.md", "exec"), {})
+    exec(compile(text, "usage.md", "exec"), {})
     assert float(capsys.readouterr().out) > 1
 
 
@@ -77,7 +88,7 @@ for line in sys.stdin.read().splitlines():
 
 
 def test_a_profile_a_metric_and_a_study_of_ones_own(tmp_path: Path) -> None:
-    """The README's package, as if installed, and its profile, in every verb."""
+    """The guide's package, as if installed, and its profile, in every verb."""
     make_zoo(tmp_path / "my_models", models=2)
     (tmp_path / "my_conf" / "profile").mkdir(parents=True)
     (tmp_path / "my_conf" / "profile" / "mine.yaml").write_text(*blocks("yaml"))

@@ -18,6 +18,7 @@ from zoospectra.analysis.unfold import unfold, unfold_rule
 from zoospectra.jobs.checks.evidence import SAME, Looked, copies, look
 from zoospectra.jobs.checks.population import Network, network, standing
 from zoospectra.jobs.checks.record import Check, Finding, Report, Section, Subject
+from zoospectra.jobs.checks.subject import kept_path
 from zoospectra.zoo.checkpoint.dtype import itemsize
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.record import Checkpoint
@@ -36,7 +37,7 @@ SHOWN = 8
 """Layers in the table."""
 ALPHA = "WeightWatcher warns outside 2 to 6; Martin, Peng, Mahoney 2021"
 """Where the range of alpha comes from."""
-MARGIN = "test of independence, Schott 2005, against shuffled entries"
+MARGIN = "test of independence, after Schott 2005, against fair signs"
 """Where p comes from."""
 
 
@@ -51,13 +52,18 @@ class Measured:
 
 
 def quality(subject: Subject) -> Report:
-    """Look at every layer of a checkpoint; what cannot be read is a finding. ValueError for a model without one."""
-    if subject.path is None:
-        msg = f"{subject.name}: its weights are not in the warehouse; give the checkpoint, or run study=health on it"
-        raise ValueError(msg)
+    """Look at every layer of a checkpoint; what cannot be read is a finding.
+
+    The warehouse keeps no weights: a model of it is read from where the catalog had it.
+    """
     name = subject.name
     try:
-        checkpoint = open_checkpoint(subject.path)
+        path = subject.path or kept_path(subject)
+    except ValueError as error:
+        words = "its weights are not where the catalog had them, and the warehouse keeps none: give the checkpoint"
+        return Report("quality", name, "unreadable", words, (Finding("error", name, None, "not_found", str(error)),))
+    try:
+        checkpoint = open_checkpoint(path)
     except CheckpointError as error:
         finding = Finding("error", name, None, str(error.reason), error.detail)
         return Report("quality", name, "unreadable", f"cannot be read: {error.reason.advice}", (finding,))

@@ -48,12 +48,18 @@ def checkpoint(target: str, warehouse: Path) -> Subject:
         raise ValueError(msg)
     if chosen[0].path is not None:
         return chosen[0]
+    return Subject(chosen[0].name, kept_path(chosen[0]), warehouse)
+
+
+def kept_path(subject: Subject) -> str:
+    """Where the catalog had the checkpoint of a model of the warehouse; ValueError when it is there no more."""
     sql = "SELECT path FROM models WHERE model_id = $model ORDER BY latest DESC LIMIT 1"
-    paths = query(warehouse, sql, {"model": chosen[0].name})["path"].to_pylist()
-    if not paths or not paths[0] or ("://" not in paths[0] and not Path(place(paths[0])[0]).exists()):
-        msg = f"{chosen[0].name}: its checkpoint is not where the catalog had it, {paths[0] if paths else None}"
+    paths: list[str | None] = query(subject.warehouse, sql, {"model": subject.name})["path"].to_pylist()
+    path = paths[0] if paths else None
+    if not path or ("://" not in path and not Path(place(path)[0]).exists()):
+        msg = f"{subject.name}: its checkpoint is not where the catalog had it, {path}"
         raise ValueError(msg)
-    return Subject(chosen[0].name, paths[0], warehouse)
+    return path
 
 
 def _paths(target: str) -> list[str]:

@@ -20,9 +20,9 @@ def print_report(report: Report) -> None:
     grave = [finding for finding in report.findings if finding.severity != SEVERITIES[0]]
     findings = sorted(grave, key=lambda finding: -SEVERITIES.index(finding.severity))
     for finding in findings[:FINDINGS]:
-        place = f" {finding.layer}" if finding.layer else ""
+        place = f" {finding.layer}:" if finding.layer else ""
         source = f" ({finding.source})" if finding.source else ""
-        _prose(f"{finding.severity}:{place}: {finding.words} [{finding.reason}]{source}", indent="  ")
+        _prose(f"{finding.severity}:{place} {finding.words} [{finding.reason}]{source}", indent="  ")
     if len(findings) > FINDINGS:
         print(f"  ... and {len(findings) - FINDINGS} more findings: format=json has them all")
     for section in report.sections:

@@ -25,15 +25,40 @@ def test_independent_entries_are_rarely_called_correlated(law: str) -> None:
     assert sum(test.wider <= 0.05 for test in tests if test) <= 8  # binomial(40, .05): 9 or more once in 10^4
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1.0])
+@pytest.mark.parametrize("shape", [(64, 9), (48, 48), (20, 300), (256, 128)])
+def test_unequal_scales_of_rows_and_columns_are_no_correlation(shape: tuple[int, int], sigma: float) -> None:
+    """Lognormal scales leave everything but the last digits as it is, and are rarely called correlated."""
+    tests = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        matrix, (n, m) = rng.standard_normal(shape), shape
+        columns, rows = np.exp(sigma * rng.standard_normal(m)), np.exp(sigma * rng.standard_normal((n, 1)))
+        plain, *scaled = (independence(values, seed) for values in (matrix, matrix * columns, rows * matrix * columns))
+        for test in scaled:
+            assert test is not None
+            assert plain is not None
+            assert test.excess == pytest.approx(plain.excess, rel=1e-3, abs=1e-3)
+            assert test.wider == pytest.approx(plain.wider, rel=0.02, abs=1e-3)
+            tests.append(test)
+    assert min(min(test.wider, test.narrower) for test in tests) > 1e-4
+    assert sum(test.wider <= 0.05 for test in tests[::2]) <= 4  # binomial(12, .05): 5 or more once in 5,000
+
+
 def test_the_statistic_is_that_of_the_cosines() -> None:
-    """Mean squared cosine of every pair of rows, by loops, against its mean 1 / M."""
+    """Squared products of every pair of rows of the balanced matrix, by loops, against their mean under fair signs."""
     matrix = np.random.default_rng(0).standard_normal((70, 40)) + np.outer(np.arange(70) / 50, np.ones(40))
     test = independence(matrix)
-    centred = matrix - matrix.mean()
-    rows = centred / np.linalg.norm(centred, axis=1)[:, None]
-    squares = [(rows[i] @ rows[j]) ** 2 for i in range(70) for j in range(i)]
+    rows = matrix - matrix.mean()
+    for _ in range(200):
+        rows /= np.sqrt(np.mean(rows**2, axis=0))
+        rows /= np.sqrt(np.mean(rows**2, axis=1))[:, None]
+    pairs = [(rows[i], rows[j]) for i in range(70) for j in range(i)]
+    mean = sum(np.sum(a**2 * b**2) for a, b in pairs)
+    spread = np.sqrt(sum(2 * (np.sum(a**2 * b**2) ** 2 - np.sum(a**4 * b**4)) for a, b in pairs))
     assert test is not None
-    assert test.excess == pytest.approx(np.mean(squares) * 40 - 1, rel=1e-9)
+    assert test.excess == pytest.approx(sum((a @ b) ** 2 for a, b in pairs) / mean - 1, rel=1e-4)
+    assert test.power == pytest.approx(mean / spread, rel=1e-4)
     assert test.wider < 1e-12
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -38,6 +39,38 @@ def test_damage_is_a_finding_and_status_3(tmp_path: Path, capsys: pytest.Capture
     (finding,) = report["findings"]
     assert (finding["severity"], finding["reason"]) == ("error", "unreadable")
     assert reports(file, "fail=never", capsys=capsys)
+    assert main(["check", str(file)]) == 3
+    assert "\n  error: " in capsys.readouterr().out  # no place where there is no layer
+
+
+def test_a_model_of_the_warehouse_is_read_where_the_catalog_had_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zoo, keys = make_zoo(tmp_path / "zoo", models=2), (f"warehouse.dir={tmp_path / 'data'}",)
+    assert main(["scan", "zoo=local", f"zoo.path={zoo}", "cluster=inline", *keys]) == 0
+    (zoo / "net1.safetensors").unlink()
+    there, gone = reports("local/*", *keys, capsys=capsys, status=3)
+    (plain,) = reports(zoo / "net0.safetensors", capsys=capsys)
+    assert there["summary"] == plain["summary"]
+    assert gone["verdict"] == "unreadable"
+    (finding,) = gone["findings"]
+    assert finding["reason"] == "not_found"
+    assert str(zoo / "net1.safetensors") in finding["words"]
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0])
+@pytest.mark.parametrize("sizes", [(64, 128, 128, 10), (300, 20, 500), (32, 32, 32, 32)])
+def test_unequal_scales_of_rows_and_columns_are_no_training(
+    sizes: tuple[int, ...], sigma: float, tmp_path: Path
+) -> None:
+    for seed in range(4):
+        rng = torch.Generator().manual_seed(seed)
+        net = {
+            f"{depth}.weight": torch.randn(n, m, generator=rng)
+            * torch.exp(sigma * torch.randn(*((1, m) if seed % 2 else (n, 1)), generator=rng))
+            for depth, (m, n) in enumerate(itertools.pairwise(sizes))
+        }
+        assert verdict(net, tmp_path).verdict == "untrained"
 
 
 def nets(kind: str) -> torch.nn.Module:
