@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,8 @@ RESULTS = ("runs", "study_results", "kinship", "families", "delta_metrics")
 QUIET = RESULTS
 """Kinds of parts that make no build by themselves: their verb publishes them, a run enters with the next generation."""
 
-MEMORY = "256MB"
-"""DuckDB's memory while it builds; beyond it sorts spill to DIR."""
+MEMORY = ("128MB", "512MB", "4GB")
+"""DuckDB's memory while it builds; beyond it sorts spill to DIR. What does not fit so is built with the next."""
 
 
 class UnchangedError(Exception):
@@ -62,18 +63,18 @@ class Built:
     """Whether it is new; False for the newest one where nothing had changed."""
 
 
-def build(directory: Path, keep: int = 3, memory_limit: str = MEMORY) -> Built:
+def build(directory: Path, keep: int = 3) -> Built:
     """Build from all parts of DIR and publish; DIR is made when missing, and an empty one gives an empty warehouse.
 
-    keep: generations to keep, at least 1; memory_limit: DuckDB's. Raises ValueError on keep < 1 and
-    warehouse.checks.CheckError when the new rows break a rule; the old generation then stays.
+    keep: generations to keep, at least 1. Raises ValueError on keep < 1 and warehouse.checks.CheckError when the new
+    rows break a rule; the old generation then stays.
     """
-    return _publish(directory, keep, memory_limit, tuple(PARTS), always=True)
+    return _publish(directory, keep, tuple(PARTS), always=True)
 
 
-def refresh(directory: Path, keep: int = 3, memory_limit: str = MEMORY) -> Built:
+def refresh(directory: Path, keep: int = 3) -> Built:
     """`build` if anything but the rows of runs has changed since the newest generation, which is returned otherwise."""
-    return _publish(directory, keep, memory_limit, tuple(PARTS), always=False)
+    return _publish(directory, keep, tuple(PARTS), always=False)
 
 
 def publish_results(directory: Path, keep: int = 3) -> Built:
@@ -82,7 +83,7 @@ def publish_results(directory: Path, keep: int = 3) -> Built:
     Seconds where a build takes a minute. Scanned parts that the newest generation lacks wait for the next build;
     without a generation of this version this is a build. Raises as `build` does.
     """
-    return _publish(directory, keep, MEMORY, RESULTS, always=True)
+    return _publish(directory, keep, RESULTS, always=True)
 
 
 def renew(directory: Path, keep: int = 3) -> None:
@@ -98,13 +99,25 @@ def renew(directory: Path, keep: int = 3) -> None:
     build(directory, keep)
 
 
-def _publish(directory: Path, keep: int, memory_limit: str, kinds: tuple[str, ...], *, always: bool) -> Built:
+def _publish(directory: Path, keep: int, kinds: tuple[str, ...], *, always: bool) -> Built:
+    broken: list[Path] = []
+    for memory in MEMORY[:-1]:
+        with suppress(duckdb.OutOfMemoryException):
+            return _publish_within(memory, directory, keep, kinds, broken, always=always)
+    return _publish_within(MEMORY[-1], directory, keep, kinds, broken, always=always)
+
+
+def _publish_within(
+    memory: str, directory: Path, keep: int, kinds: tuple[str, ...], broken: list[Path], *, always: bool
+) -> Built:
+    """Build with so much of DuckDB's memory; damaged parts are added to `broken`, which holds those met before."""
     began = time.monotonic()
     try:
         with disk_errors(directory), publishing(directory, keep) as draft:
-            settings = {"memory_limit": memory_limit, "temp_directory": f"{draft.file}.spill"}
+            settings = {"memory_limit": memory, "temp_directory": f"{draft.file}.spill"}
             sweep(draft.directory)
-            with gathered(draft.directory, settings) as (connection, broken):
+            with gathered(draft.directory, settings) as (connection, damaged):
+                broken += damaged
                 made_of = _made_of(connection)
             previous = draft.previous
             if not always and not broken and previous is not None and _is_made_of(previous, made_of):

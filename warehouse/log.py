@@ -92,3 +92,4 @@ class Log:
         self._waiting.clear()
         self._bytes = 0
         self._last = now
+        pa.default_memory_pool().release_unused()

@@ -134,6 +134,8 @@ def _merge(directory: Path, kind: str, group: Sequence[PartFile]) -> int:
             place(folder / f"indexed-{name}", "indexed", listed)
     replaced = [source for part in read for source in (part.stamp(directory), *sources(part.path))]
     place(folder / f"{kind}-{name}", kind, pa.concat_tables(tables), replaced)
+    tables.clear()
+    pa.default_memory_pool().release_unused()
     return len(read)
 
 

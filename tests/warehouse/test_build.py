@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
+from zoospectra.warehouse import build as builder
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.checks import CheckError
 from zoospectra.warehouse.definitions import FOLDERS, definitions, of_kind
@@ -166,6 +168,34 @@ def test_two_builds_of_the_same_parts_are_identical_row_by_row(filled) -> None:
     for name in TABLES:
         assert first[name].equals(second[name]), name
     assert all(first[name].sort_by(first[name].column_names[0]).num_rows for name in ("layers", "spectra"))
+
+
+def test_a_build_that_needs_more_memory_gets_it(filled, monkeypatch) -> None:
+    build(filled.directory)
+    first = contents(filled.directory)
+    (filled.directory / "rows.duckdb").unlink()
+    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", ("1MB",))
+    with pytest.raises(duckdb.OutOfMemoryException):
+        build(filled.directory)
+    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", ("1MB", "512MB"))
+    build(filled.directory)
+    assert all(table.equals(first[name]) for name, table in contents(filled.directory).items() if name != "generation")
+
+
+def test_damage_met_before_memory_ran_out_is_still_named(filled, monkeypatch) -> None:
+    damaged = write(filled.directory, "study_results", "d", PARTS["study_results"].empty_table())
+    damaged.write_bytes(b"PAR1")
+    fill, limits = builder._fill, []
+
+    def scarce(connection: duckdb.DuckDBPyConnection, *arguments: Any) -> None:
+        limits.append(connection.execute("SELECT current_setting('memory_limit')").fetchall())
+        if len(limits) == 1:
+            raise duckdb.OutOfMemoryException("scripted")
+        fill(connection, *arguments)
+
+    monkeypatch.setattr(builder, "_fill", scarce)
+    assert build(filled.directory).broken == (damaged.with_name(f"{damaged.name}.broken"),)
+    assert len({str(limit) for limit in limits}) == 2
 
 
 def test_every_column_of_every_table_has_a_unit_and_a_comment(filled) -> None:
