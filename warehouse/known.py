@@ -58,7 +58,7 @@ class Known:
     spectra: Mapping[SpectrumId, Path] = field(default_factory=dict)
     """Every stored spectrum that counts -> the part that holds it."""
     metrics: frozenset[ResultId] = frozenset()
-    """Results with layer metrics."""
+    """Results that are there: layer metrics, sketches and spectra, as ResultKind names them."""
     filtered: frozenset[ResultId] = frozenset()
     """Those of them that the profile's filters left without a fit: too few eigenvalues, say."""
     layers: Mapping[ModelId, tuple[LayerRow, ...]] = field(default_factory=dict)

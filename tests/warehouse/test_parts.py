@@ -120,7 +120,8 @@ def test_the_same_key_replaces_its_part(filled) -> None:
 def test_known_results_name_everything_that_is_there(filled) -> None:
     known = everything(filled.directory)
     assert set(known.spectra) == {(h, "slices", "1") for h in ("h1", "h2", "h3")}
-    assert known.metrics == {(h, "slices", "k1", "1") for h in ("h1", "h2", "h3")}
+    results = {(h, "slices", *rest) for h in ("h1", "h2", "h3") for rest in (("k1", "1"), ("spectrum", ""))}
+    assert known.metrics == results
     assert known.filtered == frozenset()
     hashes = {model: [row.content_hash for row in rows] for model, rows in known.layers.items()}
     assert hashes == {("local/a", "r1"): ["h1", "h2"], ("local/b", "r1"): ["h1", "h3"]}

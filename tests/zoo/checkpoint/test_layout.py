@@ -59,6 +59,15 @@ def test_every_library_writes_the_same_layers(tmp_path: Path, case: str) -> None
     np.testing.assert_array_equal(read_layer(by_name["a"]), CONV)
 
 
+def test_torchs_own_counter_tells_more_than_the_shapes_of_long_kernels(tmp_path: Path) -> None:
+    """(16, 16, 64, 1), as in torchcrepe, has a square kernel for TensorFlow only; no header tells."""
+    kernel = RNG.standard_normal((16, 16, 64, 1)).astype(np.float32)
+    tensors = {"a.weight": kernel, "a_BN.num_batches_tracked": np.int64(7), "classifier.weight": DENSE}
+    layers_of = found(saved(tmp_path / "x.safetensors", tensors, None))
+    np.testing.assert_array_equal(read_layer(layers_of["a"]), kernel)
+    np.testing.assert_array_equal(read_layer(layers_of["classifier"]), DENSE)
+
+
 def test_mlx_convolutions_of_one_axis_and_its_stacks_of_experts(tmp_path: Path) -> None:
     stack = RNG.standard_normal((3, 6, 4)).astype(np.float32)
     tensors = {"m.conv1d.weight": LONG.transpose(0, 2, 1), "m.switch_mlp.up_proj.weight": stack}

@@ -28,8 +28,8 @@ RECORDS = {
 }
 """What takes a reason by position."""
 
-AMBIGUOUS = {"gated", "error", "empty", "buffer", "vector", "scalar"}
-"""Words with other meanings too: only literals in the place of a reason count."""
+AMBIGUOUS = {"gated", "error", "empty", "buffer", "vector", "scalar", "copy", "non_finite", "unreadable", "not_found"}
+"""Words with other meanings too (verdicts, findings, columns): only literals in the place of a reason count."""
 
 
 def places_of_a_reason(tree: ast.AST) -> Iterator[ast.AST]:

@@ -30,6 +30,9 @@ FORMATS: dict[str, str] = {
 WEIGHTS = frozenset({"weight", "weights", "kernel", "w", "filters"})
 """Last parts of names of tensors that may be kernels."""
 
+COUNTER = "num_batches_tracked"
+"""Last part of the name of a counter that only torch's batch normalisation keeps."""
+
 CONVOLUTION = re.compile(r"conv|patch_embed|(?:^|\.)stem")
 """Names of modules whose weights of three axes are kernels and no stacks of experts."""
 
@@ -58,6 +61,8 @@ def library_of(refs: Sequence[TensorRef], config: Mapping[str, Any]) -> str | No
                 return FORMATS[value.lower()]
     if any(ref.name.endswith(":0") for ref in refs):
         return "tf"
+    if any(_last(ref) == COUNTER for ref in refs):
+        return "torch"
     lasts = {_last(ref) for ref in refs if len(ref.shape) > 1}
     if "kernel" in lasts and "weight" not in lasts:
         return "keras"
