@@ -101,7 +101,8 @@ def project(vector: AnyArray) -> Single:
     for start, turn in zip(range(0, n, ELEMENTS), draw.turns, strict=False):
         block = finite(single(vector[start : start + ELEMENTS]))
         total += turn.sign * _superblock(block, draw, signed, rows)[turn.order]
-    return total.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond float32's range is infinite
+        return total.astype(np.float32)
 
 
 def finite(values: Single) -> Single:

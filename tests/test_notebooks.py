@@ -31,7 +31,9 @@ def test_there_is_one_for_each_kind_of_user() -> None:
     assert all(f"docs/notebooks/{name}" in readme for name in NOTEBOOKS)
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "meta_analysis.ipynb" else ()) for name in NOTEBOOKS]
+)
 def test_it_runs_and_keeps_what_it_shows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("pandas", "matplotlib"):
         pytest.importorskip(package)

@@ -74,6 +74,7 @@ def double(number: int) -> int:
     return 2 * number
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_hang_is_killed_tried_alone_and_timed_out_while_others_go_on(ray_executor: Executor, tmp_path: Path) -> None:
     collect([Task(f"warm{n}", double, n) for n in range(2)], ray_executor)  # the first task of a worker imports torch

@@ -277,7 +277,7 @@ def test_misuse_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_command(warehouse: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["study", "study=natcomm2021", f"warehouse.dir={warehouse}"]) == 0
+    assert main(["study", "study=natcomm2021", f"warehouse.dir={warehouse}", "figures=none"]) == 0
     assert "577 of 580 printed numbers reproduce" in capsys.readouterr().out
 
 
