@@ -7,6 +7,7 @@ Legend: S matrices of N x M, N >= M.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,6 +79,11 @@ def pair_bytes(N: int, M: int, S: int, copied: int) -> int:
     block = min(8 * values, max(PAIR_BLOCK_BYTES, 8 * M))
     sums = max(3 * block, 2 * block + 2 * matrix) + SLACK_BYTES
     return max(copied * values + max(single, sums, 8 * values + SLACK_BYTES), 8 * values + single)
+
+
+def several_large(sides: Iterable[int]) -> bool:
+    """Whether two or more matrices of these smaller sides M are so large that they go side by side, a thread each."""
+    return sum(M > ONE_THREAD_M for M in sides) > 1
 
 
 def with_one_thread(whole: Cost) -> Cost:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoospectra.analysis.cost import ONE_THREAD_M, cost, with_one_thread
+from zoospectra.analysis.cost import cost, several_large, with_one_thread
 from zoospectra.analysis.layer import analyse_layer
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.spectrum import spectrum
@@ -95,7 +95,7 @@ def _by_layer(path: str, profile: Profile) -> list[Task]:
     rule = unfold_rule(profile.unfold)
     planned = []
     shapes = [rule.shape_of(layer.shape, layer.layer_type) for layer in chosen]
-    several = sum(shape.M > ONE_THREAD_M for shape in shapes) > 1  # as plan.side_by_side
+    several = several_large(shape.M for shape in shapes)
     for layer, shape in zip(chosen, shapes, strict=True):
         predicted = cost(shape.N, shape.M, shape.rf, itemsize(layer.ref.dtype))
         predicted = with_one_thread(predicted) if several else predicted

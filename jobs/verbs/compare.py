@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoospectra.jobs.show.formats import FORMATS, Printable, check_format, print_as
-from zoospectra.jobs.words.verb import Positional, Verb
+from zoospectra.jobs.words.verb import Positional, Verb, check_one_profile
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.fetch.settings import FetchSettings
 
@@ -47,9 +47,7 @@ class CompareSettings:
     def __post_init__(self) -> None:
         """Refuse a format that is unknown, and more than one profile."""
         check_format(self.format)
-        if len(self.profiles) != 1:
-            msg = f"profiles={','.join(self.profiles)}: expected one name"
-            raise ValueError(msg)
+        check_one_profile(self.profiles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoospectra.jobs.show.figures.formats import FORMATS, check_format
-from zoospectra.jobs.words.verb import Positional, Verb, did_you_mean
+from zoospectra.jobs.words.verb import Positional, Verb, check_one_profile, did_you_mean
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ class FigureSettings:
             msg = f"unknown figure {self.name!r}{did_you_mean(self.name, NAMES)}: expected one of {', '.join(NAMES)}"
             raise ValueError(msg)
         check_format("format", self.format)
-        if len(self.profiles) != 1:
-            msg = f"profiles={','.join(self.profiles)}: expected one name"
-            raise ValueError(msg)
+        check_one_profile(self.profiles)
         if (self.name in ("esd", "search")) != (self.layer is not None):
             wanted = "MODEL LAYER" if self.name in ("esd", "search") else "no more words"
             got = " ".join(word for word in (self.model, self.layer) if word is not None) or "nothing"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoospectra.jobs.show.formats import FORMATS, Printable, check_format, print_as
-from zoospectra.jobs.words.verb import Positional, Verb
+from zoospectra.jobs.words.verb import Positional, Verb, check_one_profile
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class LayerSettings:
         if self.what not in WHAT:
             msg = f"what={self.what}: expected one of {', '.join(WHAT)}"
             raise ValueError(msg)
-        if len(self.profiles) != 1:
-            msg = f"profiles={','.join(self.profiles)}: expected one name"
-            raise ValueError(msg)
+        check_one_profile(self.profiles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoospectra.jobs.words.verb import Positional, Verb
+from zoospectra.jobs.words.verb import Positional, Verb, check_one_profile
 from zoospectra.warehouse.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ class ReportSettings:
         if len(given) > 1:
             msg = f"{' and '.join(given)}: expected one of MODEL, series=NAME, studies=NAME and run=RUN_ID"
             raise ValueError(msg)
-        if len(self.profiles) != 1:
-            msg = f"profiles={','.join(self.profiles)}: expected one name"
-            raise ValueError(msg)
+        check_one_profile(self.profiles)
 
 
 @dataclass(frozen=True, slots=True)

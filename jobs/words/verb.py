@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,13 @@ class Verb:
     """Result -> models and layers that failed."""
     positional: tuple[Positional, ...] = ()
     """Words without a key, in their order."""
+
+
+def check_one_profile(names: Sequence[str]) -> None:
+    """Refuse any number of profiles but one, as a ValueError."""
+    if len(names) != 1:
+        msg = f"profiles={','.join(names)}: expected one name"
+        raise ValueError(msg)
 
 
 def did_you_mean(wanted: str, known: Iterable[str], cutoff: float = 0.6) -> str:

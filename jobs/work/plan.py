@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zoospectra.analysis.cost import ONE_THREAD_M, Cost, cost, with_one_thread
+from zoospectra.analysis.cost import Cost, cost, several_large, with_one_thread
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
@@ -67,8 +67,9 @@ def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]]) -> li
     shapes: of all tensors of the model, also those whose results are known, so that a run that goes on after a crash
     decides as the first one did.
     """
-    several = sum(min(shape[:2], default=0) > ONE_THREAD_M for shape in shapes) > 1
-    return [replace(item, cost=with_one_thread(item.cost)) for item in items] if several else list(items)
+    if not several_large(min(shape[:2], default=0) for shape in shapes):
+        return list(items)
+    return [replace(item, cost=with_one_thread(item.cost)) for item in items]
 
 
 class Packer:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from zoospectra.analysis.layer import OVER_TRAINED, UNDER_TRAINED
 from zoospectra.jobs.show.figures.palette import MOST
 from zoospectra.jobs.show.figures.quantities import quantity
 from zoospectra.jobs.show.figures.record import GREY, Axis, Figure, Mark, Panel
 
 FEW = 3
 """Layers below which a course means nothing."""
-BOUNDS = {"alpha": (2.0, 6.0)}
+BOUNDS = {"alpha": (OVER_TRAINED, UNDER_TRAINED)}
 """Metric -> levels that the papers name: tails between them are those of trained layers."""
 
 
