@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoospectra.analysis.sketch import ELEMENTS, Single, single
+from zoospectra.analysis.sketch import ELEMENTS, QUIET, Single, single
 from zoospectra.analysis.unfold.shape import AnyArray
 
 DISTINCT = 257
@@ -52,6 +52,7 @@ class Reductions:
     """Columns (second axis) that are all 0; 0 for a vector."""
 
 
+@QUIET
 def reductions(array: AnyArray) -> Reductions:
     """The reductions of a real tensor of any shape and dtype, computed from its float32 values.
 

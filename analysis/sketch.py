@@ -39,6 +39,9 @@ ELEMENTS = SUPERBLOCK * K
 
 Single = NDArray[np.float32]
 
+QUIET = np.errstate(over="ignore", invalid="ignore")
+"""Whatever bytes a tensor holds are data: what leaves float32's range is infinite, without a warning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
@@ -76,6 +79,7 @@ class _Draw:
     """One a superblock."""
 
 
+@QUIET
 def sketch(array: AnyArray) -> Sketch:
     """The sketches of a real tensor of any shape and dtype; NaN and infinity count as 0.
 
@@ -90,6 +94,7 @@ def sketch(array: AnyArray) -> Sketch:
     return Sketch(whole, project(_centred(matrix.sum(axis=0))), project(_centred(matrix.sum(axis=1))))
 
 
+@QUIET
 def project(vector: AnyArray) -> Single:
     """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
     n = vector.size
@@ -101,8 +106,7 @@ def project(vector: AnyArray) -> Single:
     for start, turn in zip(range(0, n, ELEMENTS), draw.turns, strict=False):
         block = finite(single(vector[start : start + ELEMENTS]))
         total += turn.sign * _superblock(block, draw, signed, rows)[turn.order]
-    with np.errstate(over="ignore"):  # beyond float32's range is infinite
-        return total.astype(np.float32)
+    return total.astype(np.float32)
 
 
 def finite(values: Single) -> Single:
@@ -111,12 +115,10 @@ def finite(values: Single) -> Single:
     return values if good.all() else np.where(good, values, np.float32(0.0))
 
 
+@QUIET
 def single(values: AnyArray) -> Single:
     """The values, of any shape, as float32; themselves where they are."""
-    if values.dtype == np.float32:
-        return values
-    with np.errstate(over="ignore"):  # beyond float32's range is infinite
-        return values.astype(np.float32)
+    return values if values.dtype == np.float32 else values.astype(np.float32)
 
 
 def _superblock(values: Single, draw: _Draw, signed: Single, rows: Single) -> FloatArray:

@@ -127,6 +127,23 @@ def test_reductions_count_damage() -> None:
     assert reductions(late[: 150_001 + 100]).distinct == 100
 
 
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "complex64", "bfloat16", "float8_e4m3fn", "int8", "int64"]
+)
+@pytest.mark.parametrize("shape", [(0,), (7,), (96, 32), (300, 2000), (5000, 3), (3, 5, 3, 3)])
+def test_whatever_bytes_a_tensor_holds_are_data(dtype: str, shape: tuple[int, ...]) -> None:
+    """Warnings are errors in tests: sums beyond float32, signalling NaN and casts that overflow give none."""
+    kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    for seed in range(2):
+        raw = np.random.default_rng(seed).bytes(int(np.prod(shape)) * kind.itemsize)
+        array = np.frombuffer(raw, dtype=kind).reshape(shape)
+        assert sketch(array).whole.shape == (64,)
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(array.astype(np.complex64 if kind.kind == "c" else np.float32))
+        if kind.kind != "c":
+            assert reductions(array).non_finite == pytest.approx(1.0 - finite.mean() if finite.size else 1.0)
+
+
 def test_repeats_tell_a_grid_from_floats() -> None:
     x = np.random.default_rng(7).normal(size=(128, 512)).astype(np.float32)
     step = np.abs(x).max(axis=1, keepdims=True) / 127

@@ -164,7 +164,8 @@ PLANTS: dict[str, tuple[Callable[[Net, Path], None], str, str]] = {
 
 
 def findings(target: Path, *words: str) -> list[dict]:
-    (report,) = call("check", str(target), "what=integrity", *words).reports
+    store = f"warehouse.dir={target / 'none'}"
+    (report,) = call("check", str(target), "what=integrity", store, *words).reports
     return [{"layer": f.layer, "reason": f.reason, "words": f.words} for f in report.findings]
 
 
