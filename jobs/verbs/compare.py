@@ -41,12 +41,14 @@ class CompareSettings:
     """Whether the rows go to the warehouse."""
     format: str = "table"
     """How the result is printed."""
+    formulas: str = "keep"
+    """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     fetch: FetchSettings = field(default_factory=FetchSettings)
 
     def __post_init__(self) -> None:
         """Refuse a format that is unknown, and more than one profile."""
-        check_format(self.format)
+        check_format(self.format, self.formulas)
         check_one_profile(self.profiles)
 
 
@@ -93,7 +95,7 @@ def compare(request: Request) -> Printable:
     if settings.keep:
         parts.write(directory, "delta_metrics", digest([*request.names, request.profile.key]), kept)
         build.publish_results(directory, keep=settings.warehouse.keep)
-    return Printable(shown, settings.format)
+    return Printable(shown, settings.format, settings.formulas, keep=("distance",))
 
 
 PATHS = (Positional("base", "BASE"), Positional("path", "PATH"))
