@@ -113,7 +113,7 @@ class Engine:
         self._files: set[str] = set()
         self._knowledge = Knowledge(root)
         self._keeper = keep.Keeper(root, job.warehouse.log_seconds, job.rules.key)
-        self._packer = Packer(job.shard_seconds)
+        self._packer = Packer[Item](job.shard_seconds)
         self._indexing = 0
         self._unopened = 0
         self._bytes = 0
