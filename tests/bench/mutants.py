@@ -240,7 +240,7 @@ def main() -> None:
     words.add_argument("--share", default="0/1", help="i/n: every n-th mutant from the i-th")
     asked = words.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
-    log = asked.log or folder / "log.jsonl"
+    log = (asked.log or folder / "log.jsonl").resolve()
     done = {
         tuple(row[name] for name in ("path", "line", "column", "new"))
         for row in map(json.loads, log.read_text().splitlines() if log.exists() else [])
