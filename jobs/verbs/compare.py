@@ -54,13 +54,15 @@ class CompareSettings:
     """Whether tensors that are no layers by rule (biases, norms, buffers) are listed."""
     format: str = "table"
     """How the result is printed."""
+    formulas: str = "keep"
+    """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
     cluster: Cluster = field(default_factory=lambda: Cluster("inline"))
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     fetch: FetchSettings = field(default_factory=FetchSettings)
 
     def __post_init__(self) -> None:
         """Refuse a format that is unknown, more than one profile, and a GPU, which nothing here uses."""
-        check_format(self.format)
+        check_format(self.format, self.formulas)
         if len(self.checkpoints) not in (1, 2):
             msg = f"expected [BASE] PATH, got {len(self.checkpoints)} words: {' '.join(self.checkpoints)[:80]}"
             raise ValueError(msg)
@@ -132,7 +134,9 @@ def compare(request: Request) -> Answer:
     if settings.keep:
         parts.write(directory, "delta_metrics", digest([base.name, other.name, request.profile.key]), result.kept)
         build.publish_results(directory, keep=settings.warehouse.keep)
-    return Answer(Printable(result.shown, settings.format), request.named, result.failed)
+    return Answer(
+        Printable(result.shown, settings.format, settings.formulas, keep=("distance",)), request.named, result.failed
+    )
 
 
 def show(answer: Answer) -> None:
