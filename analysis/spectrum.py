@@ -59,8 +59,10 @@ def spectrum(slices: AnyArray, device: str = "cpu") -> Spectrum:
     if not is_finite(slices):
         msg = f"{slices.shape} slices hold NaN or infinity; check is_finite first and record the layer as damaged"
         raise ValueError(msg)
-    exponent = _exponent(slices)
     S, N, M = slices.shape
+    if slices[0, 0, 0] == 0 and not slices.any():
+        return Spectrum(evals=np.zeros((S, M)), N=N, M=M, method="gram", device="cpu")
+    exponent = _exponent(slices)
     if where is not None and M >= cuda.SMALLEST_M:
         evals = cuda.evals(slices, exponent, where, cuda.batch_size(S, N, M, cuda.free_bytes(where)))
     else:
