@@ -260,7 +260,8 @@ def judge(found: Evidence) -> Judgement:
     follows, opposes = _best(found, sign), _best(found, -sign)
     hangs = found.turned_by is not None
     if follows is not None and opposes is not None:
-        return Judgement(Verdict.PARTIAL, said, _most(found.pooled.p, follows, opposes))
+        together = "" if found.within.sign else "; one slope for all groups is not told from none"
+        return Judgement(Verdict.PARTIAL, said + together, _most(found.pooled.p, follows, opposes))
     if found.within.sign == 0:
         return Judgement(Verdict.UNDETERMINED, f"the trend inside groups is not told from none; {said}")
     if hangs:
@@ -335,6 +336,12 @@ class Candidate:
         survives = self.adjusted is None or self.adjusted <= level
         return str(self.found.verdict) if survives else f"{self.found.verdict} (exploratory)"
 
+    @property
+    def rank(self) -> tuple[int, float, str, str]:
+        """Sorts the clearest reversal first."""
+        p = 1.0 if self.found.p is None else self.found.p
+        return list(Verdict).index(self.found.verdict), p, self.metric, self.grouping
+
 
 def search(
     metrics: Mapping[str, Sequence[float | None]],
@@ -368,13 +375,7 @@ def search(
         )
         for metric, name, one in found
     ]
-    order = list(Verdict)
-
-    def rank(one: Candidate) -> tuple[int, float, str, str]:
-        p = 1.0 if one.found.p is None else one.found.p
-        return order.index(one.found.verdict), p, one.metric, one.grouping
-
-    return sorted(ranked, key=rank)
+    return sorted(ranked, key=lambda one: one.rank)
 
 
 def _first_names(groupings: Mapping[str, Sequence[Hashable]], smallest: int) -> dict[str, str]:

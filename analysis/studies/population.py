@@ -134,12 +134,10 @@ def _population(
         model = row["model_id"]
         if model not in there:
             continue
-        said = catalog.get(model, {})
-        if said.get("double_of") in there:
-            why = f"the same model as {said['double_of']}"
+        if why := target.again(model, there):
             excluded.append({"population": label, "model_id": model, "y": target.values[model], "excluded_by": why})
         else:
-            rows.append({**row, **said})
+            rows.append({**row, **catalog.get(model, {})})
     y = tuple(target.values[row["model_id"]] for row in rows)
     return Population(
         label, target, tuple(rows), y, tuple(train.get(row["model_id"]) for row in rows), names, tuple(excluded)
