@@ -300,7 +300,7 @@ def _predicts(profile: str, flags: Flags, chosen: Sequence[Target], notes: list[
         tests: dict[str, tuple[float, float, int]] = {}
         for name in CHECKS:
             there = {m for m, by in flags.items() if name in by and m in target.values}
-            known = [(bool(flags[m][name]), target.values[m]) for m in sorted(there) if not target.again(m, there)]
+            known = [(bool(flags[m][name]), target.values[m]) for m in sorted(there - target.seconds(there).keys())]
             hit, other = ([value for is_hit, value in known if is_hit is side] for side in (True, False))
             if len(known) >= FEW_MODELS and hit and other:
                 test = stats.mannwhitneyu(hit, other, method="asymptotic")

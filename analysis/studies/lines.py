@@ -52,8 +52,8 @@ class Point:
 
 def once(points: Sequence[Point], target: Target) -> list[Point]:
     """The points of a line, each model once: without second names of models that are in it."""
-    names = {point.name for point in points}
-    return [point for point in points if target.again(point.name, names) is None]
+    seconds = target.seconds(point.name for point in points)
+    return [point for point in points if point.name not in seconds]
 
 
 def pairs(points: Sequence[Point], metric: str) -> tuple[list[float], list[float]]:

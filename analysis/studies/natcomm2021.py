@@ -154,10 +154,9 @@ def _general(models: Sequence[Row], chosen: Sequence[Target], smallest: int) -> 
                 key = f"{row['profile']} / {target.label} / {row['series'] or 'no series'}"
                 groups.setdefault(key, []).append(row)
         for key, members in groups.items():
-            there = {row["model_id"] for row in members}
-            why = {model: target.again(model, there) for model in there}
-            design += [_designed(row, target, why[row["model_id"]]) for row in members]
-            lines[key] = [_general_point(row, target) for row in members if why[row["model_id"]] is None]
+            seconds = target.seconds(row["model_id"] for row in members)
+            design += [_designed(row, target, seconds.get(row["model_id"])) for row in members]
+            lines[key] = [_general_point(row, target) for row in members if row["model_id"] not in seconds]
     silent, rows = _silent(models, chosen)
     ordered = {key: lines[key] for key in sorted(lines)}
     found = grouped("SERIES", ordered, METRICS, smallest=smallest)

@@ -129,12 +129,13 @@ def _population(
     label = f"{profile} / {target.label}"
     train = twin(reported, target)
     there = {row["model_id"] for row in averages if row["model_id"] in target.values}
+    seconds = target.seconds(there)
     rows, excluded = [], []
     for row in averages:
         model = row["model_id"]
         if model not in there:
             continue
-        if why := target.again(model, there):
+        if why := seconds.get(model):
             excluded.append({"population": label, "model_id": model, "y": target.values[model], "excluded_by": why})
         else:
             rows.append({**row, **catalog.get(model, {})})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zoospectra.analysis.studies.record import Row, among
@@ -33,10 +33,15 @@ class Target:
         """'<data set> / <metric>'."""
         return f"{self.dataset} / {self.metric}"
 
-    def again(self, model: str, among: Container[str]) -> str | None:
-        """The rule that leaves a model out because the same model is among the others; None where it counts."""
-        first = self.firsts.get(model)
-        return f"the same model as {first}" if first in among else None
+    def seconds(self, models: Iterable[str]) -> dict[str, str]:
+        """Models of a line that are another one of it under a second name -> why; the first by name counts."""
+        counted: dict[str, str] = {}
+        found = {}
+        for model in sorted(set(models)):
+            other = counted.setdefault(self.firsts.get(model, model), model)
+            if other != model:
+                found[model] = f"the same model as {other}"
+        return found
 
 
 def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Sequence[str] = ()) -> list[Target]:

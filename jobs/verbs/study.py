@@ -169,11 +169,14 @@ def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
 def show(done: Done) -> None:
     """What fits of its tables, the study's sentences, and where the rest is."""
     from zoospectra.jobs.show.findings import print_findings
+    from zoospectra.jobs.show.plain import plain
 
     print_findings(done.findings)
     if done.undrawn is not None:
         print(done.undrawn)
-    print(f"run {done.run_id}: {len(done.findings.cells)} cells and {len(done.figures)} figures in {done.folder}")
+    print(
+        plain(f"run {done.run_id}: {len(done.findings.cells)} cells and {len(done.figures)} figures in {done.folder}")
+    )
 
 
 VERB = Verb(HELP, StudySettings, check, study, show)

