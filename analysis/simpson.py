@@ -336,12 +336,6 @@ class Candidate:
         survives = self.adjusted is None or self.adjusted <= level
         return str(self.found.verdict) if survives else f"{self.found.verdict} (exploratory)"
 
-    @property
-    def rank(self) -> tuple[int, float, str, str]:
-        """Sorts the clearest reversal first."""
-        p = 1.0 if self.found.p is None else self.found.p
-        return list(Verdict).index(self.found.verdict), p, self.metric, self.grouping
-
 
 def search(
     metrics: Mapping[str, Sequence[float | None]],
@@ -375,7 +369,19 @@ def search(
         )
         for metric, name, one in found
     ]
-    return sorted(ranked, key=lambda one: one.rank)
+    return [ranked[place] for place in order(ranked)]
+
+
+def order(pairs: Sequence[Candidate]) -> list[int]:
+    """Places of the pairs, the clearest reversal first."""
+    verdicts = list(Verdict)
+
+    def key(place: int) -> tuple[int, float, str, str]:
+        one = pairs[place]
+        p = 1.0 if one.found.p is None else one.found.p
+        return verdicts.index(one.found.verdict), p, one.metric, one.grouping
+
+    return sorted(range(len(pairs)), key=key)
 
 
 def _first_names(groupings: Mapping[str, Sequence[Hashable]], smallest: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, search
+from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, order, search
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
@@ -80,7 +80,8 @@ def run(designs: Designs, options: Options) -> Findings:
     notes += unnamed(designs["reported"], options.datasets)
     searches = [_searched(one, options) for one in found]
     notes += _about(searches, options)
-    ranked = sorted(((one, pair) for one in searches for pair in one.pairs), key=lambda both: both[1].rank)
+    pairs = [(one, pair) for one in searches for pair in one.pairs]
+    ranked = [pairs[place] for place in order([pair for _, pair in pairs])]
     made = [cell for one, pair in ranked for cell in _pair(one, pair)]
     made += [cell for one in searches for pair in one.questions[:SHOWN] for cell in _groups(one.population, pair)]
     for one in found:
