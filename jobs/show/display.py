@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoospectra.jobs.show.plain import plain
+from zoospectra.jobs.show.units import QUANTITY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,7 @@ class Column:
     name: str
     """As the table calls it."""
     head: tuple[str, ...]
-    """Lines of its head: the name of a column of numbers breaks at its underscores."""
+    """Lines of its head: the name of a column of numbers breaks at its underscores, or at spaces where too long."""
     cells: tuple[str, ...]
     """One a row."""
     number: bool
@@ -97,11 +98,27 @@ def distinct(texts: Sequence[str], width: int) -> list[str]:
 
 
 def print_table(
-    table: pa.Table, title: str | None = None, *, digits: int = 6, whole: bool = True, keep: Collection[str] = ()
+    table: pa.Table,
+    title: str | None = None,
+    *,
+    digits: int = 6,
+    whole: bool = True,
+    fold: bool = False,
+    keep: Collection[str] = (),
 ) -> None:
     """Print an Arrow table; see `print_rows`."""
     rows = [tuple(row.values()) for row in table.to_pylist()]
-    print_rows(table.column_names, rows, title, digits=digits, whole=whole, keep=keep)
+    print_rows(table.column_names, rows, title, digits=digits, whole=whole, fold=fold, keep=keep)
+
+
+def print_lifted(table: pa.Table, names: Collection[str]) -> None:
+    """Print an Arrow table; those of these columns that are the same in every row stand above it, in one line."""
+    same = [name for name in names if len(table) and len(set(table[name].to_pylist())) == 1]
+    values = {name: table[name][0].as_py() for name in same}
+    print_table(
+        table.drop_columns(same),
+        ", ".join(f"{name} {value}" for name, value in values.items() if value is not None),
+    )
 
 
 def print_rows(
@@ -111,23 +128,30 @@ def print_rows(
     *,
     digits: int = 6,
     whole: bool = True,
+    fold: bool = False,
     keep: Collection[str] = (),
 ) -> None:
     """Print rows under the names of their columns.
 
-    whole: texts that are too long are folded; otherwise they are shortened in the middle, one line a row. keep: columns
-    that are never left out, besides the first.
+    whole: texts that are too long are folded; otherwise they are shortened in the middle, one line a row. fold: so is
+    the first column, which is shortened else. keep: columns that are never left out, besides the first. One row that is
+    too wide stands upright, a line a column.
     """
     width = room() - EDGES
     columns = [_column(at, name, [row[at] for row in rows], digits) for at, name in enumerate(names)]
     shown, left_out = fitting(columns, width, keep)
+    if left_out and len(rows) == 1 and len(names) > 2:
+        pairs = [(column.name, column.cells[0]) for column in columns]
+        return print_rows(("column", "value"), pairs, title)
     widths = shares(shown, width)
-    grid = Table(title=title and Text(plain(title)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    if title:
+        print(fill(plain(title), width, break_on_hyphens=False))
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
     cells = []
     for at, (column, share) in enumerate(zip(shown, widths, strict=True)):
         justify: Literal["left", "right"] = "right" if column.number else "left"
         grid.add_column(Text("\n".join(column.head)), justify=justify, width=share, no_wrap=not whole, overflow="fold")
-        brief = at == 0 or not whole
+        brief = (at == 0 and not fold) or not whole
         cells.append(distinct(column.cells, share) if brief and not column.number else list(column.cells))
     for row in zip(*cells, strict=True):
         grid.add_row(*map(Text, row))
@@ -160,18 +184,39 @@ def fitting(columns: Sequence[Column], width: int, keep: Collection[str]) -> tup
 
 
 def shares(columns: Sequence[Column], width: int) -> list[int]:
-    """Characters for every column: numbers what they need, texts what is left, the narrow ones served first."""
-    texts = sorted((column for column in columns if not column.number), key=lambda column: column.need)
-    left = width - sum(column.need for column in columns if column.number) - GAP * (len(columns) - 1)
+    """Characters for every column: numbers what they need, texts their least and of what is left equal shares."""
+    texts = sorted((column for column in columns if not column.number), key=lambda column: column.need - column.least)
+    left = width - sum(column.least for column in columns) - GAP * (len(columns) - 1)
     given: dict[str, int] = {}
     for count, column in enumerate(texts):
-        given[column.name] = min(column.need, max(column.least, left // (len(texts) - count)))
-        left -= given[column.name]
+        more = max(0, min(column.need - column.least, left // (len(texts) - count)))
+        given[column.name] = column.least + more
+        left -= more
     return [column.need if column.number else given[column.name] for column in columns]
 
 
 def _column(at: int, name: str, values: Sequence[Any], digits: int) -> Column:
-    number = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
-    head = plain(name).replace("_", "_\n").split("\n") if number else [plain(name)]
+    number = all(value is None or _is_number(value) for value in values)
     cells = tuple(cell(value, digits) for value in values)
+    head = _broken(plain(name), max(map(cell_len, cells), default=0)) if number else [plain(name)]
     return Column(name, tuple(head), cells, number, SHORTEST if at else SHORTEST_NAME)
+
+
+def _broken(name: str, width: int) -> list[str]:
+    """The name's lines: a piece between underscores each, or words packed into the width of the cells."""
+    pieces = name.replace("_", "_\n").replace(" ", " \n").split("\n")
+    if " " not in name:
+        return pieces
+    most, lines = max(width, *(cell_len(piece.rstrip()) for piece in pieces)), [""]
+    for piece in pieces:
+        if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > most:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - any SQL value
+    """Whether a value is a number, or one with its unit."""
+    if isinstance(value, str):
+        return QUANTITY.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)

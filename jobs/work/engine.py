@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.records import published
-from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work import keep, todo
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node
@@ -113,8 +113,10 @@ class Engine:
         self._files: set[str] = set()
         self._knowledge = Knowledge(root)
         self._keeper = keep.Keeper(root, job.warehouse.log_seconds, job.rules.key)
-        self._packer = Packer(job.shard_seconds)
+        self._packer = Packer[Item](job.shard_seconds)
         self._indexing = 0
+        self._unopened = 0
+        self._bytes = 0
         self._waiting: dict[str, list[Owner]] = {}
         self._finished: dict[str, int] = {}
         self._lost: dict[str, tuple[Reason, str]] = {}
@@ -152,6 +154,7 @@ class Engine:
             for n in chunk:
                 indexed = known.readers.get(ids[n]) in (asked.reader, keys[n])
                 tasks += self._open(weighed[n], Todo(known, self._profiles), requests, indexed=indexed)
+        self._unopened = len(requests)
         return tasks + self._index_tasks(requests) + self._rest()
 
     def refit(self) -> list[Task]:
@@ -194,14 +197,25 @@ class Engine:
 
     def handle(self, outcome: Outcome) -> list[Task]:
         """Keep what an outcome brought; returns the tasks that follow from it."""
-        before = self.counts.failed
         if isinstance(outcome.task.argument, Shard):
             following = self._handle_shard(outcome.task.argument, outcome)
         else:
             self._indexing -= 1
             following = self._handle_index(outcome.task.argument, outcome)
-        self._progress.done(outcome.task.seconds, failures=self.counts.failed - before)
+        self._progress.done(outcome.task.seconds, self._tally())
         return following if self._indexing else following + self._rest()
+
+    def _tally(self) -> Tally:
+        counts = self.counts
+        finished = len(self._finished) + len(self._lost)
+        return Tally(
+            counts.models,
+            counts.models - self._unopened,
+            finished + len(self._waiting),
+            finished,
+            self._bytes,
+            counts.failed,
+        )
 
     def _rest(self) -> list[Task]:
         """Shards that are not full, once no index can add to them."""
@@ -255,12 +269,14 @@ class Engine:
                 return [self._index_task((request,)) for request in requests]
             self._keeper.keep_failure(requests[0].model, Skip(None, *_trouble(outcome), failed=True))
             self.counts.failed += 1
+            self._unopened -= 1
             return []
         contents = {content_hash for indexed in outcome.value for _, content_hash in indexed.layers}
         left = Todo(self._knowledge.of_contents(contents), self._profiles)
         tasks: list[Task] = []
         for request, indexed in zip(requests, outcome.value, strict=True):
             self.counts.indexed += 1
+            self._unopened -= 1
             self._keeper.keep_listing(request.model, indexed)
             self._count_skips(skip.failed for skip in indexed.skips)
             layers = [
@@ -326,6 +342,7 @@ class Engine:
                     self.counts.fitted += 1
                 else:
                     self.counts.analysed += 1
+                    self._bytes += item.cost.bytes_read
                 self._finished[item.content_hash] = filtered[item.content_hash]
                 owners = self._waiting.pop(item.content_hash)
                 self.counts.skipped += filtered[item.content_hash] * len(owners)
