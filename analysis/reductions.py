@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoospectra.analysis.sketch import ELEMENTS, QUIET, Single, single
 from zoospectra.analysis.unfold.shape import AnyArray
@@ -63,6 +65,7 @@ def reductions(array: AnyArray) -> Reductions:
     flat = np.ravel(array)
     shift, count, zeros = 0.0, 0, 0
     sums = np.zeros(4)
+    buffers = np.empty((2, min(flat.size, ELEMENTS)), dtype=np.float32)
     low, high = np.inf, -np.inf
     for start in range(0, flat.size, ELEMENTS):
         block: Single = single(flat[start : start + ELEMENTS])
@@ -74,7 +77,10 @@ def reductions(array: AnyArray) -> Reductions:
             top, bottom = float(block.max()), float(block.min())
         if not count:
             shift = float(np.float32(block.sum(dtype=np.float64) / block.size))
-        sums += _powers(block if TINY < max(top, -bottom) < HUGE else block.astype(np.float64), shift)
+        if TINY < max(top, -bottom) < HUGE:
+            sums += _powers(block, shift, buffers[:, : block.size])
+        else:
+            sums += _powers(block.astype(np.float64), shift, np.empty((2, block.size)))
         low, high = min(low, bottom), max(high, top)
         count += block.size
         if bottom <= 0.0 <= top:
@@ -96,10 +102,10 @@ def reductions(array: AnyArray) -> Reductions:
     )
 
 
-def _powers(block: AnyArray, shift: float) -> AnyArray:
-    """Sums of the first four powers of block - shift, of shape (4,), in the block's precision."""
-    moved = block - block.dtype.type(shift)
-    squares = moved * moved
+def _powers(block: AnyArray, shift: float, buffers: AnyArray) -> AnyArray:
+    """Sums of the first four powers of block - shift, of shape (4,), in the block's precision; uses two buffers."""
+    moved = np.subtract(block, block.dtype.type(shift), out=buffers[0])
+    squares = np.multiply(moved, moved, out=buffers[1])
     return np.array([moved.sum(), moved @ moved, squares @ moved, squares @ squares], dtype=np.float64)
 
 
@@ -121,14 +127,19 @@ def _dead(array: AnyArray) -> tuple[int, int]:
 
 def _repeats(flat: AnyArray) -> float:
     """Share of elements that repeat another in runs of neighbours: what a grid of few values cannot avoid."""
-    runs = min(RUNS, max(1, flat.size // RUN))
-    starts = np.linspace(0, max(flat.size - RUN, 0), runs).astype(int)
-    length = min(RUN, flat.size)
-    if length < 2:
+    if flat.size < 2:
         return 0.0
-    taken = np.sort(np.stack([single(flat[start : start + length]) for start in starts]), axis=1)
+    taken = single(flat[_runs(flat.size)])
+    taken.sort(axis=1)
     equal = (taken[:, 1:] == taken[:, :-1]) & (taken[:, 1:] != 0)
-    return float(equal.sum()) / taken.size
+    return int(np.count_nonzero(equal)) / taken.size
+
+
+@lru_cache(maxsize=64)
+def _runs(size: int) -> NDArray[np.intp]:
+    """Where the runs of so many elements lie: (runs, elements of a run)."""
+    starts = np.linspace(0, max(size - RUN, 0), min(RUNS, max(1, size // RUN))).astype(np.intp)
+    return starts[:, None] + np.arange(min(RUN, size))
 
 
 def _distinct(flat: AnyArray) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from zoospectra.analysis.reductions import Reductions, reductions
-from zoospectra.analysis.sketch import Sketch, sketch
+from zoospectra.analysis.sketch import Sketch, single, sketch
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -83,16 +85,19 @@ def index(request: IndexRequest) -> Indexed:
     for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
         try:
-            values = read_layer(layer) if known is None or known not in request.sketched else None
-            skip = _unfit(layer, values) if values is not None else None
-            if skip is not None:
+            if known is not None and known in request.sketched:
+                hashed.append(HashedLayer(layer, known, None))
+                continue
+            values = read_layer(layer)
+            numbers = values if np.iscomplexobj(values) else single(values)  # converted once
+            plain = reductions(numbers)
+            if (skip := _unfit(layer, values, plain)) is not None:
                 skips.append(skip)
-            else:
-                ends = corners(layer, values) if values is not None else None
-                content_hash = known or layer_hash(layer)
-                hashed.append(HashedLayer(layer, content_hash, ends))
-                if values is not None and content_hash not in sketches:
-                    sketches[content_hash] = sketched(content_hash, values)
+                continue
+            content_hash = known or layer_hash(layer)
+            hashed.append(HashedLayer(layer, content_hash, corners(layer, values)))
+            if content_hash not in sketches:
+                sketches[content_hash] = Sketched(content_hash, values.size, sketch(numbers), plain)
         except CheckpointError as error:
             skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
     kept, copied = without_copies(hashed)
@@ -104,8 +109,8 @@ def sketched(content_hash: str, values: AnyArray) -> Sketched:
     return Sketched(content_hash, values.size, sketch(values), reductions(values))
 
 
-def _unfit(layer: Layer, values: AnyArray) -> Skip | None:
+def _unfit(layer: Layer, values: AnyArray, plain: Reductions) -> Skip | None:
     """Why the values of a layer are no weight's; None when they may be."""
-    if not is_finite(values):
+    if plain.non_finite and not is_finite(values):  # reductions are of float32: 1e300 is infinite there
         return Skip(layer.ref.name, Reason.NON_FINITE, f"{layer.longname} holds NaN or infinity", failed=True)
     return fixed(layer, values)
