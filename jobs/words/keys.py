@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
 import importlib.resources
 import inspect
 import re
@@ -102,8 +101,7 @@ def _key(schema: type[Any], field: dataclasses.Field[Any], prefix: str) -> Key:
 def _members(match: re.Match[str], module: str) -> str:
     """What a constant holds, in its place; the text as it is where it is none."""
     place = f"zoospectra.{match[1].rstrip('.')}" if match[1] else module
-    found = sys.modules.get(place) or (importlib.import_module(place) if match[1] else None)
-    values = getattr(found, match[2], None)
+    values = getattr(sys.modules.get(place), match[2], None)
     if not isinstance(values, tuple | list | dict | frozenset):
         return match[0]
     return f"one of {', '.join(map(str, values))}"
