@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zoospectra.analysis.spectrum import is_finite
 from zoospectra.analysis.records import FloatArray
 from zoospectra.analysis.unfold.shape import AnyArray
 
@@ -90,7 +91,8 @@ def sketch(array: AnyArray) -> Sketch:
     whole = project(np.ravel(array))
     if array.ndim < 2 or array.size == 0:
         return Sketch(whole, None, None)
-    matrix = finite(single(array).reshape(len(array), -1))
+    matrix = single(array).reshape(len(array), -1)
+    matrix = matrix if is_finite(matrix) else finite(matrix)  # no temporary of its size where it is
     return Sketch(whole, project(_centred(matrix.sum(axis=0))), project(_centred(matrix.sum(axis=1))))
 
 

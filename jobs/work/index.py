@@ -15,10 +15,36 @@ from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.layers.buffers import fixed
 from zoospectra.zoo.layers.choose import layers
-from zoospectra.zoo.layers.copies import HashedLayer, corners, without_copies
+from zoospectra.zoo.layers.copies import HashedLayer, corners, is_constant, stored_corners, without_copies
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.layers.values import layer_hash, read_layer
+
+
+@dataclass(frozen=True, slots=True)
+class Sketched:
+    """What is kept of a layer's values."""
+
+    content_hash: str
+    """Whose."""
+    elements: int
+    """How many values."""
+    sketch: Sketch
+    """Linear sketches."""
+    reductions: Reductions
+    """Plain numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLayer:
+    """What the values of a layer say about it: either it is one, or why it is none."""
+
+    held: HashedLayer | None = None
+    """The layer with its content hash."""
+    skip: Skip | None = None
+    """Why it is none."""
+    sketched: Sketched | None = None
+    """What is kept of its values; None where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +63,8 @@ class IndexRequest:
     """What the user knows better."""
     beside: tuple[Skip, ...] = ()
     """Files of the zoo that are no models and are listed with this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sketched:
-    """What is kept of a layer's values."""
-
-    content_hash: str
-    """Whose."""
-    elements: int
-    """How many values."""
-    sketch: Sketch
-    """Linear sketches."""
-    reductions: Reductions
-    """Plain numbers."""
+    read: Mapping[int, ReadLayer] = field(default_factory=dict)
+    """Layers of a large model that other tasks have read, by layer_id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +92,39 @@ def index(request: IndexRequest) -> Indexed:
         return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *request.beside, *skips]
-    hashed: list[HashedLayer] = []
-    sketches: dict[str, Sketched] = {}
-    for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):
+    read = dict(request.read)
+    left = [layer for layer in chosen if layer.layer_id not in read]
+    for layer, _ in zip(left, prefetched([layer.ref for layer in left]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
-        try:
-            values = read_layer(layer) if known is None or known not in request.sketched else None
-            skip = _unfit(layer, values) if values is not None else None
-            if skip is not None:
-                skips.append(skip)
-            else:
-                ends = corners(layer, values) if values is not None else None
-                content_hash = known or layer_hash(layer)
-                hashed.append(HashedLayer(layer, content_hash, ends))
-                if values is not None and content_hash not in sketches:
-                    sketches[content_hash] = sketched(content_hash, values)
-        except CheckpointError as error:
-            skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
-    kept, copied = without_copies(hashed)
+        read[layer.layer_id] = read_one(layer, known, is_sketched=known in request.sketched)
+    layers_read = [read[layer.layer_id] for layer in chosen]
+    skips += [one.skip for one in layers_read if one.skip]
+    sketches: dict[str, Sketched] = {}
+    for one in layers_read:
+        if one.sketched:
+            sketches.setdefault(one.sketched.content_hash, one.sketched)
+    kept, copied = without_copies([one.held for one in layers_read if one.held])
     return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied), tuple(sketches.values()))
+
+
+def read_one(layer: Layer, known: str | None = None, *, is_sketched: bool = False) -> ReadLayer:
+    """Read the values of a layer once, for its hash, its sketch, and whether it is one; never a CheckpointError.
+
+    known: its content hash where an earlier run read it; with its sketch kept too, the values are not read.
+    """
+    try:
+        if known is not None and is_sketched:
+            return ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
+        values = read_layer(layer)
+        skip = _unfit(layer, values)
+        if skip is not None:
+            return ReadLayer(skip=skip)
+        made = sketched(known or layer_hash(layer), values)
+        low, high = made.reductions.min, made.reductions.max
+        constant = low == high and is_constant(values)
+        return ReadLayer(HashedLayer(layer, made.content_hash, corners(layer, values), constant), sketched=made)
+    except CheckpointError as error:
+        return ReadLayer(skip=Skip(layer.ref.name, error.reason, error.detail, failed=True))
 
 
 def sketched(content_hash: str, values: AnyArray) -> Sketched:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.locator import is_remote, locate
@@ -32,6 +33,8 @@ LARGEST = 2 << 30
 class Opening:
     """Predicted cost of reading and hashing every tensor of a checkpoint."""
 
+    size: int
+    """Bytes of its files, as far as they are known."""
     seconds: float
     """Time."""
     memory: int
@@ -46,12 +49,13 @@ def opening_of(path: str) -> Opening:
     if pair is not None:
         adapter, base = opening_of(pair.adapter), opening_of(pair.base)
         return Opening(
+            adapter.size + base.size,
             adapter.seconds + base.seconds,
             max(adapter.memory, base.memory) + adapter.memory,
             adapter.waits + base.waits,
         )
     size = _announced(path) if is_remote(path) else _size(Path(path))
-    return Opening(0.01 + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
+    return Opening(size, 0.01 + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
 
 
 def waiting_for(path: str, size: int) -> float:
@@ -70,7 +74,7 @@ def _announced(path: str) -> int:
 def _size(path: Path) -> int:
     """Bytes of a checkpoint; 0 when it is not there."""
     try:
-        files = path.iterdir() if path.is_dir() else [path]
+        files = path.iterdir() if path.is_dir() else files_of(path)
         return sum(file.stat().st_size for file in files if file.is_file())
-    except OSError:
+    except (OSError, CheckpointError):
         return 0

@@ -64,6 +64,13 @@ class Outcome:
     seconds: float = 0.0
     """Time it took in its worker, seconds."""
 
+    @property
+    def trouble(self) -> tuple[Reason, str]:
+        """Why there is no value, as a reason and in words."""
+        if self.crash:
+            return self.reason or Reason.WORKER_CRASHED, f"after {self.task.attempt} attempts: {self.crash}"
+        return self.reason or Reason.ERROR, self.error or "the task returned nothing"
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
