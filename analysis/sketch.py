@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoospectra.analysis.spectrum import is_finite
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.spectrum import is_finite
 from zoospectra.analysis.unfold.shape import AnyArray
 
 SKETCH_VERSION = "1"

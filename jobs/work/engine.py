@@ -8,9 +8,10 @@ way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION
 from zoospectra.jobs.records import published
@@ -200,23 +201,14 @@ class Engine:
         underway = self._underway[request.model] = Underway(request, listed)
         made = pieces(underway, self._knowledge, self._profiles, self._shard_seconds, self._capacity().memory)
         underway.left = len(made)
-        return [self._piece_task(piece) for piece in made] or [self._last_index_task(underway)]
+        tasks = [self._piece_task(piece) for piece in sorted(made, key=lambda piece: piece.seconds)]
+        return [replace(tasks[0], soon=True), *tasks[1:]] if tasks else [self._last_index_task(underway)]
 
     def _piece_task(self, piece: Piece) -> Task:
-        gpus = int(self._device != "cpu" and bool(piece.profiles) and any(map(is_large, piece.items)))
-        name, first = piece.model.model_id, piece.items[0].layer
+        piece = replace(piece, device=self._device if piece.profiles and any(map(is_large, piece.items)) else "cpu")
+        first = piece.items[0].layer
         assert first is not None
-        self._progress.expect(piece.seconds)
-        return Task(
-            key=f"read {name} {first.longname}",
-            function=read_piece,
-            argument=replace(piece, device=self._device if gpus else "cpu"),
-            seconds=piece.seconds,
-            cpus=max(item.cost.threads for item in piece.items),
-            memory=max(item.cost.peak_bytes for item in piece.items),
-            gpus=gpus,
-            waits=sum(waiting_for(item.layer.ref.path, item.layer.ref.nbytes) for item in piece.items if item.layer),
-        )
+        return self._task(f"read {piece.model.model_id} {first.longname}", read_piece, piece)
 
     def _last_index_task(self, underway: Underway) -> Task:
         """Lists a large model by what its pieces said."""
@@ -340,20 +332,23 @@ class Engine:
     def _shard_task(self, items: tuple[Item, ...]) -> Task:
         profiles = self._profiles
         hashes, keys = [item.content_hash for item in items], [profile.key for profile in profiles]
-        gpus = int(self._device != "cpu" and any(map(is_large, items)))
         key = digest([*hashes, *keys, SPECTRUM_VERSION, FIT_VERSION])
         name = self._waiting[hashes[0]][0].model.model_id
-        shard = Shard(name, key, items, profiles, self._device if gpus else "cpu")
-        self._progress.expect(shard.seconds)
+        device = self._device if any(map(is_large, items)) else "cpu"
+        return self._task(f"analyse {name} {key}", analyse, Shard(name, key, items, profiles, device))
+
+    def _task(self, key: str, function: Callable[[Any], Any], work: Shard | Piece) -> Task:
+        """A task for items, with what they cost."""
+        self._progress.expect(work.seconds)
         return Task(
-            key=f"analyse {name} {key}",
-            function=analyse,
-            argument=shard,
-            seconds=shard.seconds,
-            cpus=max(item.cost.threads for item in items),
-            memory=max(item.cost.peak_bytes for item in items),
-            gpus=gpus,
-            waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in items if item.layer),
+            key=key,
+            function=function,
+            argument=work,
+            seconds=work.seconds,
+            cpus=max(item.cost.threads for item in work.items),
+            memory=max(item.cost.peak_bytes for item in work.items),
+            gpus=int(work.device != "cpu"),
+            waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in work.items if item.layer),
         )
 
     def _handle_shard(self, shard: Shard, outcome: Outcome) -> list[Task]:

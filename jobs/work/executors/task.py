@@ -23,6 +23,8 @@ class Task:
     """Predicted cost on one core, seconds; the longest go first."""
     opens: bool = False
     """Its outcome brings further tasks, nobody knows how long: it goes ahead while little else waits."""
+    soon: bool = False
+    """It goes before longer ones: a small piece of a large model, which tells within seconds how the others will go."""
     cpus: int = 1
     """BLAS threads it runs with, and CPUs it asks for."""
     memory: int = 0
