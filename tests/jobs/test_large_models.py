@@ -148,7 +148,7 @@ def test_an_interrupted_scan_goes_on_and_bytes_that_change_meanwhile_are_met(
     monkeypatch.setattr(engine, "read_piece", meanwhile)
     assert scan(zoo, data) == 3
     rows = query(data, "SELECT reason FROM skipped WHERE tensor IS NULL").to_pylist()
-    assert rows == [{"reason": "changed"}]
+    assert rows == [{"reason": "changed_meanwhile"}]
     monkeypatch.setattr(pieces, "analyse", lambda shard_: (os.utime(shard), analyse(shard_))[1])
     with pytest.raises(CheckpointError, match="changed while"):
         read_piece(next(piece for piece in begun if piece.items[0].layer.ref.path == str(shard)))
