@@ -1,7 +1,8 @@
 """Distances between the layers of two models, and the difference whose spectrum a fine-tune is judged by.
 
-Pure arrays: which layer belongs to which is the caller's business. All arithmetic is in float64, by blocks of rows: of
-two float32 layers no float64 copy is ever whole, but for the difference that is asked for.
+Pure arrays, real or complex: which layer belongs to which is the caller's business. All arithmetic is in float64, by
+blocks of rows: of two float32 layers no float64 copy is ever whole, but for the difference that is asked for. A complex
+layer is the vector of its real and imaginary parts, so that a cosine is the real part of the complex one.
 
 Against WeightWatcher 0.7.7's `distances`: 'frobenius' of two tensors is its 'raw', `layer_distance(..., 'frobenius')`
 its 'euclidean', and `layer_distance(..., 'overlap')` its 'cka'. That last one is not CKA: it is the square root of the
@@ -17,7 +18,6 @@ from math import prod
 import numpy as np
 
 from zoospectra.analysis.cost import PAIR_BLOCK_BYTES
-from zoospectra.analysis.records import FloatArray
 from zoospectra.analysis.unfold.shape import AnyArray
 
 
@@ -32,7 +32,7 @@ class Moments:
     moved: float
     """||W - W_base||_F, unit of the weights."""
     product: float
-    """sum W W_base, squared unit of the weights."""
+    """sum W W_base, of complex ones the real part of sum W conj(W_base), squared unit of the weights."""
 
     @property
     def distance(self) -> float | None:
@@ -49,27 +49,28 @@ class Moments:
 def moments(array: AnyArray, base: AnyArray) -> Moments:
     """Norms and product of two arrays of one shape. Raises ValueError like `difference`.
 
-    Equivalent to numpy.linalg.norm of each and of array - base, and numpy.vdot(array, base), all in float64.
+    Equivalent to numpy.linalg.norm of each and of array - base, and numpy.vdot(base, array).real, all in float64.
     """
     _check_shapes(array, base)
     sums = np.zeros(4)
+    wide = _wide(array, base)
     for part in _rows(array.shape):
-        W, old = (np.asarray(side[part], dtype=np.float64).ravel() for side in (array, base))
+        W, old = (np.asarray(side[part], dtype=wide).ravel().view(np.float64) for side in (array, base))
         moved = W - old
         sums += W @ W, old @ old, moved @ moved, W @ old
     size, before, moved_by = np.sqrt(sums[:3]).tolist()
     return Moments(size, before, moved_by, float(sums[3]))
 
 
-def difference(array: AnyArray, base: AnyArray) -> FloatArray:
-    """Return array - base in float64, any shape: what a fine-tune changed.
+def difference(array: AnyArray, base: AnyArray) -> AnyArray:
+    """Return array - base in float64 (complex128), any shape: what a fine-tune changed.
 
     Unfold it and take its spectrum like any layer's.
 
     Raises ValueError when the shapes differ: the difference of two unlike layers means nothing.
     """
     _check_shapes(array, base)
-    moved: FloatArray = np.subtract(array, base, dtype=np.float64)
+    moved: AnyArray = np.subtract(array, base, dtype=_wide(array, base))
     return moved
 
 
@@ -82,7 +83,7 @@ def frobenius(array: AnyArray, base: AnyArray) -> float:
 
 
 def overlap(W1: AnyArray, W2: AnyArray) -> float | None:
-    """||W1^T W2||_F / sqrt(||W1^T W1||_F ||W2^T W2||_F) of two matrices (N, M), in [0, 1]; None when one is zero.
+    """||W1^H W2||_F / sqrt(||W1^H W1||_F ||W2^H W2||_F) of two matrices (N, M), in [0, 1]; None when one is zero.
 
     The square root of the uncentred linear CKA; WeightWatcher's 'cka'. Raises ValueError when the shapes differ.
     """
@@ -92,7 +93,7 @@ def overlap(W1: AnyArray, W2: AnyArray) -> float | None:
 def cka(W1: AnyArray, W2: AnyArray) -> float | None:
     """Linear centred kernel alignment of two matrices (N, M), rows as samples, in [0, 1]; None when one is constant.
 
-    ||X^T Y||_F^2 / (||X^T X||_F ||Y^T Y||_F), X and Y with their column means removed; unchanged by rotations and
+    ||X^H Y||_F^2 / (||X^H X||_F ||Y^H Y||_F), X and Y with their column means removed; unchanged by rotations and
     by a common factor. Raises ValueError when the shapes differ.
     """
     return _alignment(W1, W2, centred=True)
@@ -128,15 +129,15 @@ class _Unit:
     W: AnyArray
     """(N, M), as stored."""
     top: float
-    """Largest absolute entry."""
-    means: FloatArray
+    """Largest absolute entry, of complex ones the largest real or imaginary part."""
+    means: AnyArray
     """Column means of W / top that are taken off, (M,)."""
     norm: float = 1.0
     """Frobenius norm of W / top - means."""
 
-    def block(self, part: slice) -> FloatArray:
+    def block(self, part: slice) -> AnyArray:
         """Rows of the scaled matrix."""
-        X = np.array(self.W[part], dtype=np.float64)
+        X = np.array(self.W[part], dtype=_wide(self.W))
         X /= self.top
         X -= self.means
         X /= self.norm
@@ -155,21 +156,23 @@ def _alignment(W1: AnyArray, W2: AnyArray, *, centred: bool) -> float | None:
 
 
 def _product_norm(X: _Unit, Y: _Unit) -> float:
-    """||X^T Y||_F."""
+    """||X^H Y||_F."""
     M = X.W.shape[1]
-    product = np.zeros((M, M))
+    product = np.zeros((M, M), dtype=_wide(X.W, Y.W))
     for part in _rows(X.W.shape):
         left = X.block(part)
-        product += left.T @ (left if X is Y else Y.block(part))
+        right = left if X is Y else Y.block(part)
+        product += (left.conj() if np.iscomplexobj(left) else left).T @ right
     return float(np.linalg.norm(product))
 
 
 def _unit(W: AnyArray, *, centred: bool) -> _Unit | None:
     """W in units of its norm, column means taken off where it is centred; None for a zero matrix."""
-    top = max(float(W.max(initial=0.0)), -float(W.min(initial=0.0)))
+    parts_of = (W.real, W.imag) if np.iscomplexobj(W) else (W,)
+    top = max(max(float(part.max(initial=0.0)), -float(part.min(initial=0.0))) for part in parts_of)
     if top == 0.0:
         return None
-    raw = _Unit(W, top, np.zeros(W.shape[1]))
+    raw = _Unit(W, top, np.zeros(W.shape[1], dtype=_wide(W)))
     parts = list(_rows(W.shape))
     if centred:
         raw = _Unit(W, top, np.sum([raw.block(part).sum(axis=0) for part in parts], axis=0) / len(W))
@@ -184,12 +187,17 @@ def _rows(shape: tuple[int, ...]) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, shape[0], step))
 
 
+def _wide(*arrays: AnyArray) -> type[np.float64] | type[np.complex128]:
+    """Type of 64 bits a number that holds them all."""
+    return np.complex128 if any(map(np.iscomplexobj, arrays)) else np.float64
+
+
 def _check_shapes(array: AnyArray, base: AnyArray) -> None:
     if array.shape != base.shape:
         msg = f"both layers must have one shape, got {array.shape} and {base.shape}: match the layers by name first"
         raise ValueError(msg)
 
 
-def _norm(X: FloatArray) -> float:
+def _norm(X: AnyArray) -> float:
     top = float(np.max(np.abs(X), initial=0.0))
     return float(np.linalg.norm(X / top)) * top if top > 0.0 else 0.0

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoospectra.analysis.sketch import ELEMENTS, QUIET, Single, single
 from zoospectra.analysis.unfold.shape import AnyArray
@@ -121,14 +123,19 @@ def _dead(array: AnyArray) -> tuple[int, int]:
 
 def _repeats(flat: AnyArray) -> float:
     """Share of elements that repeat another in runs of neighbours: what a grid of few values cannot avoid."""
-    runs = min(RUNS, max(1, flat.size // RUN))
-    starts = np.linspace(0, max(flat.size - RUN, 0), runs).astype(int)
-    length = min(RUN, flat.size)
-    if length < 2:
+    if flat.size < 2:
         return 0.0
-    taken = np.sort(np.stack([single(flat[start : start + length]) for start in starts]), axis=1)
+    taken = single(flat[_runs(flat.size)])
+    taken.sort(axis=1)
     equal = (taken[:, 1:] == taken[:, :-1]) & (taken[:, 1:] != 0)
-    return float(equal.sum()) / taken.size
+    return int(np.count_nonzero(equal)) / taken.size
+
+
+@lru_cache(maxsize=64)
+def _runs(size: int) -> NDArray[np.intp]:
+    """Where the runs of so many elements lie: (runs, elements of a run)."""
+    starts = np.linspace(0, max(size - RUN, 0), min(RUNS, max(1, size // RUN))).astype(np.intp)
+    return starts[:, None] + np.arange(min(RUN, size))
 
 
 def _distinct(flat: AnyArray) -> int:

@@ -117,9 +117,8 @@ def finite(values: Single) -> Single:
     return values if good.all() else np.where(good, values, np.float32(0.0))
 
 
-@QUIET
 def single(values: AnyArray) -> Single:
-    """The values, of any shape, as float32; themselves where they are."""
+    """The values, of any shape, as float32; themselves where they are. Called within QUIET."""
     return values if values.dtype == np.float32 else values.astype(np.float32)
 
 

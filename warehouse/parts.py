@@ -116,6 +116,9 @@ def conform(kind: str, table: pa.Table) -> pa.Table:
     Raises ValueError on a NULL key, a NaN or infinity, a reserved or doubled name, an extra column without its unit.
     """
     contract = PARTS[kind]
+    if table.schema.equals(contract, check_metadata=True):
+        _check_values(kind, table)
+        return table
     _check_names(kind, table)
     arrays, fields = [], []
     for column in contract:
@@ -123,17 +126,14 @@ def conform(kind: str, table: pa.Table) -> pa.Table:
         array = table[column.name].cast(column.type) if present else pa.nulls(len(table), column.type)
         arrays.append(array)
         fields.append(column)
-        if not column.nullable and array.null_count:
-            msg = f"{kind}.{column.name} has {array.null_count} NULL values; it identifies the row and must be given"
-            raise ValueError(msg)
     for column in table.schema:
         if column.name not in contract.names:
             unit_and_comment(column)
             arrays.append(table[column.name])
             fields.append(column)
-    for column, array in zip(fields, arrays, strict=True):
-        _check_finite(f"{kind}.{column.name}", array)
-    return pa.table(arrays, schema=pa.schema(fields))
+    conformed = pa.table(arrays, schema=pa.schema(fields))
+    _check_values(kind, conformed)
+    return conformed
 
 
 def _check_names(kind: str, table: pa.Table) -> None:
@@ -145,6 +145,14 @@ def _check_names(kind: str, table: pa.Table) -> None:
     if wrong:
         msg = f"columns {sorted(wrong)} of a {kind} part are reserved or doubled (case does not count); rename them"
         raise ValueError(msg)
+
+
+def _check_values(kind: str, table: pa.Table) -> None:
+    for column, array in zip(table.schema, table.columns, strict=True):
+        if not column.nullable and array.null_count:
+            msg = f"{kind}.{column.name} has {array.null_count} NULL values; it identifies the row and must be given"
+            raise ValueError(msg)
+        _check_finite(f"{kind}.{column.name}", array)
 
 
 def _check_finite(name: str, array: pa.ChunkedArray | pa.Array) -> None:

@@ -5,9 +5,10 @@ Not covered: printing (the sql verb), other clients: `duckdb DIR/warehouse.duckd
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -64,7 +65,8 @@ def fetch(
         if timer is not None:
             timer.start()
         relation = connection.sql(sql, params=dict(values) if values else None)
-        return relation.to_arrow_table() if limits.memory_gb is None else _bounded(relation, limits.memory_gb)
+        table = relation.to_arrow_table() if limits.memory_gb is None else _bounded(relation, limits.memory_gb)
+        return table.rename_columns(distinct_names(table.column_names))
     except duckdb.InterruptException as error:
         msg = f"the query ran longer than seconds={limits.seconds:g}: ask for less, or raise seconds"
         raise ValueError(msg) from error
@@ -75,6 +77,15 @@ def fetch(
     finally:
         if timer is not None:
             timer.cancel()
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Names of columns, each once: the second `a` of a join is `a_1`, or the first number that is free."""
+    given: dict[str, None] = {}
+    for name in names:
+        free = (f"{name}_{number}" if number else name for number in itertools.count())
+        given[next(new for new in free if new not in given and (new == name or new not in names))] = None
+    return list(given)
 
 
 def _bounded(relation: duckdb.DuckDBPyRelation, memory_gb: float) -> pa.Table:

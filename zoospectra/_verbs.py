@@ -174,5 +174,5 @@ def compare(
     Equivalent to `zoospectra compare BASE PATH`; one row a layer of either. Raises ValueError when one cannot be read.
     """
     words = words_of({"profiles": [profile]}, config_dir)
-    table: pa.Table = call("compare", fspath(base), fspath(path), *words).table
+    table: pa.Table = call("compare", fspath(base), fspath(path), *words).shown.table
     return table

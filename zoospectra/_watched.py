@@ -17,6 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zoospectra._path import installed_first
+
+with installed_first():
+    from zoospectra.zoo.checkpoint.formats.memory import keras_variables
+
 log = logging.getLogger(f"{__package__}.weightwatcher")
 
 KINDS = {"linear": "dense", "conv1d": "conv1d", "conv2d": "conv2d", "embedding": "embedding"}
@@ -190,7 +195,8 @@ def state_of(model: Any) -> State:
 
 
 def _is_module(model: object) -> bool:
-    return callable(getattr(model, "named_modules", None))
+    """Whether it is a torch module; a Keras model on torch is one too, but its weights lie as Keras has them."""
+    return callable(getattr(model, "named_modules", None)) and keras_variables(model) is None
 
 
 def _numpy(value: Any) -> NDArray[Any]:

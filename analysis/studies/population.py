@@ -129,17 +129,18 @@ def _population(
     label = f"{profile} / {target.label}"
     train = twin(reported, target)
     there = {row["model_id"] for row in averages if row["model_id"] in target.values}
+    same = {model: catalog.get(model, {}).get("double_of") or model for model in there}
+    first = {same[model]: model for model in sorted(there, reverse=True)}
     rows, excluded = [], []
     for row in averages:
         model = row["model_id"]
         if model not in there:
             continue
-        said = catalog.get(model, {})
-        if said.get("double_of") in there:
-            why = f"the same model as {said['double_of']}"
+        if (other := first[same[model]]) != model:
+            why = f"the same model as {other}"
             excluded.append({"population": label, "model_id": model, "y": target.values[model], "excluded_by": why})
         else:
-            rows.append({**row, **said})
+            rows.append({**row, **catalog.get(model, {})})
     y = tuple(target.values[row["model_id"]] for row in rows)
     return Population(
         label, target, tuple(rows), y, tuple(train.get(row["model_id"]) for row in rows), names, tuple(excluded)

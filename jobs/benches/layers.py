@@ -121,6 +121,7 @@ def scan(models: Sequence[Model], profile: Profile, executor: Executor) -> list[
         root = Path(folder)
         job = Job("scan", (profile,), WarehouseSettings(dir=folder), Cluster("inline"), shard_seconds=0.25)
         engine = Engine(root, job, ProgressLine("bench", quiet=True))
+        engine.executor = executor
         run(engine.open_models(models), executor, engine.handle)
         engine.close()
         metrics = pq.read_table([*root.rglob("layer_metrics-*.parquet")], columns=["alpha"])

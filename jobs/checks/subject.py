@@ -10,7 +10,7 @@ from zoospectra.jobs.words.verb import did_you_mean
 from zoospectra.warehouse.query import query
 from zoospectra.zoo.checkpoint.formats import listed_nets, place
 from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
-from zoospectra.zoo.sources.hub.query import ID
+from zoospectra.zoo.sources.hub.query import ID, parse_id
 
 
 def subjects(target: str, warehouse: Path) -> tuple[Subject, ...]:
@@ -20,7 +20,7 @@ def subjects(target: str, warehouse: Path) -> tuple[Subject, ...]:
     """
     if Path(place(target)[0]).exists():
         return tuple(Subject(path, path, warehouse) for path in _paths(target))
-    stored = _stored(warehouse)
+    stored = stored_models(warehouse)
     if matching := [name for name in stored if name == target] or [
         name for name in stored if fnmatchcase(name, target)
     ]:
@@ -39,7 +39,7 @@ def checkpoint(target: str, warehouse: Path) -> Subject:
     """
     where = Path(place(target)[0])
     file = target.startswith((".", "/")) or Path(target).suffix in SUFFIXES
-    if file and not where.exists() and target not in _stored(warehouse):
+    if file and not where.exists() and target not in stored_models(warehouse):
         msg = f"{target}: no such file or folder"
         raise ValueError(msg)
     chosen = (Subject(target, target, warehouse),) if where.exists() else subjects(target, warehouse)
@@ -75,7 +75,14 @@ def _paths(target: str) -> list[str]:
     return [str(path) for path in inside] or [target]
 
 
-def _stored(warehouse: Path) -> list[str]:
+def of_hub(target: str, warehouse: Path) -> Subject:
+    """The model of the hub of that id, author/name or author/name@revision; ValueError for what is no id."""
+    parse_id(target)
+    ((name, path),) = _hub(target)
+    return Subject(name, path, warehouse)
+
+
+def stored_models(warehouse: Path) -> list[str]:
     """Models with layers in the warehouse; none where there is no warehouse."""
     if not (warehouse / "warehouse.duckdb").exists():
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoospectra.jobs.checks.record import Check, Finding, Report, Subject
+from zoospectra.jobs.show.units import size
 from zoospectra.warehouse.connect import newest
 from zoospectra.warehouse.intact import is_intact, set_aside
 from zoospectra.warehouse.parts import live_parts
@@ -35,8 +36,8 @@ def run(subject: Subject) -> Report:
     for path in earlier:
         findings.append(_finding(subject, "note", path.relative_to(directory).as_posix(), "aside", LEFT))
     bad = sum(finding.severity == "error" for finding in findings)
-    size = sum(part.path.stat().st_size for part in parts if part.path.exists()) / 1e6
-    summary = f"{len(parts)} parts, {size:.1f} MB, compared with their checksums: "
+    held = size(sum(part.path.stat().st_size for part in parts if part.path.exists()))
+    summary = f"{len(parts)} parts, {held}, compared with their checksums: "
     summary += f"{bad} damaged or missing" if bad else "all are whole"
     return Report("warehouse", subject.name, "damaged" if bad else "whole", summary, tuple(findings))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from zoospectra.jobs.show.markup import markdown
 from zoospectra.warehouse.dictionary import DictionaryRow, descriptions
 
 TAGS = ("neural-network-weights", "spectra", "power-law", "zoospectra")
@@ -61,7 +62,7 @@ SELECT * FROM 'hf://datasets/{repository}/data/{first}.parquet';
 def _meanings(name: str, columns: Collection[DictionaryRow]) -> str:
     """The columns of one table."""
     rows = "\n".join(
-        f"| {row.column} | {row.type} | {row.unit} | {row.comment.replace('|', chr(92) + '|')} |"
+        f"| {' | '.join(map(markdown, (row.column, row.type, row.unit, row.comment)))} |"
         for row in columns
         if row.table == name and row.column != "path"
     )

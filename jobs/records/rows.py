@@ -204,11 +204,12 @@ def _metrics(computed: Sequence[MetricsOf], kind: str) -> pa.Table:
     """Metric rows of every profile; columns beyond the contract come with the analysis room's units and words."""
     data: list[Mapping[str, Any]] = []
     extra: dict[str, Column] = {}
+    contract = frozenset(PARTS[kind].names)
     for result in computed:
         identity = {**result.identity._asdict(), "profile": result.profile.name}
         analysis = result.analysis
         metric_rows = [analysis.layer] if kind == "layer_metrics" else analysis.slices
         data += [identity | dict(row) for row in metric_rows]
-        extra |= {column.name: column for column in analysis.columns if column.name not in PARTS[kind].names}
+        extra |= {column.name: column for column in analysis.columns if column.name not in contract}
     fields = [field(column.name, ARROW_TYPES[column.type], column.unit, column.doc) for column in extra.values()]
     return pa.Table.from_pylist(data, schema=pa.schema([*PARTS[kind], *fields]))

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from zoospectra.analysis.reductions import Reductions
 from zoospectra.analysis.sketch import SKETCH_VERSION, Single
 from zoospectra.warehouse.schema import PARTS
 
 if TYPE_CHECKING:
     from zoospectra.jobs.work.index import Sketched
+
+
+REDUCTIONS = tuple(column.name for column in dataclasses.fields(Reductions))
+"""Plain numbers of a layer."""
 
 
 def table(held: Sequence[Sketched]) -> pa.Table:
@@ -26,7 +31,7 @@ def _row(held: Sketched) -> dict[str, Any]:
     whole, columns, rows = held.sketch.whole, held.sketch.columns, held.sketch.rows
     row: dict[str, Any] = {"content_hash": held.content_hash, "elements": held.elements, "code_version": SKETCH_VERSION}
     row |= {"sketch": _numbers(whole), "sketch_columns": _numbers(columns), "sketch_rows": _numbers(rows)}
-    plain = dataclasses.asdict(held.reductions)
+    plain = {name: getattr(held.reductions, name) for name in REDUCTIONS}
     return row | {name: _number(value) if isinstance(value, float) else value for name, value in plain.items()}
 
 

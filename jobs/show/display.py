@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoospectra.jobs.show.plain import plain
+from zoospectra.jobs.show.units import QUANTITY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,6 +105,16 @@ def print_table(
     print_rows(table.column_names, rows, title, digits=digits, whole=whole, keep=keep)
 
 
+def print_lifted(table: pa.Table, names: Collection[str]) -> None:
+    """Print an Arrow table; those of these columns that are the same in every row stand above it, in one line."""
+    same = [name for name in names if len(table) and len(set(table[name].to_pylist())) == 1]
+    values = {name: table[name][0].as_py() for name in same}
+    print_table(
+        table.drop_columns(same),
+        ", ".join(f"{name} {value}" for name, value in values.items() if value is not None),
+    )
+
+
 def print_rows(
     names: Sequence[str],
     rows: Sequence[Sequence[Any]],
@@ -116,13 +127,18 @@ def print_rows(
     """Print rows under the names of their columns.
 
     whole: texts that are too long are folded; otherwise they are shortened in the middle, one line a row. keep: columns
-    that are never left out, besides the first.
+    that are never left out, besides the first. One row that is too wide stands upright, a line a column.
     """
     width = room() - EDGES
     columns = [_column(at, name, [row[at] for row in rows], digits) for at, name in enumerate(names)]
     shown, left_out = fitting(columns, width, keep)
+    if left_out and len(rows) == 1 and len(names) > 2:
+        pairs = [(column.name, column.cells[0]) for column in columns]
+        return print_rows(("column", "value"), pairs, title)
     widths = shares(shown, width)
-    grid = Table(title=title and Text(plain(title)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    if title:
+        print(fill(plain(title), width, break_on_hyphens=False))
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
     cells = []
     for at, (column, share) in enumerate(zip(shown, widths, strict=True)):
         justify: Literal["left", "right"] = "right" if column.number else "left"
@@ -160,18 +176,26 @@ def fitting(columns: Sequence[Column], width: int, keep: Collection[str]) -> tup
 
 
 def shares(columns: Sequence[Column], width: int) -> list[int]:
-    """Characters for every column: numbers what they need, texts what is left, the narrow ones served first."""
-    texts = sorted((column for column in columns if not column.number), key=lambda column: column.need)
-    left = width - sum(column.need for column in columns if column.number) - GAP * (len(columns) - 1)
+    """Characters for every column: numbers what they need, texts their least and of what is left equal shares."""
+    texts = sorted((column for column in columns if not column.number), key=lambda column: column.need - column.least)
+    left = width - sum(column.least for column in columns) - GAP * (len(columns) - 1)
     given: dict[str, int] = {}
     for count, column in enumerate(texts):
-        given[column.name] = min(column.need, max(column.least, left // (len(texts) - count)))
-        left -= given[column.name]
+        more = max(0, min(column.need - column.least, left // (len(texts) - count)))
+        given[column.name] = column.least + more
+        left -= more
     return [column.need if column.number else given[column.name] for column in columns]
 
 
 def _column(at: int, name: str, values: Sequence[Any], digits: int) -> Column:
-    number = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
+    number = all(value is None or _is_number(value) for value in values)
     head = plain(name).replace("_", "_\n").split("\n") if number else [plain(name)]
     cells = tuple(cell(value, digits) for value in values)
     return Column(name, tuple(head), cells, number, SHORTEST if at else SHORTEST_NAME)
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - any SQL value
+    """Whether a value is a number, or one with its unit."""
+    if isinstance(value, str):
+        return QUANTITY.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+FORMULAS = ("keep", "escape")
+"""Texts in CSV that begin with a character of FORMULA: as they are, or with an apostrophe before them."""
+
+FORMULA = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+"""First characters that make a cell a formula, the full-width ones of East Asian keyboards too; for a regular
+expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +29,17 @@ class Printable:
     """Rows."""
     format: str
     """A key of FORMATS."""
+    formulas: str = "keep"
+    """One of FORMULAS: what CSV does with texts that a spreadsheet would compute."""
+    keep: tuple[str, ...] = ()
+    """Columns that a table for people never leaves out, besides the first; where there are any, a row is one line."""
 
 
-def check_format(name: str) -> None:
-    """Raise ValueError for an unknown format, and for a binary one that would go to a terminal."""
+def check_format(name: str, formulas: str = "keep") -> None:
+    """Raise ValueError for unknown values, and for a binary format that would go to a terminal."""
+    if formulas not in FORMULAS:
+        msg = f"formulas={formulas}: expected one of {', '.join(FORMULAS)}"
+        raise ValueError(msg)
     if name not in FORMATS:
         msg = f"format={name}: expected one of {', '.join(FORMATS)}"
         raise ValueError(msg)
@@ -34,20 +50,41 @@ def check_format(name: str) -> None:
 
 def print_as(result: Printable) -> None:
     """Print a table in its format."""
-    FORMATS[result.format](result.table)
+    FORMATS[result.format](result)
 
 
-def _table(table: pa.Table) -> None:
+def as_text(table: pa.Table) -> pa.Table:
+    """The table with an apostrophe before every text, names of columns too, that a spreadsheet takes for a formula.
+
+    The rule of OWASP's page "CSV Injection": a first character of FORMULA. Numbers stay as they are.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = []
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            marked = pc.binary_join_element_wise("'", column, "")
+            columns.append(pc.if_else(pc.match_substring_regex(column, f"^[{FORMULA}]"), marked, column))
+        else:
+            columns.append(column)
+    names = [f"'{name}" if re.match(f"[{FORMULA}]", name) else name for name in table.column_names]
+    return pa.table(columns, names=names)
+
+
+def _table(result: Printable) -> None:
     from zoospectra.jobs.show.display import print_table
 
-    print_table(table)
+    table = result.table
+    print_table(table, keep=result.keep, whole=not result.keep)
     print(f"{table.num_rows} row{'' if table.num_rows == 1 else 's'}")
 
 
-def _csv(table: pa.Table) -> None:
+def _csv(result: Printable) -> None:
     import pyarrow as pa
     import pyarrow.csv
 
+    table = as_text(result.table) if result.formulas == "escape" else result.table
     flat = [
         column.cast(pa.string())
         if not pa.types.is_nested(column.type)
@@ -59,15 +96,15 @@ def _csv(table: pa.Table) -> None:
     sys.stdout.buffer.flush()
 
 
-def _json(table: pa.Table) -> None:
-    print(json.dumps(table.to_pylist(), default=str, indent=1))
+def _json(result: Printable) -> None:
+    print(json.dumps(result.table.to_pylist(), default=str, indent=1))
 
 
-def _parquet(table: pa.Table) -> None:
+def _parquet(result: Printable) -> None:
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(table, sys.stdout.buffer)
+    pyarrow.parquet.write_table(result.table, sys.stdout.buffer)
     sys.stdout.buffer.flush()
 
 
-FORMATS: dict[str, Callable[[pa.Table], None]] = {"table": _table, "csv": _csv, "json": _json, "parquet": _parquet}
+FORMATS: dict[str, Callable[[Printable], None]] = {"table": _table, "csv": _csv, "json": _json, "parquet": _parquet}

@@ -1,26 +1,58 @@
-"""How far a scan is: a live line on a terminal, plain lines otherwise; in predicted seconds of work, not in tasks."""
+"""How far a scan is: a live line on a terminal, plain lines otherwise.
+
+The share of the work is one of predicted seconds, not of tasks; the end is told from it and from the time so far.
+"""
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from zoospectra.jobs.show.log import log
+from zoospectra.jobs.show.plain import plain
+from zoospectra.jobs.show.units import duration, size
 
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
+
+LOG_EVERY = 60.0
+"""Seconds between two lines of a log while the terminal has a live one."""
+
+DAY = 86400.0
+"""Seconds from which the end of a run is told with its weekday."""
 
 LEAST_SHARE = 0.05
 """Share of the work after which the rate says something about the time left."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far a run is."""
+
+    models: int = 0
+    """Models of the run; 0 for a run on the warehouse itself."""
+    opened: int = 0
+    """Models whose layers are known."""
+    tensors: int = 0
+    """Distinct tensors to analyse or fit, as far as is known."""
+    finished: int = 0
+    """Of these, finished or failed."""
+    bytes: int = 0
+    """Bytes of weights read."""
+    failures: int = 0
+    """Tensors and models that failed."""
+
+
 class ProgressLine:
-    """Cost done and total, rate, time left, failures; written to stderr."""
+    """Share of the work, models, layers, bytes, rate, time left, failures; written to stderr."""
 
     def __init__(self, label: str, *, quiet: bool = False) -> None:
         self._label = label
@@ -28,16 +60,15 @@ class ProgressLine:
         self._printed = self._start
         self._total = 0.0
         self._done = 0.0
-        self._tasks = 0
-        self._failures = 0
+        self._tally = Tally()
         self._quiet = quiet
         self._live: Progress | None = None
         console = Console(stderr=True)
         if console.is_terminal and not quiet:
             columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[state]}"),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=12),
+                TextColumn("{task.fields[state]}", markup=False),
                 TimeElapsedColumn(),
             )
             self._live = Progress(*columns, console=console, transient=True)
@@ -58,35 +89,52 @@ class ProgressLine:
         """Add predicted work."""
         self._total += seconds
 
-    def done(self, seconds: float, *, failures: int = 0) -> None:
-        """A task with that predicted work has ended."""
+    def done(self, seconds: float, tally: Tally) -> None:
+        """A task with that predicted work has ended; `tally` is how far the whole run is now."""
         self._done += seconds
-        self._tasks += 1
-        self._failures += failures
+        self._tally = tally
         self._show()
 
     def print(self, text: str) -> None:
         """One line of news."""
         log(f"{self._label}: {text}")
         if self._live:
-            self._live.console.print(text)
+            self._live.console.print(Text(plain(text)))
         elif not self._quiet:
-            print(f"{self._label}: {text}", file=sys.stderr, flush=True)
+            print(f"{self._label}: {plain(text)}", file=sys.stderr, flush=True)
 
     def _state(self) -> str:
         elapsed = time.monotonic() - self._start
-        rate = self._done / elapsed if elapsed > 0 else 0.0
         share = self._done / self._total if self._total > 0 else 1.0
-        words = [f"{share:4.0%} of {self._total:.1f} s of work", f"{self._tasks} tasks", f"{rate:.1f} s/s"]
-        if share > LEAST_SHARE:
-            words.append(f"{max(0.0, self._total - self._done) / rate:.0f} s left")
-        if self._failures:
-            words.append(f"{self._failures} failed")
-        return ", ".join(words)
+        left = elapsed * (1.0 - share) / share if share > LEAST_SHARE else None
+        return state(self._tally, share, elapsed, left, datetime.datetime.now())
 
     def _show(self) -> None:
+        now = time.monotonic()
         if self._live:
             self._live.update(self._bar, total=max(self._total, 1e-9), completed=self._done, state=self._state())
-        elif not self._quiet and time.monotonic() - self._printed > PLAIN_EVERY:
-            self._printed = time.monotonic()
+            if now - self._printed > LOG_EVERY:
+                self._printed = now
+                log(f"{self._label}: {self._state()}")
+        elif not self._quiet and now - self._printed > PLAIN_EVERY:
+            self._printed = now
             self.print(self._state())
+
+
+def state(tally: Tally, share: float, elapsed: float, left: float | None, now: datetime.datetime) -> str:
+    """How far a run is, in words: share of the predicted work, models, layers, bytes, rate, when it ends. Pure.
+
+    elapsed: seconds since the start; left: seconds until the end, where that can be told; now: local time.
+    """
+    words = [f"{share:.0%}"]
+    if tally.models:
+        words.append(f"{tally.opened:,} of {tally.models:,} models opened")
+    words.append(f"{tally.finished:,} of {tally.tensors:,} tensors")
+    if tally.bytes and elapsed > 0.0:
+        words.append(f"{size(tally.bytes)} read, {size(tally.bytes / elapsed)}/s")
+    if left is not None:
+        end = now + datetime.timedelta(seconds=left)
+        words.append(f"{duration(left)} left, done at {end:{'%H:%M' if left < DAY else '%a %H:%M'}}")
+    if tally.failures:
+        words.append(f"{tally.failures:,} failed")
+    return ", ".join(words)

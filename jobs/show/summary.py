@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.show.display import print_table
+from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.work.execute import Run
 from zoospectra.warehouse.query import query
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -24,7 +25,7 @@ SHOWN_MODELS = 60
 """Rows of the table of averages; the rest is one query away."""
 
 SHOWN_FAILURES = 20
-"""Failures listed one by one."""
+"""Groups of failures of one model and reason that are listed."""
 
 ADVICE = {str(reason): reason.advice for reason in Reason}
 """Code of a reason -> what it means."""
@@ -74,16 +75,21 @@ def _print_skipped(rows: Sequence[dict[str, Any]]) -> None:
     if counted:
         meanings = [ADVICE.get(reason, "") for reason, _ in counted]
         table = {"skipped by rule": [r for r, _ in counted], "tensors": [n for _, n in counted], "meaning": meanings}
-        print_table(pa.table(table), whole=False)
+        print_table(pa.table(table))
 
 
 def _print_failed(rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        names = {"failed": "model_id", "tensor": "tensor", "reason": "reason", "detail": "detail"}
-        table = [{shown: row[name] for shown, name in names.items()} for row in rows[:SHOWN_FAILURES]]
-        print_table(pa.Table.from_pylist(table), whole=False)
-        if len(rows) > SHOWN_FAILURES:
-            print(f"... and {len(rows) - SHOWN_FAILURES} more: SELECT * FROM skipped WHERE failed")
+    grouped: dict[tuple[str, str, str | None], list[str]] = {}
+    for row in rows:
+        grouped.setdefault((row["model_id"], row["reason"], row["detail"]), []).append(row["tensor"] or "(the model)")
+    table = [
+        {"failed": model, "reason": reason, "tensors": len(tensors), "such as": tensors[0], "detail": detail}
+        for (model, reason, detail), tensors in list(grouped.items())[:SHOWN_FAILURES]
+    ]
+    if table:
+        print_table(pa.Table.from_pylist(table), keep=("reason", "detail"))
+    if len(grouped) > SHOWN_FAILURES:
+        print(f"... and {len(grouped) - SHOWN_FAILURES} more groups: SELECT * FROM skipped WHERE failed")
 
 
 def _averages(warehouse: Path, profile: str, scope: set[str]) -> list[dict[str, Any]]:
@@ -137,4 +143,4 @@ def _print_regressions(warehouse: Path, profile: str, target: str) -> None:
     missing = [row for row in rows if row["reason"] is not None]
     if missing:
         reasons = dict.fromkeys(f"{row['group']} on {row['dataset']}: {row['reason']}" for row in missing)
-        print(f"no regression for {'; '.join(reasons)}")
+        print(plain(f"no regression for {'; '.join(reasons)}"))

@@ -14,6 +14,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from zoospectra.analysis.studies.record import Cell, Findings
+from zoospectra.jobs.show import markup
+from zoospectra.jobs.show.plain import plain
 
 CELLS = pa.schema(
     [
@@ -28,9 +30,6 @@ CELLS = pa.schema(
         ("basis", pa.string()),
     ]
 )
-ESCAPED = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
-ESCAPED |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-"""Characters with a meaning in LaTeX; names of models and series come from outside."""
 
 
 def write(findings: Findings, folder: Path) -> Path:
@@ -104,19 +103,14 @@ def safe(name: str) -> str:
 
 def latex(table: pa.Table, title: str) -> str:
     """A table in LaTeX's tabular, numbers to four significant digits, what is missing as a dash."""
-    names = " & ".join(escape(name) for name in table.column_names)
+    names = " & ".join(markup.latex(name) for name in table.column_names)
     align = "".join("r" if pa.types.is_floating(f.type) or pa.types.is_integer(f.type) else "l" for f in table.schema)
     body = "\n".join(" & ".join(_cell(value) for value in row.values()) + r" \\" for row in table.to_pylist())
     begin = rf"\begin{{tabular}}{{{align}}}"
-    return f"% {title}\n{begin}\n\\hline\n{names} \\\\\n\\hline\n{body}\n\\hline\n\\end{{tabular}}\n"
-
-
-def escape(text: str) -> str:
-    """Text without a meaning in LaTeX."""
-    return "".join(ESCAPED.get(character, character) for character in text)
+    return f"% {plain(title)}\n{begin}\n\\hline\n{names} \\\\\n\\hline\n{body}\n\\hline\n\\end{{tabular}}\n"
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - a cell of any plain type
     if value is None:
         return "--"
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.4g}" if isinstance(value, float) else markup.latex(str(value))

@@ -99,7 +99,7 @@ def show(result: Catalog) -> None:
     from zoospectra.jobs.show.display import print_table
 
     listing = result.listing
-    print_table(listing.slice(0, SHOWN), whole=False)
+    print_table(listing.slice(0, SHOWN), whole=False, keep=("metric", "value"))
     if listing.num_rows > SHOWN:
         rest = listing.num_rows - SHOWN
         print(f"... and {rest} more rows: SELECT * FROM models JOIN reported_metrics USING (model_id)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,6 +143,7 @@ def show(description: Description) -> None:
     """Both tables, and the predicted cost."""
     from zoospectra.jobs.show.display import print_rows
     from zoospectra.jobs.show.plain import plain
+    from zoospectra.jobs.show.units import duration, size
 
     for line in description.explained:
         print(plain(line))
@@ -151,9 +152,12 @@ def show(description: Description) -> None:
     if len(tree := description.containers) > 1:
         print_rows(list(tree[0]), [tuple(row.values()) for row in tree], title=f"{len(tree)} containers")
     if layers := description.layers:
-        print_rows(list(layers[0]), [tuple(row.values()) for row in layers], title=f"{len(layers)} layers")
         seconds, peak = sum(row["seconds"] for row in layers), max(row["peak_MiB"] for row in layers)
-        print(f"predicted: {seconds:.2f} s on one core, {peak:.0f} MiB at most beyond an idle worker")
+        units: dict[str, Callable[[Any], Any]] = {"seconds": duration, "peak_MiB": lambda mib: size(mib * 2**20)}
+        rows = [tuple(units[name](value) if name in units else value for name, value in row.items()) for row in layers]
+        heads = [{"seconds": "time", "peak_MiB": "memory"}.get(name, name) for name in layers[0]]
+        print_rows(heads, rows, title=f"{len(layers)} layers", keep=("longname",))
+        print(f"predicted: {duration(seconds)} on one core; memory: {size(peak * 2**20)}")
     if skipped := description.skipped:
         grouped: dict[tuple[str | None, str | None], list[str]] = {}
         for row in skipped:

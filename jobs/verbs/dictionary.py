@@ -32,10 +32,12 @@ class DictionarySettings:
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     format: str = "table"
     """How the result is printed."""
+    formulas: str = "keep"
+    """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
 
     def __post_init__(self) -> None:
         """Refuse an unknown format."""
-        check_format(self.format)
+        check_format(self.format, self.formulas)
 
 
 def check(settings: DictionarySettings, _configuration: Configuration) -> tuple[Printable, ...]:
@@ -45,7 +47,7 @@ def check(settings: DictionarySettings, _configuration: Configuration) -> tuple[
     from zoospectra.warehouse.dictionary import descriptions
 
     warehouse = Path(settings.warehouse.dir)
-    columns = Printable(dictionary(warehouse, settings.tables), settings.format)
+    columns = Printable(dictionary(warehouse, settings.tables), settings.format, settings.formulas)
     if settings.tables or settings.format != "table":
         return (columns,)
     words = descriptions()

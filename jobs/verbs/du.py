@@ -26,10 +26,12 @@ class DuSettings:
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     format: str = "table"
     """How the result is printed."""
+    formulas: str = "keep"
+    """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
 
     def __post_init__(self) -> None:
         """Refuse an unknown format."""
-        check_format(self.format)
+        check_format(self.format, self.formulas)
 
 
 def check(settings: DuSettings, _configuration: Configuration) -> DuSettings:
@@ -44,10 +46,15 @@ def du(settings: DuSettings) -> Printable:
     """One row a thing that takes room."""
     import pyarrow as pa
 
+    from zoospectra.jobs.show.units import size
     from zoospectra.warehouse.weight import weights
 
     rows = weights(Path(settings.warehouse.dir), settings.warehouse.keep)
-    return Printable(pa.Table.from_pylist([asdict(row) for row in rows]), settings.format)
+    table = pa.Table.from_pylist([asdict(row) for row in rows])
+    if settings.format == "table":
+        at = table.column_names.index("bytes")
+        table = table.set_column(at, "size", pa.array([size(row.bytes) for row in rows]))
+    return Printable(table, settings.format, settings.formulas, keep=("size",))
 
 
 VERB = Verb(HELP, DuSettings, check, du, print_as)

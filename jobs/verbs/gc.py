@@ -59,11 +59,14 @@ def gc(settings: GcSettings) -> Collected:
 
 def show(result: Collected) -> None:
     """Files with their reasons, and the bytes."""
+    from zoospectra.jobs.show.plain import plain
+    from zoospectra.jobs.show.units import size
+
     root = Path(result.settings.warehouse.dir).resolve()
     word = "would remove" if result.settings.dry else "removed"
     for waste in result.removed:
-        print(f"{word} {waste.path.relative_to(root)}: {waste.why}, {waste.bytes} bytes")
-    print(f"{word} {len(result.removed)} files, {sum(waste.bytes for waste in result.removed)} bytes")
+        print(plain(f"{word} {waste.path.relative_to(root)}: {waste.why}, {size(waste.bytes)}"))
+    print(f"{word} {len(result.removed)} files, {size(sum(waste.bytes for waste in result.removed))}")
 
 
 VERB = Verb(HELP, GcSettings, check, gc, show)

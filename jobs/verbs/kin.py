@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 WHAT = ("models", "layers")
 """What can be asked for: one row a pair of models, or one a pair of layers."""
 
+KEPT, LAYERS_KEPT = ("relative_id", "verdict"), ("relative_id", "longname")
+"""Columns that a screen never leaves out, of models and of layers."""
+
 HELP = f"""usage: zoospectra kin [MODEL ...] [what={"|".join(WHAT)}] [all=true] [keep=true] [format={"|".join(FORMATS)}]
                       [warehouse.dir=DIR]
 
@@ -41,11 +44,13 @@ class KinSettings:
     """Whether the verdicts go to the warehouse."""
     format: str = "table"
     """How the result is printed."""
+    formulas: str = "keep"
+    """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
 
     def __post_init__(self) -> None:
         """Refuse an unknown table or format, and keeping a part of the zoo."""
-        check_format(self.format)
+        check_format(self.format, self.formulas)
         if self.what not in WHAT:
             msg = f"what={self.what}: expected one of {', '.join(WHAT)}"
             raise ValueError(msg)
@@ -85,11 +90,11 @@ def kin(request: Request) -> Printable:
         work.keep(directory, request.models, rows, settings.warehouse.keep)
     shown = [row for row in rows if settings.all or row.verdict in DERIVED]
     if settings.what == "layers":
-        return Printable(work.layer_table(shown), settings.format)
+        return Printable(work.layer_table(shown), settings.format, settings.formulas, LAYERS_KEPT)
     table = work.table(shown)
     if settings.format == "table":
         table = table.drop_columns(["revision", "relative_revision", "p_value"])
-    return Printable(table, settings.format)
+    return Printable(table, settings.format, settings.formulas, KEPT)
 
 
 VERB = Verb(

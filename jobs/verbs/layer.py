@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from zoospectra.jobs.words.command import Configuration
     from zoospectra.jobs.work.figure import StoredLayer
 
+IDENTITY = ("model_id", "longname", "profile", "slice_id", "of")
+"""Columns that stand above a table for people where they are the same in every row."""
+
 WHAT = ("fit", "curve", "esd", "all")
 """What can be asked for."""
 
@@ -45,10 +48,12 @@ class LayerSettings:
     """One of WHAT."""
     format: str = "table"
     """How the result is printed."""
+    formulas: str = "keep"
+    """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
 
     def __post_init__(self) -> None:
         """Refuse an unknown table or format, and more than one profile."""
-        check_format(self.format)
+        check_format(self.format, self.formulas)
         if self.what not in WHAT:
             msg = f"what={self.what}: expected one of {', '.join(WHAT)}"
             raise ValueError(msg)
@@ -73,8 +78,8 @@ class Tables:
 
     tables: Mapping[str, pa.Table]
     """By name, in the order asked for."""
-    format: str
-    """A key of FORMATS."""
+    settings: LayerSettings
+    """As composed."""
 
 
 def check(settings: LayerSettings, configuration: Configuration) -> Request:
@@ -92,21 +97,27 @@ def layer(request: Request) -> Tables:
     from zoospectra.jobs.work.figure import TABLES, tables
 
     what = request.settings.what
-    return Tables(tables(request.layer, request.profile, TABLES if what == "all" else [what]), request.settings.format)
+    return Tables(tables(request.layer, request.profile, TABLES if what == "all" else [what]), request.settings)
 
 
 def show(result: Tables) -> None:
     """Print one after the other as tables for people; in other formats as one, with a column `table` where several."""
     import pyarrow as pa
 
-    named = result.tables
-    if result.format != "table" and len(named) > 1:
+    from zoospectra.jobs.show.display import print_lifted
+
+    named, settings = result.tables, result.settings
+    if settings.format == "table":
+        for table in named.values():
+            print_lifted(table, IDENTITY)
+        return
+    if len(named) > 1:
         marked = [
             table.add_column(0, "table", pa.array([name] * len(table), pa.string())) for name, table in named.items()
         ]
         named = {"all": pa.concat_tables(marked, promote_options="default")}
     for table in named.values():
-        print_as(Printable(table, result.format))
+        print_as(Printable(table, settings.format, settings.formulas))
 
 
 WORDS = (Positional("model", "MODEL"), Positional("name", "NAME"))

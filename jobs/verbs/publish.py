@@ -99,13 +99,15 @@ def publish(settings: PublishSettings) -> Published:
 
 def show(result: Published) -> None:
     """Files and bytes, and where they are."""
+    from zoospectra.jobs.show.units import size
+
     change, dry = result.changes, result.settings.dry
     for name in change.added:
         print(f"{'would send' if dry else 'sent'} {name}")
     for name in change.removed:
         print(f"{'would remove' if dry else 'removed'} {name}")
     words = (
-        f"{len(change.added)} files, {change.bytes} bytes {'to send' if dry else 'sent'}; {change.unchanged} unchanged"
+        f"{len(change.added)} files, {size(change.bytes)} {'to send' if dry else 'sent'}; {change.unchanged} unchanged"
     )
     print(words + (f": {result.address}" if result.address else ""))
 

@@ -124,8 +124,9 @@ def report(request: Request) -> Written:
 def show(written: Written) -> None:
     """Where it is and how large."""
     from zoospectra.jobs.show.plain import plain
+    from zoospectra.jobs.show.units import size
 
-    print(f"{plain(str(written.path))}: {written.size / 1e6:.1f} MB, open it in any browser")
+    print(f"{plain(str(written.path))}: {size(written.size)}, open it in any browser")
 
 
 WORDS = (Positional("model", "MODEL", optional=True), Positional("other", "OTHER", optional=True))

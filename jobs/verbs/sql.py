@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoospectra.jobs.show.formats import FORMATS, Printable, check_format, print_as
+from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.words.verb import Positional, Verb
 from zoospectra.warehouse.settings import WarehouseSettings
 
@@ -28,6 +29,8 @@ class SqlSettings:
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     format: str = "table"
     """How the result is printed."""
+    formulas: str = "keep"
+    """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
 
     memory_gb: float | None = 4.0
     """Gigabytes (10^9 bytes) that a query may take, and its result; null for no limit."""
@@ -36,7 +39,7 @@ class SqlSettings:
 
     def __post_init__(self) -> None:
         """Refuse an unknown format, and limits that nothing could keep."""
-        check_format(self.format)
+        check_format(self.format, self.formulas)
         for name in ("memory_gb", "seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -54,7 +57,7 @@ def run_query(settings: SqlSettings, text: str) -> Printable:
     from zoospectra.warehouse.query import Limits, query
 
     limits = Limits(settings.memory_gb, settings.seconds)
-    return Printable(query(Path(settings.warehouse.dir), text, limits=limits), settings.format)
+    return Printable(query(Path(settings.warehouse.dir), text, limits=limits), settings.format, settings.formulas)
 
 
 def show(result: SqlSettings | Printable) -> None:
@@ -81,7 +84,7 @@ def _prompt(settings: SqlSettings) -> None:
             try:
                 print_as(run_query(settings, line))
             except ValueError as error:
-                print(f"zoospectra sql: {error}", file=sys.stderr)
+                print(f"zoospectra sql: {plain(str(error))}", file=sys.stderr)
 
 
 QUERY = (Positional("query", '"SELECT ..."', optional=True),)

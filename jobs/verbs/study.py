@@ -173,15 +173,18 @@ def show(done: Done) -> None:
     """Small tables, the study's sentences, and where the rest is."""
     from zoospectra.jobs.show import tables
     from zoospectra.jobs.show.display import print_table
+    from zoospectra.jobs.show.plain import plain
 
     for title, table in tables.pivots(done.findings).items():
         if table.num_rows <= SHOWN_ROWS and table.num_columns <= SHOWN_COLUMNS:
             print_table(table, title=title)
     for note in done.findings.notes:
-        print(note)
+        print(plain(note))
     if done.undrawn is not None:
         print(done.undrawn)
-    print(f"run {done.run_id}: {len(done.findings.cells)} cells and {len(done.figures)} figures in {done.folder}")
+    print(
+        plain(f"run {done.run_id}: {len(done.findings.cells)} cells and {len(done.figures)} figures in {done.folder}")
+    )
 
 
 VERB = Verb(HELP, StudySettings, check, study, show)

@@ -1,84 +1,109 @@
-"""Two checkpoints layer by layer: how far each layer moved, and the spectrum of the difference.
+"""Two checkpoints layer by layer on a cluster: pairs of layers are tasks, each read where it is compared.
 
-What a fine-tune changed. Not covered: what a word means that names a checkpoint (jobs/checks/subject.py).
+What a fine-tune changed. Every layer of either has a row, and every tensor that was refused. Not covered: what a word
+means that names a checkpoint (jobs/checks/subject.py), and the numbers of one pair (jobs/work/pair.py).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
-from zoospectra.analysis.allocation import signal_to_noise
-from zoospectra.analysis.cost import pair_bytes
-from zoospectra.analysis.distance import difference, layer_distance, moments
-from zoospectra.analysis.layer import analyse_layer
 from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.records import Spectrum, Value
-from zoospectra.analysis.spectrum import is_finite, spectrum
-from zoospectra.analysis.unfold import unfold, unfold_rule
-from zoospectra.analysis.unfold.shape import AnyArray
+from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.work.executors import Cluster, Outcome, Task, node, open_executor
+from zoospectra.jobs.work.opening import waiting_for
+from zoospectra.jobs.work.pair import MOVED, SHOWN, TOP, Compared, Pair, compare_all, described, pair
+from zoospectra.jobs.work.plan import pack, within_memory
+from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse.schema import PARTS
-from zoospectra.zoo.checkpoint.dtype import itemsize
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.trouble import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.layer import Layer
-from zoospectra.zoo.layers.values import layer_hash, read_layer
 
-SHOWN = ("alpha", "log_spectral_norm", "stable_rank")
-"""Columns of a profile that are given for the base, the other and the difference."""
+SECONDS = 1.0
+"""Predicted work that travels together."""
 
-MOVED = ("log_norm", "entropy")
-"""Columns that are given for the difference alone."""
-
-TOP = 8
-"""Largest eigenvalues of a difference whose share of its energy is given."""
+KEPT = [name for name in PARTS["delta_metrics"].names if name not in ("base_id", "model_id", "profile")]
+"""Columns of delta_metrics that a row has of its own."""
 
 
-def layers_by_name(path: str | Path) -> dict[str, Layer]:
-    """Layers of a checkpoint; CheckpointError (a ValueError) when it cannot be read."""
-    checkpoint = open_checkpoint(str(path))
-    return {layer.longname: layer for layer in layers(checkpoint.tensors, checkpoint.config)[0]}
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One of two checkpoints; no tensor is read."""
+
+    name: str
+    """What it is called."""
+    layers: Mapping[str, Layer]
+    """By longname."""
+    skips: tuple[Skip, ...] = ()
+    """Every tensor that is in no layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison says."""
+
+    shown: pa.Table
+    """One row a layer of either, then one a refused tensor."""
+    kept: pa.Table
+    """The same as rows of delta_metrics."""
+    failed: int
+    """Rows that have no numbers because something is wrong."""
+
+
+def opened(path: str, name: str) -> Opened:
+    """The layers of a checkpoint; CheckpointError (a ValueError) when it cannot be opened."""
+    checkpoint = open_checkpoint(path)
+    chosen, skips = layers(checkpoint.tensors, checkpoint.config)
+    return Opened(name, {layer.longname: layer for layer in chosen}, (*checkpoint.skips, *skips))
+
+
+def _aligned(side: Opened, partner: Opened) -> Opened:
+    """The side with what all names of the partner begin with put before its own, where they meet only so.
+
+    A file whose tensors are all below 'model.' is read without it, the same file in a model's folder is not.
+    """
+    if side.layers.keys() & partner.layers.keys():
+        return side
+    columns = zip(*(name.split(".") for name in partner.layers), strict=False)
+    shared = [parts[0] for parts in itertools.takewhile(lambda parts: len(set(parts)) == 1, columns)]
+    for depth in range(1, len(shared) + 1):
+        whole = {".".join([*shared[:depth], name]): layer for name, layer in side.layers.items()}
+        if whole.keys() & partner.layers.keys():
+            return replace(side, layers=whole)
+    return side
 
 
 def deltas(
-    base: Mapping[str, Layer], other: Mapping[str, Layer], profile: Profile, names: tuple[str, str], memory: int
-) -> tuple[pa.Table, pa.Table]:
-    """One row a layer of either checkpoint, and the same as rows of delta_metrics; names: of the base, of the other.
+    base: Opened, other: Opened, profile: Profile, cluster: Cluster, *, every: bool = False, quiet: bool = False
+) -> Comparison:
+    """Compare every layer of two checkpoints, matched by name.
 
     A layer that cannot be compared has a status that says why. `distance` is ||W - W_base||_F / ||W_base||_F, `cka`
     linear centred kernel alignment (mean over slices). Columns end in _base, nothing, and _difference for the base, the
-    other checkpoint and W - W_base. Layers are read one by one, each within `planned_bytes`; one that needs more than
-    `memory` bytes is not read.
+    other checkpoint and W - W_base. A task reads its layers where it runs, one pair after the other; a pair whose plan
+    exceeds what a task of the cluster may have is not read. every: tensors that are no layers by rule are rows too.
     """
-    rows = [_row(name, base.get(name), other.get(name), profile, memory) for name in dict.fromkeys([*base, *other])]
-    shown = pa.Table.from_pylist([_shown(row) for row in rows], schema=_schema())
-    whose = {"base_id": names[0], "model_id": names[1], "profile": profile.name}
-    kept = [whose | {column: row.get(f"{column}_difference", row.get(column)) for column in KEPT} for row in rows]
-    return shown, pa.Table.from_pylist(kept, schema=PARTS["delta_metrics"])
-
-
-def planned_bytes(old: Layer, new: Layer) -> int:
-    """Memory that comparing two layers of one shape takes at most, bytes beyond their mapped files.
-
-    That of plain tensors; unpacking a quantised one may take more for a moment.
-    """
-    shape = unfold_rule("slices").shape_of(old.shape, old.layer_type)
-    return pair_bytes(shape.N, shape.M, shape.rf, _copied(old) + _copied(new))
-
-
-def _copied(layer: Layer) -> int:
-    """Bytes an element of a layer's values where they are no view of its file."""
-    computed = layer.factor != 1.0 or layer.change is not None or layer.assembly is not None
-    return max(4, itemsize(layer.ref.dtype)) if computed or itemsize(layer.ref.dtype) < 4 else 0
-
-
-KEPT = [name for name in PARTS["delta_metrics"].names if name not in ("base_id", "model_id", "profile")]
+    base, other = _aligned(base, other), _aligned(other, base)
+    lost, rest = _refused(base, other, every=every)
+    names = dict.fromkeys([*base.layers, *other.layers])
+    pairs = [pair(name, base.layers.get(name), other.layers.get(name), profile) for name in names if name not in lost]
+    with ProgressLine("compare", quiet=quiet) as progress:
+        done = {row.name: row for row in _run(pairs, cluster, progress)} if pairs else {}
+    rows = [*(lost[name] if name in lost else done[name] for name in names), *rest]
+    whose = {"base_id": base.name, "model_id": other.name, "profile": profile.name}
+    values = [{**row.values, "longname": row.name, "status": row.status} for row in rows]
+    shown = pa.Table.from_pylist([{name: row.get(name) for name in _schema().names} for row in values], _schema())
+    kept = [whose | {column: row.get(f"{column}_difference", row.get(column)) for column in KEPT} for row in values]
+    return Comparison(
+        shown, pa.Table.from_pylist(kept, schema=PARTS["delta_metrics"]), failed=sum(row.failed for row in rows)
+    )
 
 
 def _schema() -> pa.Schema:
@@ -89,56 +114,83 @@ def _schema() -> pa.Schema:
     return pa.schema([(name, pa.string() if name in text else pa.float64()) for name in names])
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in _schema().names}
+class Refused(NamedTuple):
+    """Rows of tensors that are in no layer of their checkpoint."""
+
+    lost: dict[str, Compared]
+    """Layers that only one side has, for the other refused their tensor, by longname."""
+    rest: list[Compared]
+    """All others, one a tensor."""
 
 
-def _row(name: str, old: Layer | None, new: Layer | None, profile: Profile, memory: int) -> dict[str, Any]:
-    either = old or new
-    assert either is not None
-    row: dict[str, Any] = {"longname": name, "layer_type": either.layer_type}
-    row["shape"] = "x".join(map(str, either.shape))
-    row |= {"base_hash": old and layer_hash(old), "content_hash": new and layer_hash(new)}
-    if old is None or new is None:
-        return row | {"status": "only in the base" if new is None else "not in the base"}
-    if old.shape != new.shape:
-        return row | {"status": f"shapes differ: {'x'.join(map(str, new.shape))} in the other"}
-    if (planned := planned_bytes(old, new)) > memory:
-        sizes = f"{planned / 2**30:.1f} GiB of memory, {memory / 2**30:.1f} GiB may be used"
-        return row | {"status": f"needs {sizes}: compare on a larger machine"}
+def _refused(base: Opened, other: Opened, *, every: bool) -> Refused:
+    """A row for every tensor that either side refused; every: and for those that are no layers by rule."""
+    lost: dict[str, Compared] = {}
+    rest: dict[str, Compared] = {}
+    for side, own, partner in (("the base", base, other), ("the other", other, base)):
+        for skip in own.skips:
+            if not (skip.failed or every):
+                continue
+            words = f"in {side}: {skip.reason}: {' '.join(skip.detail.split())}"
+            alone = [layer for name, layer in partner.layers.items() if name not in own.layers]
+            partners = [layer for layer in alone if skip.failed and layer.ref.name == skip.tensor]
+            for layer in partners:
+                lost[layer.longname] = Compared(layer.longname, words, described(layer), failed=True)
+            if not partners:
+                name = skip.tensor or own.name
+                before = rest.get(name)
+                status = f"{before.status}; {words}" if before else words
+                rest[name] = Compared(name, status, {}, failed=skip.failed or (before is not None and before.failed))
+    return Refused(lost, list(rest.values()))
+
+
+def _run(pairs: Sequence[Pair], cluster: Cluster, progress: ProgressLine) -> list[Compared]:
+    """Compare all pairs on the cluster; one that is too large, or whose worker dies on it alone, has failed."""
+    rows: list[Compared] = []
+    read = (layer for pair in pairs for layer in (pair.old, pair.new) if layer is not None)
+    files = sorted({layer.ref.path for layer in read})
+    shared = cluster.address is not None
+    executor = open_executor(cluster, node.wanted(files if shared else ()), progress.print)
+    small, large = within_memory(pairs, executor.capacity.memory)
+    for pair_ in large:
+        sizes = f"needs {pair_.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights"
+        words = f"{Reason.TOO_LARGE}: {sizes}, a task may have {executor.capacity.memory / 2**30:.1f} GiB: "
+        rows.append(_failed(pair_, words + executor.capacity.words))
+
+    def handle(outcome: Outcome) -> Iterable[Task]:
+        batch: tuple[Pair, ...] = outcome.task.argument
+        split = not isinstance(outcome.value, tuple) and len(batch) > 1  # only the guilty pair shall be lost
+        if split:
+            return [_task((pair_,), cluster) for pair_ in batch]
+        trouble = f"{outcome.reason or Reason.ERROR}: {outcome.crash or outcome.error}"
+        done = outcome.value if isinstance(outcome.value, tuple) else (_failed(batch[0], trouble),)
+        rows.extend(done)
+        progress.done(outcome.task.seconds, failures=sum(row.failed for row in done))
+        return []
+
+    tasks = [_task(batch, cluster) for batch in pack(small, SECONDS)]
+    progress.expect(sum(task.seconds for task in tasks))
+    finished = False
     try:
-        before, after = read_layer(old), read_layer(new)
-    except CheckpointError as error:
-        return row | {"status": " ".join(str(error).split())}
-    if not (is_finite(before) and is_finite(after)):
-        return row | {"status": "holds NaN or infinity"}
-    sums = moments(after, before)
-    row |= {"distance": sums.distance, "cosine": sums.cosine}
-    row["cka"] = layer_distance(unfold(after, old.layer_type), unfold(before, old.layer_type), "cka")
-    row |= _profiled(_spectrum(before, old), old, profile, "_base") | _profiled(_spectrum(after, old), old, profile, "")
-    moved = difference(after, before)
-    del before, after  # the difference and its spectrum are as large as both
-    raw = _spectrum(moved, old)
-    row |= _profiled(raw, old, profile, "_difference") | _signal(raw)
-    return row | {"status": "compared" if np.any(moved) else "identical"}
+        run(tasks, executor, handle, patience=cluster.patience)
+        finished = True
+    finally:
+        executor.close(cancel=not finished)
+    return rows
 
 
-def _spectrum(array: AnyArray, layer: Layer) -> Spectrum:
-    return spectrum(unfold(array, layer.layer_type))
+def _failed(pair_: Pair, words: str) -> Compared:
+    return Compared(pair_.name, " ".join(words.split()), described(pair_.either), failed=True)
 
 
-def _profiled(raw: Spectrum, layer: Layer, profile: Profile, end: str) -> dict[str, Any]:
-    metrics = analyse_layer(raw, layer.layer_type, profile, dtype=layer.dtype).layer
-    return {f"{name}{end}": _number(metrics.get(name)) for name in (*SHOWN, *MOVED)}
-
-
-def _signal(moved: Spectrum) -> dict[str, Any]:
-    """Signal, energy and eigenvalues of a difference; without signal where it has no noise."""
-    snr, evals = signal_to_noise(moved.evals[0], moved.N, moved.M), np.sort(moved.evals, axis=None)
-    energy = float(evals.sum())
-    share = float(evals[-TOP:].sum()) / energy if energy > 0.0 else None
-    return {"snr": snr if math.isfinite(snr) else None, f"energy_{TOP}": share, "evals": evals}
-
-
-def _number(value: Value) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+def _task(batch: tuple[Pair, ...], cluster: Cluster) -> Task:
+    layers_ = [layer for pair_ in batch for layer in (pair_.old, pair_.new) if layer is not None]
+    return Task(
+        key=f"compare {batch[0].name}" + (f" and {len(batch) - 1} more" if len(batch) > 1 else ""),
+        function=compare_all,
+        argument=batch,
+        seconds=sum(pair_.cost.seconds for pair_ in batch),
+        cpus=max(pair_.cost.threads for pair_ in batch),
+        memory=max(pair_.cost.peak_bytes for pair_ in batch),
+        waits=sum(waiting_for(layer.ref.path, layer.ref.nbytes) for layer in layers_),
+    )

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.words.verb import REGISTRY, VARIANTS
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources import SOURCES, Crawl, source
@@ -52,4 +53,4 @@ def _matches(model: Model, glob: str) -> bool:
 
 
 def _report(text: str) -> None:
-    print(f"crawl: {text}", file=sys.stderr, flush=True)
+    print(f"crawl: {plain(text)}", file=sys.stderr, flush=True)

@@ -15,14 +15,14 @@ from typing import Any
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION
 from zoospectra.jobs.records import published
-from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work import keep, todo
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer, index_all
 from zoospectra.jobs.work.job import Counts, Job, Owner
-from zoospectra.jobs.work.opening import MEMORY, opening_of, waiting_for
+from zoospectra.jobs.work.opening import MEMORY, opening_of, together, waiting_for
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, list_layers, pieces, read_piece
 from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
@@ -57,8 +57,10 @@ class Engine:
         self._files: set[str] = set()
         self._knowledge = Knowledge(root)
         self._keeper = keep.Keeper(root, job.warehouse.log_seconds, job.rules.key)
-        self._packer = Packer(job.shard_seconds)
+        self._packer = Packer[Item](job.shard_seconds)
         self._indexing = 0
+        self._unopened = 0
+        self._bytes = 0
         self._waiting: dict[str, list[Owner]] = {}
         self._finished: dict[str, int] = {}
         self._lost: dict[str, tuple[Reason, str]] = {}
@@ -98,6 +100,7 @@ class Engine:
             for n in chunk:
                 indexed = known.readers.get(ids[n]) in (asked.reader, keys[n])
                 tasks += self._open(weighed[n], Todo(known, self._profiles), requests, indexed=indexed)
+        self._unopened = len(requests)
         return tasks + self._index_tasks(requests) + self._rest()
 
     def refit(self) -> list[Task]:
@@ -140,7 +143,6 @@ class Engine:
 
     def handle(self, outcome: Outcome) -> list[Task]:
         """Keep what an outcome brought; returns the tasks that follow from it."""
-        before = self.counts.failed
         argument = outcome.task.argument
         if isinstance(argument, Shard):
             following = self._handle_shard(argument, outcome)
@@ -151,8 +153,13 @@ class Engine:
         else:
             self._indexing -= 1
             following = self._handle_index(argument, outcome)
-        self._progress.done(outcome.task.seconds, failures=self.counts.failed - before)
+        self._progress.done(outcome.task.seconds, self._tally())
         return following if self._indexing else following + self._rest()
+
+    def _tally(self) -> Tally:
+        counts, finished = self.counts, len(self._finished) + len(self._lost)
+        tensors = finished + len(self._waiting) + sum(one.left for one in self._underway.values())
+        return Tally(counts.models, counts.models - self._unopened, tensors, finished, self._bytes, counts.failed)
 
     def _rest(self) -> list[Task]:
         """Shards that are not full, once no index can add to them."""
@@ -172,22 +179,10 @@ class Engine:
         return self._plan(identity, known_layers(listed), left)
 
     def _index_tasks(self, requests: Sequence[IndexRequest]) -> list[Task]:
-        """Small checkpoints travel together; a remote or absent one travels alone; a large one is listed only."""
-        batches: list[list[IndexRequest]] = []
-        tasks: list[Task] = []
-        filled = self._shard_seconds
-        for request in requests:
-            opening = opening_of(request.path)
-            if opening.size > fingerprint.LARGE:
-                tasks.append(self._list_task(request))
-                continue
-            alone = is_remote(request.path) or not Path(request.path).exists()
-            if alone or filled + opening.seconds > self._shard_seconds:
-                batches.append([])
-                filled = 0.0
-            batches[-1].append(request)
-            filled += self._shard_seconds if alone else opening.seconds
-        return tasks + [self._index_task(tuple(batch)) for batch in batches]
+        large = [request for request in requests if opening_of(request.path).size > fingerprint.LARGE]
+        small = [request for request in requests if request not in large] if large else requests
+        tasks = [self._list_task(request) for request in large]
+        return tasks + [self._index_task(batch) for batch in together(small, self._shard_seconds)]
 
     def _list_task(self, request: IndexRequest) -> Task:
         """Opens a large model; it counts as being indexed until its last layer is read."""
@@ -248,6 +243,7 @@ class Engine:
         self._keeper.keep_results(key, analysed)
         filtered = Counter(result.content_hash for result in analysed.filtered)
         for item in done:
+            self._bytes += item.cost.bytes_read
             self.counts.fitted += item.layer is None
             self.counts.analysed += item.layer is not None
             self._finished[item.content_hash] = filtered[item.content_hash]
@@ -287,6 +283,7 @@ class Engine:
                 self._fail(request.model, Skip(None, Reason.CHANGED, Reason.CHANGED.advice, failed=True))
                 continue
             self.counts.indexed += 1
+            self._unopened -= 1
             self._keeper.keep_listing(request.model, indexed)
             self._count_skips(skip.failed for skip in indexed.skips)
             layers = [
@@ -299,6 +296,7 @@ class Engine:
     def _fail(self, model: ModelId, skip: Skip) -> None:
         self._keeper.keep_failure(model, skip)
         self.counts.failed += 1
+        self._unopened -= 1
 
     def _plan(self, model: ModelId, layers: Sequence[KnownLayer], left: Todo) -> list[Task]:
         """Shards for what no model of this or an earlier run has brought yet."""
@@ -363,6 +361,7 @@ class Engine:
                     self.counts.fitted += 1
                 else:
                     self.counts.analysed += 1
+                    self._bytes += item.cost.bytes_read
                 self._finished[item.content_hash] = filtered[item.content_hash]
                 owners = self._waiting.pop(item.content_hash)
                 self.counts.skipped += filtered[item.content_hash] * len(owners)

@@ -91,7 +91,7 @@ def source_of(directory: Path, name: str, chosen: Sequence[Layer]) -> Source | N
         models = [model for model in sketched_models(directory) if model.model_id != name]
     except ValueError:  # a warehouse without sketches knows no source
         return None
-    model = SketchedModel(name, "", tuple(_sketched(layer) for layer in chosen))
+    model = sketched_now(name, chosen)
     laws: dict[Size, Law] = {}
     pairs = [compare(model, models[number], laws, lambda _: None) for number in Index(models).candidates(model)]
     alike = [pair for pair in pairs if (pair.cosine or 0.0) > CLOSEST and _finer(pair)]
@@ -111,6 +111,11 @@ def _finer(pair: Kin) -> bool:
     """Whether the relative's values repeat less often."""
     rises = [layer.pair.layer.repeats - layer.pair.relative.repeats for layer in pair.layers]
     return float(np.median(rises)) > COARSER
+
+
+def sketched_now(name: str, layers: Sequence[Layer]) -> SketchedModel:
+    """A model whose layers are read for their sketches; CheckpointError for one that cannot be read."""
+    return SketchedModel(name, "", tuple(layer for layer in map(_sketched, layers) if layer.size.elements >= SMALLEST))
 
 
 def _sketched(layer: Layer) -> SketchedLayer:

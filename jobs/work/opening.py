@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoospectra.jobs.work.index import IndexRequest
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
@@ -56,6 +58,21 @@ def opening_of(path: str) -> Opening:
         )
     size = _announced(path) if is_remote(path) else _size(Path(path))
     return Opening(size, 0.01 + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
+
+
+def together(requests: Iterable[IndexRequest], seconds: float) -> list[tuple[IndexRequest, ...]]:
+    """Small checkpoints travel together, about `seconds` of work; a remote one, or one that is not there, alone."""
+    batches: list[tuple[IndexRequest, ...]] = []
+    filled = seconds
+    for request in requests:
+        cost = opening_of(request.path).seconds
+        alone = is_remote(request.path) or not Path(request.path).exists()
+        if alone or filled + cost > seconds:
+            batches.append(())
+            filled = 0.0
+        batches[-1] += (request,)
+        filled += seconds if alone else cost
+    return batches
 
 
 def waiting_for(path: str, size: int) -> float:

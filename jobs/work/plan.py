@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from zoospectra.analysis.cost import Cost, cost, several_large, with_one_thread
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
@@ -15,6 +16,17 @@ from zoospectra.zoo.layers.layer import Layer
 
 REFIT_COST = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.005, threads=1)
 """A fit from a stored spectrum: milliseconds whatever the matrix was."""
+
+
+class Costed(Protocol):
+    """Work whose cost is known before it is done."""
+
+    @property
+    def cost(self) -> Cost:
+        """Predicted work and memory."""
+
+
+Work = TypeVar("Work", bound=Costed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]]) -> li
     return [replace(item, cost=with_one_thread(item.cost)) for item in items]
 
 
-class Packer:
+class Packer(Generic[Work]):
     """Makes shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
 
     Items that need different numbers of threads never share a shard. The order is the one they come in, so that
@@ -81,12 +93,12 @@ class Packer:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._open: dict[int, list[Item]] = {}
+        self._open: dict[int, list[Work]] = {}
         self._filled: dict[int, float] = {}
 
-    def add(self, items: Iterable[Item]) -> list[tuple[Item, ...]]:
+    def add(self, items: Iterable[Work]) -> list[tuple[Work, ...]]:
         """Take items in; returns the shards that are full."""
-        full: list[tuple[Item, ...]] = []
+        full: list[tuple[Work, ...]] = []
         for item in items:
             seconds, threads = item.cost.seconds, item.cost.threads
             if seconds >= self._seconds:
@@ -100,16 +112,16 @@ class Packer:
             shard.append(item)
         return full
 
-    def rest(self) -> list[tuple[Item, ...]]:
+    def rest(self) -> list[tuple[Work, ...]]:
         """The shards that are not full, when nothing more comes."""
         rest = [tuple(shard) for shard in self._open.values() if shard]
         self._open.clear()
         return rest
 
 
-def pack(items: Iterable[Item], seconds: float) -> list[tuple[Item, ...]]:
+def pack(items: Iterable[Work], seconds: float) -> list[tuple[Work, ...]]:
     """Shards of all items, see Packer: the same items give the same shards."""
-    packer = Packer(seconds)
+    packer = Packer[Work](seconds)
     return packer.add(items) + packer.rest()
 
 
@@ -131,10 +143,10 @@ def spectra_cost(shape: tuple[int, ...], layer_type: str, names: Sequence[str], 
     )
 
 
-def within_memory(items: Iterable[Item], memory: int) -> tuple[list[Item], list[Item]]:
+def within_memory(items: Iterable[Work], memory: int) -> tuple[list[Work], list[Work]]:
     """Items whose predicted peak is at most `memory` bytes, and those that need more."""
-    small: list[Item] = []
-    large: list[Item] = []
+    small: list[Work] = []
+    large: list[Work] = []
     for item in items:
         (small if item.cost.peak_bytes <= memory else large).append(item)
     return small, large

@@ -49,7 +49,10 @@ def warehouse(directory: Path, profile: str, series: str | None = None) -> Page:
     page = f"Series {series}" if series is not None else "Warehouse"
     sections = [Section("What is here", _facts(directory, layers, people), tables=_models(rows))]
     if people:
-        words = ("Reported numbers against averages over layers: choose what is drawn; drag and wheel zoom.",)
+        words = (
+            "Reported numbers against averages over layers: choose what is drawn; drag and wheel zoom.",
+            "Lines are least squares with the 95 % band of the mean; of more than four groups, of the chosen one.",
+        )
         sections.append(Section("Metrics and reported quality", words, explorer=explorer(people)))
         sections.append(_strength(people, profile))
     under = layers.filter(pc.equal(layers["profile"], profile))
@@ -115,7 +118,9 @@ def _skips(directory: Path, model: str | None = None) -> Section:
     where = "" if model is None else "WHERE model_id = $model"
     values = None if model is None else {"model": model}
     table = query(directory, SKIPS.format(where=where), values)
-    return Section("What was left out", (f"{len(table)} reasons.",), tables={"Tensors by reason": table})
+    count = sum(table["tensors"].to_pylist())
+    words = f"{count} tensors or models, by reason." if count else "Nothing."
+    return Section("What was left out", (words,), tables={"Tensors by reason": table} if count else None)
 
 
 def _subtitle(directory: Path) -> str:
@@ -202,16 +207,20 @@ def night(directory: Path, run_id: str) -> Page:
         raise ValueError(msg)
     place = known.index(wanted)
     facts = runs.slice(place, 1)
-    before = known[place + 1] if place + 1 < len(known) else wanted
-    changed = query(directory, "SELECT * FROM changed_since($run)", {"run": before})
-    failures = query(directory, "SELECT model_id, tensor, reason, detail FROM skipped WHERE failed")
     row = facts.to_pylist()[0]
+    failures = query(directory, "SELECT model_id, tensor, reason, detail FROM skipped WHERE failed")
+    shown = {"The run": facts, "Failures that stand": failures}
+    since = "It is the first run of this warehouse."
+    if place + 1 < len(known):
+        changed = query(directory, "SELECT * FROM changed_since($run)", {"run": known[place + 1]})
+        shown["Changed"] = changed
+        since = f"New, retrained or gone since {known[place + 1]}: {changed.num_rows}."
     words = (
-        f"{row['verb']} of {row['zoo'] or 'no zoo'}: {row['models']} models, {row['layers']} layers, "
-        f"{row['skipped']} skipped, {row['failed']} failed, exit status {row['exit_status']}.",
-        f"{changed.num_rows} models are new, retrained or gone since {before}; {failures.num_rows} failures stand.",
+        f"{row['verb']} of {row['zoo'] or 'no zoo'}: models {row['models']}, layers {row['layers']}, "
+        f"skipped {row['skipped']}, failed {row['failed']}; exit status {row['exit_status']}.",
+        f"{since} Failures that stand: {failures.num_rows}.",
     )
-    shown = {"The run": facts, "Changed": changed, "Failures": failures}
+    shown = {name: table for name, table in shown.items() if table.num_rows}
     sections = (Section("What it did", words, tables=shown), _skips(directory))
     return Page(f"Run {wanted}", _subtitle(directory), sections)
 
@@ -221,6 +230,6 @@ def study(directory: Path, name: str, kind: str, material: Material) -> Page:
     figures, findings = study_figures(kind, material), material.findings
     sections = (
         Section("Findings", findings.notes[:NOTES_SHOWN], tables=pivots(findings)),
-        Section("Figures", (f"{len(figures)} figures.",), tuple(figures)),
+        Section("Figures", (), tuple(figures)),
     )
     return Page(f"Study {name}", _subtitle(directory), sections)

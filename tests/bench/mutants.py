@@ -1,27 +1,27 @@
 """Seeded mutants of analysis/ and warehouse/sql, and whether the tests of the default suite catch them.
 
-    python -m tests.bench.mutants --count 100 --seed 1 --log FILE     # half an hour of one core; continues its log
-    python -m tests.bench.mutants --again --log FILE                  # survivors, by all tests of their rooms
+    python -m tests.bench.covering MAP tests/analysis tests/warehouse tests/jobs/studies   # which tests execute what
+    python -m tests.bench.mutants MAP --count 100 --seed 1 --log FILE                      # continues its log
 
 Every mutant is one changed token: a comparison (its neighbour or its opposite), a sign, a constant, or a filter (a
-condition negated, dropped, and/or exchanged). It is written into a copy of the repository that has no ../shared, and
-the tests that name its module run there until the first failure. Half of the mutants are of the studies and statistics,
-a quarter of the rest of analysis/, a quarter of the SQL. Not covered: tests outside ROOMS, so that a survivor here may
-still be caught by the whole suite. Results stand in RESULTS.md.
+condition negated, dropped, and/or exchanged). Half of the mutants are of the studies and statistics, a quarter of the
+rest of analysis/, a quarter of the SQL. Each is written into a copy of the repository that has no ../shared, and those
+tests run there that pass without it and execute its line, or read its SQL file, cheapest first, until one fails.
+Not covered: tests that the map lacks, so that a survivor here may still be caught by the whole suite; what a line does
+only in other processes. Results stand in RESULTS.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import contextlib
 import io
+import itertools
 import json
 import os
 import random
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -29,8 +29,12 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench.covering import QUIET, forked, preload
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIED = ("analysis/studies/", "analysis/statistics/", "analysis/simpson.py", "analysis/regression.py")
@@ -41,33 +45,12 @@ COMPARISONS = {
 SIGNS = {"+": "-", "-": "+"}
 WORDS = {"and": "or", "or": "and", "not": "", "AND": "OR", "OR": "AND", "DESC": "ASC", "LIKE": "NOT LIKE"}
 WORDS |= {"IS NOT NULL": "IS NULL", "IS NULL": "IS NOT NULL", "WHERE": "WHERE true OR", "HAVING": "HAVING true OR"}
-ROOMS = {
-    "analysis/studies/": ["tests/jobs/studies", "tests/analysis/test_studies.py", "tests/analysis/test_simpson.py"],
-    "analysis/statistics/": ["tests/analysis/statistics", "tests/analysis/test_simpson.py", "tests/jobs/studies"],
-    "analysis/simpson.py": ["tests/analysis/test_simpson.py", "tests/jobs/studies"],
-    "analysis/": ["tests/analysis"],
-    "warehouse/sql/": ["tests/warehouse", "tests/jobs/studies"],
-}
-"""Start of a file's path -> tests that must catch its mutants; the first start that fits counts."""
-FIRST = {
-    "analysis/studies/": ["tests/jobs/studies/test_studies.py"],
-    "analysis/statistics/": [f"tests/analysis/statistics/test_{one}.py" for one in ("oracles", "degenerate")],
-    "warehouse/sql/": [f"tests/warehouse/test_{one}.py" for one in ("macros", "counting", "means", "build")],
-}
-"""Those that are tried first beside the ones that name the module."""
-SLOWEST = (
-    "test_calibration.py",
-    "test_simpson.py",
-    "test_natcomm2021.py",
-    "test_hostile_spectra.py",
-    "test_real_zoos.py",
-)
-"""Last, and where ROOMS does not name them not at all."""
-SHARED = ("duckdb", "pyarrow.parquet", "scipy.optimize", "scipy.stats", "torch", "statsmodels.api", "sklearn",
-          "mpmath", "powerlaw", "safetensors.numpy", "rich.table")  # fmt: skip
-"""Slow imports that the forked processes have from the start."""
+CHEAP = 3.0
+"""Seconds; tests that take longer come last."""
+BUDGET = 150.0
+"""Seconds of tests for a mutant, by the map; what goes beyond is left out, and the log says how much."""
 LIMIT = 1200
-"""Seconds after which the tests are ended; one that hangs alone fails long before."""
+"""Seconds after which they are ended; one that hangs alone fails long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,51 +137,83 @@ def mutated(text: str, one: Mutant) -> str:
     return "".join(lines)
 
 
-def tests_of(path: str, wide: bool) -> list[str]:
-    """Test files for a file: those that name its module or stem, and FIRST; `wide`: then all of its rooms."""
-    start = next(one for one in ROOMS if path.startswith(one))
-    files: list[Path] = []
-    for one in ROOMS[start]:
-        files += sorted((ROOT / one).rglob("test_*.py")) if (ROOT / one).is_dir() else [ROOT / one]
-    parts = Path(path).parts
-    stem = parts[3] if path.startswith("warehouse/sql/studies/") else Path(path).stem
-    module = path.removesuffix(".py").replace("/", ".")
-
-    def far(file: Path) -> int:
-        text = file.read_text()
-        if file.name in SLOWEST and stem not in file.stem:
-            return 4
-        names = module in text or re.search(rf"import .*\b{stem}\b|[\"' ]{stem}[\"'(]", text)
-        first = str(file.relative_to(ROOT)) in FIRST.get(start, ())
-        return 0 if stem in file.stem else 1 if names else 2 if first else 3
-
-    ordered = sorted(dict.fromkeys(files), key=far)
-    if not wide and far(ordered[0]) < 3:
-        ordered = [file for file in ordered if far(file) < 3]
-    return [str(file.relative_to(ROOT)) for file in ordered if start != "analysis/" or far(file) < 4]
+def names_bound(text: str, line: int) -> list[str] | None:
+    """Names of the statement outside of functions that has the line (a constant, a field, a function's defaults)."""
+    functions = [one for one in ast.walk(ast.parse(text)) if isinstance(one, (ast.FunctionDef, ast.Lambda))]
+    inside = [one for one in functions if isinstance(one, ast.FunctionDef) and one.body[0].lineno <= line <= end(one)]
+    if inside:
+        return None
+    names = [one.name for one in functions if isinstance(one, ast.FunctionDef) and one.lineno <= line <= end(one)]
+    for one in ast.walk(ast.parse(text)):
+        if isinstance(one, (ast.Assign, ast.AnnAssign)) and one.lineno <= line <= end(one):
+            targets = one.targets if isinstance(one, ast.Assign) else [one.target]
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return names
 
 
-def run(tests: list[str], copy: Path, output: Path) -> int:
-    """Exit status of the tests in a forked process, which has the slow imports already; 124 when it hangs."""
-    child = os.fork()
-    if child == 0:
-        os.setpgid(0, 0)
-        with output.open("w") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        import pytest
+def end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
 
-        os._exit(int(pytest.main(["-x", "-q", "-n", "0", "--timeout=100", "-p", "no:cacheprovider", *tests])))
-    until = time.monotonic() + LIMIT
-    while time.monotonic() < until:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.1)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return 124
+
+def statement(text: str, line: int) -> range:
+    """Lines of the smallest statement that has the line."""
+    nodes = [one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.stmt) and one.lineno <= line <= end(one)]
+    smallest = min(nodes, key=lambda one: end(one) - one.lineno)
+    return range(smallest.lineno, end(smallest) + 1)
+
+
+def lines_of(one: Mutant) -> dict[str, set[int]]:
+    """Lines of analysis/ by file that show what the mutant changed: its own, or those that name what it defines."""
+    text = (ROOT / one.path).read_text()
+    names = names_bound(text, one.line)
+    if names is None:
+        return {one.path: set(statement(text, one.line))}
+    word = re.compile("|".join(rf"\b{name}\b" for name in names) or "$.")
+    lines = {}
+    for file in ROOT.glob("analysis/**/*.py"):
+        lines[str(file.relative_to(ROOT))] = {
+            i for i, text in enumerate(file.read_text().splitlines(), 1) if word.search(text)
+        }
+    return lines
+
+
+def tests_of(one: Mutant, known: dict[str, dict[str, Any]]) -> tuple[list[str], int]:
+    """Tests for a mutant in the order in which they run, and how many are left out."""
+    stem = Path(one.path).parts[3] if one.path.startswith("warehouse/sql/studies/") else Path(one.path).stem
+    lines = lines_of(one) if one.path.endswith(".py") else {}
+    found: list[tuple[bool, bool, float, str, float, str]] = []
+    for file, row in known.items():
+        tests = {
+            test: row["seconds"]
+            for test, row in row["tests"].items()
+            if one.path in row["sql"]
+            or any(wanted.intersection(row["lines"].get(path, ())) for path, wanted in lines.items())
+        }
+        far = not re.search(rf"(\b|_){stem}(\b|_)", file + (ROOT / file).read_text())
+        cheapest = min(tests.values(), default=0.0)
+        found += [(seconds > CHEAP, far, cheapest, file, seconds, test) for test, seconds in tests.items()]
+    ordered = sorted(found)
+    kept = [test for *_, test in ordered]
+    costs = itertools.accumulate(seconds for *_, seconds, _ in ordered)
+    within = sum(cost <= BUDGET for cost in costs)
+    return kept[:within], len(kept) - within
+
+
+class Only:
+    """A plug-in of pytest: these tests in this order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.order = {test: i for i, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted((one for one in items if one.nodeid in self.order), key=lambda one: self.order[one.nodeid])
+
+
+def judged(tests: list[str], output: Path) -> int:
+    """Exit status of the tests in a forked process."""
+    files = list(dict.fromkeys(test.split("::")[0] for test in tests))
+    words = ["-x", *QUIET, "--timeout=200", *files]
+    return forked(lambda: int(pytest.main(words, plugins=[Only(tests)])), output, LIMIT)
 
 
 def write(file: Path, text: str) -> None:
@@ -218,39 +233,40 @@ def copy_of_the_repository(folder: Path) -> Path:
 def main() -> None:
     """Run the mutants; a log that has some of them already is continued."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("map", type=Path, help="of tests.bench.covering")
     words.add_argument("--count", type=int, default=100)
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--log", type=Path, default=None, help="JSON lines, one a mutant")
-    words.add_argument("--again", action="store_true", help="survivors of the log, by all tests of their rooms")
     words.add_argument("--share", default="0/1", help="i/n: every n-th mutant from the i-th")
     asked = words.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
     log = asked.log or folder / "log.jsonl"
-    known = {}
-    for row in map(json.loads, log.read_text().splitlines() if log.exists() else []):
-        known[tuple(row[name] for name in ("path", "line", "column", "new"))] = row
+    done = {
+        tuple(row[name] for name in ("path", "line", "column", "new"))
+        for row in map(json.loads, log.read_text().splitlines() if log.exists() else [])
+    }
+    known = json.loads(asked.map.read_text())
     copy = copy_of_the_repository(folder)
     os.chdir(copy)
     sys.path.insert(0, str(copy))
-    os.environ |= {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
-    for slow in SHARED:
-        with contextlib.suppress(ImportError):
-            import_module(slow)
+    os.environ |= {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1", "ZOOSPECTRA_SHARED": str(folder / "none")}
+    preload()
 
-    mutants = [Mutant(**{name: row[name] for name in Mutant.__slots__}) for row in known.values() if row["rc"] == 0]
     nth, of = map(int, asked.share.split("/"))
-    for one in (mutants if asked.again else chosen(asked.count, asked.seed))[nth::of]:
-        if not asked.again and (one.path, one.line, one.column, one.new) in known:
+    for one in chosen(asked.count, asked.seed)[nth::of]:
+        if (one.path, one.line, one.column, one.new) in done:
             continue
         file, start = copy / one.path, time.monotonic()
         original = file.read_text()
+        tests, left_out = tests_of(one, known)
         write(file, mutated(original, one))
-        rc = run(tests_of(one.path, asked.again), copy, folder / "output")
+        rc = judged(tests, folder / "output") if tests else 0
         write(file, original)
         said = (folder / "output").read_text()
-        failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+        failed = re.findall(r"^(?:FAILED|ERROR) (.+)", said, re.MULTILINE)
         assert rc == 0 or failed or rc == 124, said  # neither passed nor failed: the tests did not run
         row = asdict(one) | {"rc": rc, "by": failed[:1], "seconds": round(time.monotonic() - start, 1)}
+        row |= {"tests": len(tests), "left_out": left_out}
         with log.open("a") as out:
             out.write(json.dumps(row) + "\n")
         print("SURVIVED" if rc == 0 else "caught", row, flush=True)

@@ -88,6 +88,45 @@ def test_spectra_and_weights_of_every_layer_are_equal(name: str) -> None:
         assert not np.allclose(shuffled, mine.get_ESD(layer=layer))
 
 
+@pytest.mark.slow
+def test_a_real_keras_model_has_the_numbers_of_the_same_net_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Conv2D(64, 3, name="conv"), keras.layers.Dense(96, name="fc"), keras.layers.Dense(20)]
+    model = keras.Sequential([keras.layers.Input((8, 8, 3)), *layers])
+    same_net = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.Linear(64, 96), torch.nn.Linear(96, 20))
+    with torch.no_grad():
+        for layer, module in zip(layers, same_net, strict=True):
+            kernel = np.array(layer.kernel.value.detach())
+            module.weight.copy_(torch.from_numpy(np.moveaxis(kernel, [-1, -2], [0, 1]).copy()))
+    their, mine = theirs.WeightWatcher(model=same_net), ours.WeightWatcher(model=model)
+    expected, details = their.analyze(), mine.analyze()
+    assert details["name"].tolist()[:2] == ["conv", "fc"]
+    numbers = [name for name in expected.columns if name not in ("layer_id", "name", "longname")]
+    assert "alpha" in numbers
+    same(details[numbers], expected[numbers])
+    assert mine.get_ESD(layer="fc") == pytest.approx(their.get_ESD(layer="1"), rel=1e-6)
+    assert np.allclose(mine.get_Weights(layer="fc")[0], their.get_Weights(layer="1")[0])
+    assert mine.distances(model, model)[0] == 0.0
+    with pytest.raises(ValueError, match=r"expected a torch module or a state dict, .*got Sequential"):
+        mine.SVDSmoothing()
+
+
+def test_an_onnx_object_has_their_numbers() -> None:
+    onnx = pytest.importorskip("onnx")
+    values = {"fc.weight": net("dense")[0].weight, "conv.weight": net("conv")[3].weight}
+    weights = [onnx.numpy_helper.from_array(value.detach().numpy(), name) for name, value in values.items()]
+    shaped = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 32, 8, 8]) for n in ("x", "y")]
+    nodes = [onnx.helper.make_node("Conv", ["x", "conv.weight"], ["y"])]
+    nodes.append(onnx.helper.make_node("Gemm", ["z", "fc.weight"], ["w"], transB=1))
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "net", shaped[:1], shaped[1:], weights))
+    their, mine = theirs.WeightWatcher(model=model).analyze(), ours.WeightWatcher(model=model).analyze()
+    assert mine["longname"].tolist() == [name.removesuffix(".weight") for name in their["longname"]]
+    columns = [name for name in their.columns if name not in ("name", "longname")]
+    same(mine[columns], their[columns])
+
+
 @pytest.mark.parametrize("method", ["raw", "euclidean", "cka"])
 @pytest.mark.parametrize("name", ["dense", "conv", "lstm"])
 def test_distances_are_equal(name: str, method: str) -> None:

@@ -19,20 +19,15 @@ NAMESPACES = subprocess.run(["unshare", "-m", "true"], check=False, capture_outp
 
 
 class Nodes:
-    """A head with one CPU, and nodes that join and are killed."""
+    """A head with one CPU, and nodes that join and are killed; without a token of their own this process may join."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, token: bool = True) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"127.0.0.1:{port}"
-        self.environment = {
-            **os.environ,
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_ADDRESS": "",
-        }
+        secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if token else {}
+        self.environment = {**os.environ, **secret, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": ""}
         self._folder = tempfile.mkdtemp(prefix="zs", dir="/tmp")
         self._started: list[subprocess.Popen[bytes]] = []
         self.head = self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}")
@@ -41,6 +36,16 @@ class Nodes:
     def join(self, *words: str, blind: Path | None = None) -> subprocess.Popen[bytes]:
         """A node with one CPU; `blind`: a folder that is empty there."""
         return self._start(f"--address={self.address}", *words, blind=blind)
+
+    def await_all(self, count: int) -> None:
+        """Until so many raylets run, and have had the time to announce themselves."""
+        for _ in range(300):
+            running = [p for node in self._started if node.poll() is None for p in self.processes(node)]
+            names = [process.name() for process in running if process.is_running()]
+            if sum(name == "raylet" for name in names) >= count:
+                break
+            time.sleep(0.2)
+        time.sleep(5)
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """Kill a node with everything that it runs, as a power cut would."""
@@ -58,6 +63,10 @@ class Nodes:
             return psutil.Process(node.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
+
+    def roots(self) -> list[psutil.Process]:
+        """The nodes that run."""
+        return [psutil.Process(node.pid) for node in self._started if node.poll() is None]
 
     def workers(self) -> list[psutil.Process]:
         """Workers that run a task."""

@@ -70,7 +70,7 @@ def undisturbed(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 def test_a_blind_node_is_named_and_gets_no_work(nodes: Nodes, zoo: Path, undisturbed: object, tmp_path: Path) -> None:
     blind = nodes.join(blind=zoo)
-    await_nodes(nodes, 2)
+    nodes.await_all(2)
     ended = scan(nodes, zoo, tmp_path)
     _, error = ended.communicate(timeout=200)
     assert ended.returncode == 0, error
@@ -105,7 +105,7 @@ def test_what_a_node_can_no_longer_reach_is_read_on_another(nodes: Nodes, zoo: P
     empty = tmp_path / "empty"
     empty.mkdir()
     node = nodes.join(blind=empty)  # in a namespace of its own, but it sees the zoo
-    await_nodes(nodes, 2)
+    nodes.await_all(2)
     environment = nodes.environment | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", GOES_BLIND, nodes.address, str(zoo), str(node.pid)]
     ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
@@ -140,21 +140,10 @@ def test_the_guides_command_runs_with_labels_and_resources(nodes: Nodes, zoo: Pa
     assert nobody.returncode == 1
     assert "no node of the cluster has CPUs and pool=spectra, zoo_io=0.25: start one" in nobody.stderr
     labelled = nodes.join("--labels=pool=spectra", '--resources={"zoo_io": 1}')
-    await_nodes(nodes, 2)
+    nodes.await_all(2)
     served = ended("cluster.labels.pool=spectra", "cluster.resources.zoo_io=0.25")
     assert served.returncode == 0, served.stderr
     nodes.kill(labelled)
-
-
-def await_nodes(nodes: Nodes, count: int) -> None:
-    """Until so many raylets run, and have had the time to announce themselves."""
-    for _ in range(300):
-        running = [p for node in nodes._started if node.poll() is None for p in nodes.processes(node)]
-        names = [process.name() for process in running if process.is_running()]
-        if sum(name == "raylet" for name in names) >= count:
-            break
-        time.sleep(0.2)
-    time.sleep(5)
 
 
 def await_work(data: Path, job: subprocess.Popen[str], count: int) -> None:
@@ -202,7 +191,7 @@ def test_twenty_random_faults_leave_the_tables_of_an_undisturbed_run(
 ) -> None:
     chance = random.Random(int(os.environ.get("FAULT_SEED", "11")))
     nodes.join()
-    await_nodes(nodes, 2)
+    nodes.await_all(2)
     for number in range(20):
         data, fault = tmp_path / f"w{number}", chance.choice(FAULTS)
         if fault == "full":

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from tests.jobs.zoos import weights
 from zoospectra.jobs.main import main
 from zoospectra.jobs.words.profiles import load_profiles
-from zoospectra.jobs.work.compare import deltas, layers_by_name, planned_bytes
+from zoospectra.jobs.work.compare import opened
+from zoospectra.jobs.work.pair import compare_all, pair, planned_bytes
 from zoospectra.warehouse.query import query
 
 
@@ -53,7 +54,11 @@ def test_a_low_rank_fine_tune_is_seen_for_what_it_is(tmp_path: Path, capsys: pyt
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [([], "expected BASE PATH"), (["a.pt", "b.pt"], "no such file"), (["profiles=a,b", "x", "y"], "expected one name")],
+    [
+        ([], "expected [BASE] PATH"),
+        (["a.pt", "b.pt"], "no such file"),
+        (["profiles=a,b", "x", "y"], "expected one name"),
+    ],
 )
 def test_misuse(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *words]) == 2
@@ -156,20 +161,20 @@ def test_a_pair_stays_within_the_planned_memory(
         W, update = W.round(), torch.randn(shape[0], rank, generator=generator).round() @ torch.ones(rank, shape[1])
     save_file({"fc.weight": W.to(dtype)}, tmp_path / "base.safetensors")
     save_file({"fc.weight": (W + update).to(dtype)}, tmp_path / "tuned.safetensors")
-    base, other = (layers_by_name(tmp_path / f"{name}.safetensors") for name in ("base", "tuned"))
-    planned = planned_bytes(base["fc"], other["fc"])
-    refused, _ = deltas(base, other, profile, ("base", "tuned"), planned - 1)
-    assert "of memory" in refused["status"][0].as_py()
+    base, other = (opened(str(tmp_path / f"{name}.safetensors"), name).layers for name in ("base", "tuned"))
+    work = pair("fc", base["fc"], other["fc"], profile)
+    planned = work.cost.peak_bytes
+    assert planned == planned_bytes(base["fc"], other["fc"])
     small = torch.randn(300, 270, generator=generator)
     save_file({"fc.weight": small}, tmp_path / "small.safetensors")
-    warm = layers_by_name(tmp_path / "small.safetensors")
-    deltas(warm, warm, profile, ("small", "small"), planned)
+    warm = opened(str(tmp_path / "small.safetensors"), "small").layers["fc"]
+    compare_all([pair("fc", warm, warm, profile)])
     tracemalloc.start()
     try:
-        shown, _ = deltas(base, other, profile, ("base", "tuned"), planned)
+        (row,) = compare_all([work])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert shown["status"].to_pylist() == ["compared"]
+    assert row.status == "compared"
     assert planned / 4 < peak <= planned
     assert planned < 25 * W.numel() + (12 << 20)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 
+import pyarrow as pa
 import pytest
 
-from zoospectra.jobs.show.display import distinct, print_rows, shortened
+from zoospectra.jobs.show.display import distinct, print_lifted, print_rows, shortened
+from zoospectra.jobs.show.formats import Printable, check_format, print_as
 from zoospectra.jobs.show.plain import plain
 
 NAMES = ["model", "series", "layers", "alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm"]
@@ -76,3 +80,45 @@ def test_names_are_text(text: str, shown: str, capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert out.count(shown) == 2
     assert not set(out) & {"\x1b", "\u202e", "\x85", "\u2028"}
+
+
+def test_a_table_of_texts_alone_keeps_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    print_rows(["model", "revision", "tensor"], [("m" * 40, "7" * 64, "bn1.running_mean")])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 60
+    assert re.sub(r"[^7]", "", out) == "7" * 64, "folded, not cropped"
+
+
+def test_one_row_that_is_too_wide_stands_upright(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    print_rows([f"quantity_{number}" for number in range(30)], [tuple(range(100, 130))], keep=())
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line[:1] != []][2:] == [[f"quantity_{n}", str(100 + n)] for n in range(30)]
+
+
+def test_what_is_the_same_in_every_row_stands_above(capsys: pytest.CaptureFixture[str]) -> None:
+    table = pa.table({"model": ["a", "a"], "slice": [None, None], "of": ["x", "y"], "alpha": [2.5, 3.5]})
+    print_lifted(table, ("model", "slice", "of"))
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == "model a"
+    assert next(line.split() for line in lines if line.split()) == ["of", "alpha"]
+
+
+def test_a_spreadsheet_computes_no_name(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """The rule of OWASP's page on CSV injection, read back by another reader of CSV."""
+    names = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "\uff1dx", "plain", "a=b", "", None]
+    table = pa.table({"-name": names, "alpha": [-float(number) for number in range(len(names))]})
+    print_as(Printable(table, "csv", "escape"))
+    header, *rows = csv.reader(io.StringIO(capfdbinary.readouterr().out.decode(), newline=""))
+    assert header == ["'-name", "alpha"]
+    assert [name for name, _ in rows] == [*(f"'{name}" for name in names[:7]), "plain", "a=b", "", ""]
+    assert [float(value) for _, value in rows] == [-float(number) for number in range(len(names))], "numbers stay"
+    print_as(Printable(table, "csv"))
+    assert next(iter(capfdbinary.readouterr().out.splitlines())) == b'"-name","alpha"'
+    with pytest.raises(ValueError, match="formulas=no: expected one of keep, escape"):
+        check_format("csv", "no")

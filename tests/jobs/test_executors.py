@@ -1,30 +1,32 @@
-"""The same tests on both executors, with real faults: raises, native deaths, thread settings that leak."""
+"""The same tests on every executor, two real nodes included: raises, deaths, hangs, access, threads, memory."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from zoospectra.jobs.work.executors import EXECUTORS, Cluster, Executor, Outcome, Task, open_executor
+from tests.jobs import places
+from zoospectra.jobs.exit import JobError
+from zoospectra.jobs.work.executors import EXECUTORS, Cluster, Executor, Outcome, Task, Wanted, node, open_executor
+from zoospectra.jobs.work.executors.task import Patience
 from zoospectra.jobs.work.schedule import run
+from zoospectra.zoo.checkpoint.trouble import Reason
 
 
-@pytest.fixture(scope="module", params=["inline", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.fixture(scope="module", params=[places.INLINE, places.LOCAL, places.NODES])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    opened = open_executor(Cluster(request.param, cpus=2))
-    yield opened
-    opened.close()
+    with places.executor(request.param) as opened:
+        yield opened
 
 
-@pytest.fixture(scope="module")
-def ray_executor() -> Iterator[Executor]:
-    opened = open_executor(Cluster("ray", cpus=2))
-    yield opened
-    opened.close()
+with_workers = pytest.mark.parametrize("executor", [places.LOCAL, places.NODES], indirect=True)
+"""What a worker does not survive this process would not either."""
 
 
 def square(number: int) -> int:
@@ -64,7 +66,38 @@ def die_once(marker: str) -> str:
     return "unreachable"
 
 
-def collect(tasks: list[Task], executor: Executor, **options: int) -> list[Outcome]:
+def hang_in_c(_: object) -> None:
+    """Without giving the interpreter's lock back: no Python code of the worker runs any more."""
+    pattern = __import__("re").compile("(a+)+$")
+    pattern.match("a" * 64 + "b")
+
+
+def hang_once(marker: str) -> str:
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return "went on"
+    time.sleep(3600)
+    return "unreachable"
+
+
+def refuse_once(marker: str) -> str:
+    """A file that is not there at the first look."""
+    if Path(marker).exists():
+        return "read"
+    Path(marker).touch()
+    raise OSError(errno.ESTALE, "Stale file handle", marker)
+
+
+def unreachable(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def swallow(_: object) -> None:
+    raise MemoryError
+
+
+def collect(tasks: list[Task], executor: Executor, **options: object) -> list[Outcome]:
     outcomes: list[Outcome] = []
 
     def handle(outcome: Outcome) -> list[Task]:
@@ -106,27 +139,27 @@ def test_handle_may_add_tasks(executor: Executor) -> None:
     assert seen == [4, 16, 256]
 
 
-@pytest.mark.ray
-def test_a_worker_that_dies_once_is_retried_alone(ray_executor: Executor, tmp_path: Path) -> None:
+@with_workers
+def test_a_worker_that_dies_once_is_retried_alone(executor: Executor, tmp_path: Path) -> None:
     tasks = [Task(f"t{n}", square, n) for n in range(4)] + [Task("victim", die_once, str(tmp_path / "died"))]
-    outcomes = {o.task.key: o for o in collect(tasks, ray_executor)}
+    outcomes = {o.task.key: o for o in collect(tasks, executor)}
     assert outcomes["victim"].value == "survived"
     assert outcomes["victim"].task.attempt == 2
     assert outcomes["victim"].task.alone
     assert [outcomes[f"t{n}"].value for n in range(4)] == [0, 1, 4, 9]
 
 
-@pytest.mark.ray
-def test_a_poison_task_is_reported_after_its_attempts_and_passed_over(ray_executor: Executor) -> None:
-    outcomes = {o.task.key: o for o in collect([Task("poison", die, None), Task("good", square, 3)], ray_executor)}
+@with_workers
+def test_a_poison_task_is_reported_after_its_attempts_and_passed_over(executor: Executor) -> None:
+    outcomes = {o.task.key: o for o in collect([Task("poison", die, None), Task("good", square, 3)], executor)}
     assert outcomes["poison"].crash is not None
     assert outcomes["poison"].task.attempt == 2
     assert outcomes["good"].value == 9
 
 
-@pytest.mark.ray
-def test_more_than_the_machine_has_is_clamped_not_awaited_forever(ray_executor: Executor) -> None:
-    (outcome,) = collect([Task("greedy", square, 5, cpus=64, memory=10**14)], ray_executor)
+@with_workers
+def test_more_than_the_machine_has_is_clamped_not_awaited_forever(executor: Executor) -> None:
+    (outcome,) = collect([Task("greedy", square, 5, cpus=64, memory=10**14)], executor)
     assert outcome.value == 25
 
 
@@ -143,8 +176,47 @@ def test_the_callers_threads_are_its_own_again_after_an_inline_job() -> None:
     assert threads(None) == before
 
 
-@pytest.mark.ray
-def test_a_task_tried_again_on_all_cpus_keeps_its_own_threads(ray_executor: Executor) -> None:
+@with_workers
+def test_a_task_tried_again_on_all_cpus_keeps_its_own_threads(executor: Executor) -> None:
     """A new worker for two CPUs starts with OMP_NUM_THREADS=2, which a pool loaded by the task itself must not heed."""
-    (outcome,) = collect([Task("alone", threads_after_scipy, None, attempt=2, alone=True)], ray_executor)
+    (outcome,) = collect([Task("alone", threads_after_scipy, None, attempt=2, alone=True)], executor)
     assert outcome.value == (1, {1})
+
+
+@pytest.mark.slow
+@with_workers
+def test_a_hang_is_killed_tried_alone_and_timed_out_while_others_go_on(executor: Executor, tmp_path: Path) -> None:
+    collect([Task(f"warm{n}", square, n) for n in range(2)], executor)  # the first task of a worker imports torch
+    tasks = [Task("spins", hang_in_c, None), Task("once", hang_once, str(tmp_path / "m"))]
+    tasks += [Task(f"t{n}", square, n) for n in range(4)]
+    outcomes = {o.task.key: o for o in collect(tasks, executor, patience=Patience(12.0, 1.0))}
+    assert (outcomes["spins"].reason, outcomes["spins"].task.attempt) == (Reason.TIMED_OUT, 2)
+    assert outcomes["spins"].task.alone
+    assert "killed after" in (outcomes["spins"].crash or "")
+    assert (outcomes["once"].value, outcomes["once"].task.attempt) == ("went on", 2)
+    assert [outcomes[f"t{n}"].value for n in range(4)] == [0, 1, 4, 9]
+
+
+def test_a_failure_of_access_is_tried_again_and_then_said(executor: Executor, tmp_path: Path) -> None:
+    tasks = [Task("stale", refuse_once, str(tmp_path / "m")), Task("gone", unreachable, str(tmp_path / "no"))]
+    outcomes = {o.task.key: o for o in collect([*tasks, Task("large", swallow, None)], executor)}
+    assert (outcomes["stale"].value, outcomes["stale"].task.attempt) == ("read", 2)
+    assert (outcomes["gone"].reason, outcomes["gone"].task.attempt) == (Reason.INACCESSIBLE, 2)
+    assert "No such file" in (outcomes["gone"].error or "")
+    assert outcomes["large"].reason is Reason.OUT_OF_MEMORY
+
+
+def test_what_a_task_may_need_is_a_share_of_what_its_machine_has(executor: Executor) -> None:
+    """By which a matrix that no node can hold becomes a row; against the kernel's own number."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < executor.capacity.memory <= int(node.MEMORY_SHARE * physical)
+    assert executor.capacity.words.startswith("70% of the ")
+
+
+@with_workers
+def test_other_code_on_every_node_ends_the_job_in_a_line(executor: Executor) -> None:
+    lines: list[str] = []
+    with pytest.raises(JobError, match="no node of the cluster may work"):
+        open_executor(Cluster("ray", cpus=1), Wanted((("fits", "99"),)), lines.append)
+    assert lines
+    assert all("gets no work: it runs other code, fits" in line for line in lines)

@@ -113,7 +113,7 @@ def test_all_is_one_table_for_machines_and_three_for_people(data: Path, tmp_path
     (tmp_path / "layer.parquet").write_bytes(capfdbinary.readouterr().out)
     assert pq.read_table(tmp_path / "layer.parquet").num_rows == len(found)
     assert main(words) == 0
-    assert capfdbinary.readouterr().out.count(b" rows\n") == 3
+    assert capfdbinary.readouterr().out.count(b"longname fc2, profile weightwatcher") == 3
 
 
 @pytest.mark.parametrize(

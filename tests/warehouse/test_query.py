@@ -107,3 +107,8 @@ def test_the_catalog_is_quoted_as_it_came(lake) -> None:
     assert query(lake.directory, "SELECT model_id FROM models").to_pylist() == [
         {"model_id": 'local/o\'neil "x" ü/../y'}
     ]
+
+
+def test_columns_of_one_name_are_told_apart(built: Path) -> None:
+    """As DuckDB names them in a table made of the same SELECT; a name that is taken is passed over."""
+    assert query(built, "SELECT 1 a, 2 a, 3 a_1, 4 a").to_pylist() == [{"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}]

@@ -14,17 +14,13 @@ from pathlib import Path
 
 from zoospectra.zoo.checkpoint.folder import ADAPTERS
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.formats.huggingface import config_of
 from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.pair import BASE, MERGED, Pair, text_of
 from zoospectra.zoo.checkpoint.shards import ADAPTER_CONFIG, is_model_folder, weights_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.choose import layers
-from zoospectra.zoo.layers.packed.weight import part_of
 from zoospectra.zoo.model import Model
-
-STATED = "base_model_name_or_path"
-"""Where PEFT's configuration names the base."""
+from zoospectra.zoo.sources.stated import adapter_base
 
 
 def base_place(text: str) -> tuple[str, str]:
@@ -76,21 +72,21 @@ def with_bases(models: Sequence[Model], base: str | None, checksum: Callable[[Pa
 def _own(model: Model, models: Sequence[Model]) -> tuple[str, str] | None:
     """The base that an adapter names: another model of the zoo, or weights of this machine; None when neither."""
     path = Path(model.path)
-    folder = path if path.is_dir() else path.parent
-    if not path.is_dir() and path.name not in ADAPTERS:
-        return None
-    stated = part_of(config_of(folder), "adapter").get(STATED)
-    if not isinstance(stated, str) or not 0 < len(stated) <= 4096 or "\0" in stated:
+    stated = adapter_base(model.path) if path.is_dir() or path.name in ADAPTERS else None
+    if stated is None:
         return None
     cached = f"models--{stated.replace('/', '--')}"
     for other in models:
         parts = other.name.split("/")
         if other is not model and (other.name == stated or other.name.endswith(f"/{stated}") or cached in parts[:-1]):
             return other.path, other.revision
+    return (stated, "") if is_weights_here(stated) else None
+
+
+def is_weights_here(stated: str) -> bool:
+    """Whether what an adapter names is the absolute path of a model of this machine."""
     place = Path(stated)
-    if place.is_absolute() and (is_model_folder(place) or (place.is_file() and place.suffix in SUFFIXES)):
-        return str(place), ""
-    return None
+    return place.is_absolute() and (is_model_folder(place) or (place.is_file() and place.suffix in SUFFIXES))
 
 
 def _is_adapter(path: str, *, asked: bool) -> bool:

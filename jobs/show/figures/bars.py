@@ -33,7 +33,8 @@ def strength(points: pa.Table, metrics: Sequence[str], smallest: int = SMALLEST)
 
     points: as for `quality`. Groups with fewer than `smallest` models have no numbers.
     """
-    groups = sorted({row for row in points["group"].to_pylist() if row is not None})
+    named = set(points["group"].to_pylist())
+    groups = sorted(named - {None}) if len(named) > 1 else []  # one group is all
     rows = []
     for group in (POOLED, *groups):
         inside = points if group == POOLED else points.filter(pc.equal(points["group"], group))

@@ -18,7 +18,7 @@ FEW = 10
 LAYER, COPY = 0, 1
 FIT, NOISE = 3, 2
 """Colours."""
-LABEL = "lambda of W^T W, as the profile scales it"
+LABEL = "lambda of W^T W, scaled by the profile"
 
 
 def esd(fit: pa.Table, eigenvalues: pa.Table) -> Figure:

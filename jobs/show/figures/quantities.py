@@ -13,6 +13,9 @@ WORDS = {
 }
 """Of the metrics that papers show; others go by their column's name."""
 
+UNNAMED = (None, "no data set")
+"""Data set of a number of which none is named."""
+
 
 def quantity(column: str, mean: bool = False) -> str:
     """Words for a column; `mean` over the layers of a model."""
@@ -20,6 +23,11 @@ def quantity(column: str, mean: bool = False) -> str:
     return f"mean {words}" if mean else words
 
 
-def reported(metric: str, dataset: str) -> str:
+def reported(metric: str, dataset: str | None) -> str:
     """Words for a reported number, in the unit of its source."""
-    return f"{metric} on {dataset}, as reported"
+    return f"{metric}, as reported" if dataset in UNNAMED else f"{metric} on {dataset}, as reported"
+
+
+def on_data_set(dataset: str | None) -> str:
+    """Words for a caption."""
+    return "no data set" if dataset in UNNAMED else f"data set {dataset}"

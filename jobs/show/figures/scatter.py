@@ -5,7 +5,7 @@ Up to seven groups are drawn in one panel, each with its line; more have a panel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -62,7 +62,7 @@ def scatter(table: pa.Table, what: Scatter) -> Figure:
     axes = Axis(what.x_label), Axis(what.y_label)
     pooled = fitted(POOLED, every.x, every.y, smallest=what.smallest)
     known = {name: group for name, group in points.items() if name}
-    lines = {name: fitted(name, g.x, g.y, i, what.smallest) for i, (name, g) in enumerate(known.items())}
+    lines = {name: _line(name, group, i, what) for i, (name, group) in enumerate(known.items())}
     caption = f"{what.caption}; n = {len(every.x)}; lines: least squares with the 95 % band of the mean"
     tables = {"data": table, "lines": pa.Table.from_pylist([f.row for f in (pooled, *lines.values())], COLUMNS)}
     if len(every.x) < what.smallest:
@@ -71,13 +71,14 @@ def scatter(table: pa.Table, what: Scatter) -> Figure:
     if len(known) < 2:
         marks = (*pooled.marks, Mark("points", tuple(every.x), tuple(every.y), colour=0, names=every.names))
         return Figure(what.name, what.title, caption, (Panel(pooled.label, *axes, marks),), tables, 1)
+    title = f"{what.title}, by {what.grouping}"
     if len(known) <= MOST:
         panels = _together(points, pooled, lines, what)
-        return Figure(what.name, what.title, f"{caption}; {what.grouping} by colour", panels, tables)
+        return Figure(what.name, title, f"{caption}; {what.grouping} by colour", panels, tables)
     panels, left = _apart(points, pooled, lines, what)
     caption += f"; a panel for each {what.grouping} of {what.smallest} or more models"
     caption += f", {left} more in the tables" if left else ""
-    return Figure(what.name, what.title, caption, panels, tables, 3)
+    return Figure(what.name, title, caption, panels, tables, 3)
 
 
 def _groups(table: pa.Table, what: Scatter) -> dict[str, _Points]:
@@ -90,6 +91,20 @@ def _groups(table: pa.Table, what: Scatter) -> dict[str, _Points]:
             new = _Points([*old.x, row[what.x]], [*old.y, row[what.y]], (*old.names, str(row["model_id"])))
             groups[str(row["group"] or "")] = new
     return groups
+
+
+def _line(name: str, group: _Points, colour: int, what: Scatter) -> Fitted:
+    """The line of one group; a group that is called by a number says of what."""
+    line = fitted(name, group.x, group.y, colour, what.smallest)
+    return replace(line, label=f"{what.grouping} {line.label}") if _is_number(name) else line
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _order(group: str | None) -> tuple[bool, float, str]:
@@ -124,5 +139,6 @@ def _apart(
         group, line = groups[name], lines[name]
         marks = [Mark(m.kind, m.x, m.y, m.low, m.high, colour=FOREGROUND) for m in line.marks]
         points = Mark("points", tuple(group.x), tuple(group.y), colour=0, names=group.names)
-        panels.append(Panel(f"{name}\n{line.label.removeprefix(f'{name}: ')}", *axes, (*marks, points)))
+        head, _, numbers = line.label.rpartition(": n ")
+        panels.append(Panel(f"{head}\nn {numbers}", *axes, (*marks, points)))
     return tuple(panels), len(lines) - len(drawn)

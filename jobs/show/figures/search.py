@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from zoospectra.jobs.show.figures.quantities import quantity
@@ -20,17 +22,26 @@ def search(curve: pa.Table) -> Figure:
     if rows:
         rows = [row for row in rows if row["slice_id"] == rows[0]["slice_id"]]
     x = Axis("xmin, least eigenvalue of the tail", log=True)
-    title = f"{rows[0]['model_id']}: {rows[0]['longname']}" if rows else "Search for xmin"
+    name = f"{rows[0]['model_id']}: {rows[0]['longname']}" if rows else "Search for xmin"
     if len(rows) < FEW:
         note = f"{len(rows)} candidates for xmin, at least {FEW} are needed"
-        return Figure("search", title, note, (Panel("", x, Axis("D"), note=note),), {"data": curve}, 1)
+        return Figure("search", name, note, (Panel("", x, Axis("D"), note=note),), {"data": curve}, 1)
     chosen = [row["xmin"] for row in rows if row["chosen"]]
     places = numbers([row["xmin"] for row in rows])
     panels = []
     for i, column in enumerate(("D", "alpha")):
-        line = Mark("line", places, numbers([row[column] for row in rows]), colour=i)
+        values = numbers([row[column] for row in rows])
+        line = Mark("line", places, values, colour=i)
         rule = Mark("rule", numbers(chosen), label="chosen xmin", colour=FOREGROUND, dashed=True)
-        panels.append(Panel("", x, Axis(quantity(column)), (line, rule) if chosen else (line,)))
+        high = _high(values, [row[column] for row in rows if row["chosen"]])
+        title = "" if high is None else f"{column} above {high:.2g} cut"
+        panels.append(Panel(title, x, Axis(quantity(column), high=high), (line, rule) if chosen else (line,)))
     caption = f"profile {rows[0]['profile']}; n = {len(rows)} candidates"
     caption += f"; chosen: {chosen[0]:.4g}" if chosen else "; none was chosen"
-    return Figure("search", title, caption, tuple(panels), {"data": curve})
+    return Figure("search", name, caption, tuple(panels), {"data": curve})
+
+
+def _high(values: Sequence[float], chosen: Sequence[float]) -> float | None:
+    """Where the axis ends: a tail of a few eigenvalues has any exponent, and would flatten the rest of the curve."""
+    most = 1.5 * max([sorted(values)[int(0.9 * len(values))], *chosen])
+    return most if 0 < most < max(values) / 2 else None

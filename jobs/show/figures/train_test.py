@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from zoospectra.jobs.show.figures.lines import SMALLEST
+from zoospectra.jobs.show.figures.quantities import on_data_set
 from zoospectra.jobs.show.figures.record import Figure
 from zoospectra.jobs.show.figures.scatter import Scatter, scatter
 
@@ -14,15 +15,16 @@ def train_test(table: pa.Table, grouping: str = "series", smallest: int = SMALLE
 
     table: as for `quality`, with a column `train`.
     """
-    first = (table.slice(0, 1).to_pylist() or [{"dataset": "no data set", "target": "number"}])[0]
+    first = (table.slice(0, 1).to_pylist() or [{"dataset": None, "target": "number"}])[0]
+    number = str(first["target"]).removeprefix("test_")
     what = Scatter(
         f"train-test-by-{grouping}",
-        f"Training and test: {first['target']}",
-        f"data set {first['dataset']}",
+        f"Training and test: {number}",
+        on_data_set(first["dataset"]),
         "train",
         "reported",
-        f"{first['target']} on the training set, as reported",
-        f"{first['target']} on the test set, as reported",
+        f"{number} on the training set, as reported",
+        f"{number} on the test set, as reported",
         grouping,
         smallest,
     )

@@ -26,6 +26,8 @@ from zoospectra.jobs.show.plain import plain
 MISSING = "a report needs Vega-Lite: pip install 'zoospectra[figures]'"
 MOST_ROWS = 1000
 """Of a table on a page; the caption says how many there are."""
+FEW_ROWS = 40
+"""Of a table that stands open where nothing else shows its numbers."""
 CONTROLS = {
     "profile": "Profile",
     "target": "Reported number",
@@ -113,14 +115,15 @@ def _section(section: Section, name: str, specs: list[dict[str, Any]], data: dic
         parts.append(f'<form class="controls"><label>{_text(section.choice)}{select}</label></form>\n')
     figures = "".join(_figure(figure, specs) for figure in section.figures)
     parts.append(f'<div id="{name}-figures">{figures}</div>\n' if figures else "")
-    parts += [_table(caption, table) for caption, table in (section.tables or {}).items()]
+    few = not section.figures and section.explorer is None
+    parts += [_table(caption, table, few) for caption, table in (section.tables or {}).items()]
     return "".join([*parts, "</section>\n"])
 
 
 def _figure(figure: Figure, specs: list[dict[str, Any]]) -> str:
     panels = "".join(_panel(figure, panel, specs) for panel in figure.panels)
     single = " single" if len(figure.panels) == 1 else ""
-    tables = "".join(_table(f"{figure.title}: {name}", table) for name, table in figure.tables.items())
+    tables = "".join(_table(f"Numbers: {figure.title}: {name}", table) for name, table in figure.tables.items())
     return (
         f'<figure aria-label="{_text(figure.title)}"><h3>{_text(figure.title)}</h3>'
         f'<div class="panels{single}">{panels}</div>{_legend(figure)}'
@@ -150,8 +153,8 @@ def _legend(figure: Figure) -> str:
 
 def _explorer(name: str) -> str:
     controls = "".join(f'<label>{label}<select name="{key}"></select></label>' for key, label in CONTROLS.items())
-    lines = _frame("Lines of the figure above", "", "lines", ("group", "n", "slope", "intercept", "R2", "tau"))
-    points = _frame("Points of the figure above", "", "points", ("model", "group", "x", "y"))
+    lines = _frame("Numbers: lines of the figure above", "", "lines", ("group", "n", "slope", "intercept", "R2", "tau"))
+    points = _frame("Numbers: points of the figure above", "", "points", ("model", "group", "x", "y"))
     return (
         f'<div data-explorer="{name}"><form class="controls" aria-label="What the figure shows">{controls}</form>'
         '<p role="status" class="quiet"></p><div class="chart"></div><ul class="legend"></ul>'
@@ -159,23 +162,27 @@ def _explorer(name: str) -> str:
     )
 
 
-def _table(caption: str, table: pa.Table) -> str:
-    """A table of numbers, folded; at most MOST_ROWS rows, and the caption says so."""
+def _table(caption: str, table: pa.Table, unfold: bool = False) -> str:
+    """A table, folded unless it is small and to be unfolded; at most MOST_ROWS rows, and the caption says so."""
     shown = table.slice(0, MOST_ROWS)
     kinds = ["text" if not _numeric(field.type) else "" for field in table.schema]
     rows = "".join(f"<tr>{''.join(_cells(row, kinds))}</tr>" for row in shown.to_pylist())
-    count = f"{table.num_rows} rows" + (f", the first {MOST_ROWS}" if table.num_rows > MOST_ROWS else "")
-    return _frame(f"{caption} ({count})", rows, "", table.column_names, kinds)
+    count = "1 row" if table.num_rows == 1 else f"{table.num_rows} rows"
+    count += f", the first {MOST_ROWS}" if table.num_rows > MOST_ROWS else ""
+    opened = unfold and 0 < table.num_rows <= FEW_ROWS
+    return _frame(f"{caption} ({count})", rows, "", table.column_names, kinds, opened)
 
 
-def _frame(caption: str, rows: str, name: str, columns: Sequence[str], kinds: Sequence[str] = ()) -> str:
+def _frame(
+    caption: str, rows: str, name: str, columns: Sequence[str], kinds: Sequence[str] = (), opened: bool = False
+) -> str:
     marks = kinds or [""] * len(columns)
     heads = "".join(
         f'<th scope="col"{_class(kind)}>{_text(column)}</th>' for column, kind in zip(columns, marks, strict=True)
     )
     label = _text(caption)
     return (
-        f'<details><summary>Numbers: {label}</summary><div class="scroll" tabindex="0" role="region" '
+        f'<details{" open" if opened else ""}><summary>{label}</summary><div class="scroll" tabindex="0" role="region" '
         f'aria-label="{label}"><table><caption>{label}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody{_class(name)}>{rows}</tbody></table></div></details>\n"
     )

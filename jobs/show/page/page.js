@@ -50,6 +50,7 @@
       rest.forEach((text) => cell(row, "td", text));
     }
   };
+  const share = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
   const digits = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
 
   const explore = (root) => {
@@ -109,7 +110,8 @@
       })).filter((row) => row.x !== null && row.y !== null && (!only || row.group === only));
       const labels = [data.metrics[metric] ?? metric, one.y];
       if (direction === "1") labels.reverse();
-      const at = (field, title) => ({ field, type: "quantitative", title: title.split(/(?<=,) /),
+      const ticks = { x: { axis: { tickCount: { expr: "ceil(width / 75)" }, labelOverlap: true, labelSeparation: 6 } } };
+      const at = (field, title) => ({ field, type: "quantitative", title: title.split(/(?<=,) /), ...ticks[field],
                                       scale: { zero: false, nice: false, padding: 8 } });
       const order = listed.length ? listed : [""];
       const colour = (name) => (only || !listed.length ? COLOURS[0] : COLOURS[order.indexOf(name)] ?? GREY);
@@ -127,22 +129,30 @@
                     { field: "y", type: "quantitative", title: labels[1], format: ".5~g" }],
         },
       };
-      const drawn = shown.flatMap((name) => line(lines[name] ?? {}, colour(name)));
-      const pooled = only ? [] : line(lines.all ?? {}, "currentColor");
+      const drawn = shown.flatMap((name) => line(lines[name] ?? {}, colour(name)).slice(shown.length > 4 ? -1 : 0));
+      const alone = only || (shown.length === 1 && lines[shown[0]].n === lines.all.n);
+      const pooled = alone ? [] : line(lines.all ?? {}, "currentColor");
       const said = (name) => {
         const found = lines[name] ?? { n: 0 };
         return found.slope === undefined || found.slope === null
           ? `${name}: n ${found.n}, too few for a line`
-          : `${name}: n ${found.n}, R2 ${digits(found.r2)}, tau ${digits(found.tau)}, slope ${digits(found.slope)}`;
+          : `${name}: n ${found.n}, R2 ${share(found.r2)}, tau ${share(found.tau)}, slope ${digits(found.slope)}`;
       };
       root.querySelector("[role=status]").textContent = said(only || "all");
-      root.querySelector(".legend").replaceChildren(...(grouping ? shown : []).map((name) => {
+      const fitted = only ? shown : shown.filter((name) => (lines[name].slope ?? null) !== null);
+      const items = (grouping ? fitted : []).map((name) => {
         const item = document.createElement("li"), mark = document.createElement("span");
         mark.className = "swatch";
         mark.style.background = colour(name);
         item.append(mark, said(name));
         return item;
-      }));
+      });
+      if (grouping && fitted.length < shown.length) {
+        const item = document.createElement("li");
+        item.textContent = `${shown.length - fitted.length} more in the table, too few models for a line`;
+        items.push(item);
+      }
+      root.querySelector(".legend").replaceChildren(...items);
       const width = { $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", height: 340 };
       const description = `${labels[1]} against ${labels[0]}; ${said(only || "all")}`;
       const chart = root.querySelector(".chart");

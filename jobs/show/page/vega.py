@@ -49,6 +49,8 @@ def _channel(axis: Axis, name: str) -> dict[str, Any]:
     """The encoding of one axis."""
     look: dict[str, Any] = {"title": textwrap.wrap(plain(axis.label), LETTERS)}
     scale: dict[str, Any] = {"zero": False, "nice": False, "padding": 6}
+    if name == "x":  # labels of four digits stay apart
+        look["axis"] = {"tickCount": {"expr": "ceil(width / 75)"}, "labelOverlap": True, "labelSeparation": 6}
     if axis.log:
         scale = {"type": "log", "nice": False, "padding": 6}
         look["axis"] = {"format": ".0~e", "tickCount": 4, "grid": False, "labelOverlap": True}

@@ -18,7 +18,8 @@ from zoospectra.analysis.studies.contest import average
 from zoospectra.analysis.studies.record import Cell
 from zoospectra.analysis.studies.target import targets
 from zoospectra.jobs.main import main
-from zoospectra.jobs.show.tables import escape, safe
+from zoospectra.jobs.show.markup import latex
+from zoospectra.jobs.show.tables import safe
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.query import query
 
@@ -341,4 +342,4 @@ def test_every_table_of_lines_has_interval_p_and_normality(planted: Path) -> Non
 
 def test_names_from_outside_are_harmless_in_files_and_latex() -> None:
     assert safe("../../etc/passwd") == "etc-passwd"
-    assert escape("a_b & 50% #1 \\x") == r"a\_b \& 50\% \#1 \textbackslash{}x"
+    assert latex("a_b & 50% #1 \\x") == r"a\_b \& 50\% \#1 \textbackslash{}x"

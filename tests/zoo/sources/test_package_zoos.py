@@ -158,6 +158,11 @@ def test_readmes_of_other_times_stand_side_by_side(shared):
     old = next(model for model in models if model.model_id == "pytorchcv/resnet10/67d9a618")
     assert old.weights_url.endswith("/v0.0.248/resnet10-1436-67d9a618.pth.zip")
     assert old.extra["checksum"] == "sha1-prefix:67d9a618"
+    segmented = [model for model in models if model.name == "fcn8sd_resnetd101b_coco"]  # two headings for one data set
+    assert {(one.dataset, one.value) for model in segmented for one in model.metrics if one.metric == "miou"} == {
+        ("coco-segmentation", 60.11)
+    }
+    assert not {one.dataset for model in models for one in model.metrics} & {"None", "unknown"}
     with pytest.raises(ValueError, match="cannot be read"):
         pytorchcv.crawl(readmes=[{"path": str(folder / "none.md")}])
 

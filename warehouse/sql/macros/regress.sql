@@ -22,14 +22,9 @@ pointed AS (
     UNION ALL
     SELECT model_id, d, '(all)' AS g, x, y FROM x JOIN y USING (model_id) WHERE x IS NOT NULL
 ),
-second AS (
-    SELECT p.model_id, p.d, p.g
-    FROM pointed AS p
-    JOIN doubles USING (model_id)
-    JOIN pointed AS f ON f.model_id = doubles.double_of AND f.d = p.d AND f.g = p.g
-),
 point AS (
-    SELECT d, g, x, y FROM pointed ANTI JOIN second USING (model_id, d, g)
+    SELECT d, g, x, y FROM pointed LEFT JOIN doubles USING (model_id)
+    QUALIFY row_number() OVER (PARTITION BY d, g, coalesce(double_of, model_id) ORDER BY model_id) = 1
 ),
 ranked AS (
     SELECT d, g, dense_rank() OVER (PARTITION BY d, g ORDER BY x) - 1 AS code, y,

@@ -65,7 +65,7 @@ def open_memory(path: str) -> Checkpoint:
 def _opened(path: str, model: object) -> tuple[Checkpoint, tuple[Window, ...]]:
     """References to the tensors of a model, and the bytes that they mean."""
     arrays: list[tuple[str, AnyArray, bool]] = []
-    keras = _keras_variables(model) is not None
+    keras = keras_variables(model) is not None
     windows: list[Window] = []
 
     def refer(name: str, tensor: Tensor) -> TensorRef:
@@ -83,7 +83,7 @@ def _members(model: object) -> Mapping[Any, Any]:
     """What a model holds by name."""
     if isinstance(model, Mapping):
         return model
-    if (variables := _keras_variables(model)) is not None:  # first: on torch its layers are torch modules too
+    if (variables := keras_variables(model)) is not None:  # first: on torch its layers are torch modules too
         return _by_path(variables)
     if callable(state := getattr(model, "state_dict", None)) and isinstance(held := state(), Mapping):
         return held
@@ -95,7 +95,7 @@ def _members(model: object) -> Mapping[Any, Any]:
     raise ValueError(msg)
 
 
-def _keras_variables(model: object) -> Sequence[Any] | None:
+def keras_variables(model: object) -> Sequence[Any] | None:
     """Variables of a Keras model; None for anything else."""
     found = None if isinstance(model, Mapping) else getattr(model, "weights", None)
     is_list = isinstance(found, list | tuple) and all(hasattr(one, "path") or hasattr(one, "name") for one in found)

@@ -87,6 +87,7 @@ SECTIONS = {
     "ADE20K": "ade20k",
     "Cityscapes": "cs",
     "COCO Semantic Segmentation": "cocoseg",
+    "COCO": "cocoseg",
     "COCO Keypoints Detection": "cocohpe",
     "CelebAMask-HQ": "cs",
 }
@@ -233,7 +234,8 @@ def _error_value(name: str, tested: str, error: str, origin: str, date: str | No
 def _measured_on(name: str, tested: str) -> str:
     """Data set of a number: the model's, and for speech its language too, since the corpora differ."""
     language = re.search(r"_([a-z]{2})(?:\d+)?(?:_nr|_ls)?$", name) if tested == "mcv" else None
-    return f"{_dataset(name, tested)}/{language[1]}" if language else str(_dataset(name, tested))
+    dataset = _dataset(name, tested) or "unknown"
+    return f"{dataset}/{language[1]}" if language else dataset
 
 
 def _dataset(name: str, tested: str) -> str | None:
