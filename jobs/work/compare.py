@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from zoospectra.analysis.profile import Profile
-from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work.executors import Cluster, Outcome, Task, node, open_executor
 from zoospectra.jobs.work.opening import waiting_for
 from zoospectra.jobs.work.pair import MOVED, SHOWN, TOP, Compared, Pair, compare_all, described, pair
@@ -165,7 +165,8 @@ def _run(pairs: Sequence[Pair], cluster: Cluster, progress: ProgressLine) -> lis
         trouble = f"{outcome.reason or Reason.ERROR}: {outcome.crash or outcome.error}"
         done = outcome.value if isinstance(outcome.value, tuple) else (_failed(batch[0], trouble),)
         rows.extend(done)
-        progress.done(outcome.task.seconds, failures=sum(row.failed for row in done))
+        failed = sum(row.failed for row in rows)
+        progress.done(outcome.task.seconds, Tally(tensors=len(pairs), finished=len(rows), failures=failed))
         return []
 
     tasks = [_task(batch, cluster) for batch in pack(small, SECONDS)]
