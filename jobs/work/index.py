@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from zoospectra.analysis.reductions import Reductions, reductions
-from zoospectra.analysis.sketch import Sketch, sketch
+from zoospectra.analysis.sketch import Sketch, single, sketch
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -93,36 +95,40 @@ def index(request: IndexRequest) -> Indexed:
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *request.beside, *skips]
     read = dict(request.read)
+    sketches: dict[str, Sketched] = {}
     left = [layer for layer in chosen if layer.layer_id not in read]
     for layer, _ in zip(left, prefetched([layer.ref for layer in left]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
-        read[layer.layer_id] = read_one(layer, known, is_sketched=known in request.sketched)
+        one = read[layer.layer_id] = read_one(layer, known, request.sketched, sketches)
+        if one.sketched:
+            sketches[one.sketched.content_hash] = one.sketched
     layers_read = [read[layer.layer_id] for layer in chosen]
     skips += [one.skip for one in layers_read if one.skip]
-    sketches: dict[str, Sketched] = {}
-    for one in layers_read:
-        if one.sketched:
-            sketches.setdefault(one.sketched.content_hash, one.sketched)
     kept, copied = without_copies([one.held for one in layers_read if one.held])
     return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied), tuple(sketches.values()))
 
 
-def read_one(layer: Layer, known: str | None = None, *, is_sketched: bool = False) -> ReadLayer:
+def read_one(
+    layer: Layer, known: str | None = None, kept: Collection[str] = (), made: Collection[str] = ()
+) -> ReadLayer:
     """Read the values of a layer once, for its hash, its sketch, and whether it is one; never a CheckpointError.
 
-    known: its content hash where an earlier run read it; with its sketch kept too, the values are not read.
+    known: its content hash where an earlier run read it; kept: contents whose sketch is kept, whose values are then not
+    read; made: contents that have just been sketched.
     """
     try:
-        if known is not None and is_sketched:
+        if known is not None and known in kept:
             return ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
         values = read_layer(layer)
-        skip = _unfit(layer, values)
-        if skip is not None:
+        numbers = values if np.iscomplexobj(values) else single(values)  # converted once
+        plain = reductions(numbers)
+        if (skip := _unfit(layer, values, plain)) is not None:
             return ReadLayer(skip=skip)
-        made = sketched(known or layer_hash(layer), values)
-        low, high = made.reductions.min, made.reductions.max
-        constant = low == high and is_constant(values)
-        return ReadLayer(HashedLayer(layer, made.content_hash, corners(layer, values), constant), sketched=made)
+        content_hash = known or layer_hash(layer)
+        held = HashedLayer(layer, content_hash, corners(layer, values), plain.min == plain.max and is_constant(values))
+        if content_hash in made:
+            return ReadLayer(held)
+        return ReadLayer(held, sketched=Sketched(content_hash, values.size, sketch(numbers), plain))
     except CheckpointError as error:
         return ReadLayer(skip=Skip(layer.ref.name, error.reason, error.detail, failed=True))
 
@@ -132,8 +138,8 @@ def sketched(content_hash: str, values: AnyArray) -> Sketched:
     return Sketched(content_hash, values.size, sketch(values), reductions(values))
 
 
-def _unfit(layer: Layer, values: AnyArray) -> Skip | None:
+def _unfit(layer: Layer, values: AnyArray, plain: Reductions) -> Skip | None:
     """Why the values of a layer are no weight's; None when they may be."""
-    if not is_finite(values):
+    if plain.non_finite and not is_finite(values):  # reductions are of float32: 1e300 is infinite there
         return Skip(layer.ref.name, Reason.NON_FINITE, f"{layer.longname} holds NaN or infinity", failed=True)
     return fixed(layer, values)
