@@ -158,7 +158,7 @@ class Engine:
 
     def _tally(self) -> Tally:
         counts, finished = self.counts, len(self._finished) + len(self._lost)
-        tensors = finished + len(self._waiting) + sum(one.left for one in self._underway.values())
+        tensors = finished + len(self._waiting) + sum(each.left for each in self._underway.values())
         return Tally(counts.models, counts.models - self._unopened, tensors, finished, self._bytes, counts.failed)
 
     def _rest(self) -> list[Task]:
@@ -217,7 +217,7 @@ class Engine:
         layers = [item.layer for item in piece.items if item.layer is not None]
         if isinstance(read, ReadPiece):
             self._keep_piece(underway, f"{piece.model.model_id} {layers[0].layer_id}", read)
-            underway.read.update((layer.layer_id, one) for layer, one in zip(layers, read.layers, strict=True))
+            underway.read.update((layer.layer_id, each) for layer, each in zip(layers, read.layers, strict=True))
         elif len(layers) > 1:
             underway.left += len(layers) - 1
             return [self._piece_task(replace(piece, items=(item,))) for item in piece.items]
@@ -234,11 +234,11 @@ class Engine:
 
     def _keep_piece(self, underway: Underway, key: str, read: ReadPiece) -> None:
         """Keep results and sketches of contents that have none meanwhile."""
-        held = [one.held for one in read.layers if one.held]
-        left = Todo(self._knowledge.of_contents({one.content_hash for one in held}), self._profiles)
-        for one in held:
-            if one.layer.layer_id in underway.trouble and one.content_hash not in self._finished:
-                self._lost[one.content_hash] = underway.trouble[one.layer.layer_id]
+        held = [each.held for each in read.layers if each.held]
+        left = Todo(self._knowledge.of_contents({each.content_hash for each in held}), self._profiles)
+        for each in held:
+            if each.layer.layer_id in underway.trouble and each.content_hash not in self._finished:
+                self._lost[each.content_hash] = underway.trouble[each.layer.layer_id]
         analysed, done = fresh(read, left, self._finished)
         self._keeper.keep_results(key, analysed)
         filtered = Counter(result.content_hash for result in analysed.filtered)
@@ -248,8 +248,8 @@ class Engine:
             self.counts.analysed += item.layer is not None
             self._finished[item.content_hash] = filtered[item.content_hash]
             self._lost.pop(item.content_hash, None)
-        made = {one.sketched.content_hash: one.sketched for one in read.layers if one.sketched}
-        new = {h: one for h, one in made.items() if h not in self._sketched and not left.sketched(h)}
+        made = {each.sketched.content_hash: each.sketched for each in read.layers if each.sketched}
+        new = {h: each for h, each in made.items() if h not in self._sketched and not left.sketched(h)}
         self._sketched |= new.keys()
         self._keeper.keep_sketches(key, list(new.values()))
 

@@ -99,12 +99,12 @@ def index(request: IndexRequest) -> Indexed:
     left = [layer for layer in chosen if layer.layer_id not in read]
     for layer, _ in zip(left, prefetched([layer.ref for layer in left]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
-        one = read[layer.layer_id] = read_one(layer, known, request.sketched, sketches)
-        if one.sketched:
-            sketches[one.sketched.content_hash] = one.sketched
+        each = read[layer.layer_id] = read_one(layer, known, request.sketched, sketches)
+        if each.sketched:
+            sketches[each.sketched.content_hash] = each.sketched
     layers_read = [read[layer.layer_id] for layer in chosen]
-    skips += [one.skip for one in layers_read if one.skip]
-    kept, copied = without_copies([one.held for one in layers_read if one.held])
+    skips += [each.skip for each in layers_read if each.skip]
+    kept, copied = without_copies([each.held for each in layers_read if each.held])
     return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied), tuple(sketches.values()))
 
 

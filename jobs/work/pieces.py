@@ -77,7 +77,7 @@ class ReadPiece:
     @property
     def skips(self) -> tuple[Skip, ...]:
         """Why some are no layers."""
-        return tuple(one.skip for one in self.layers if one.skip)
+        return tuple(each.skip for each in self.layers if each.skip)
 
 
 @dataclass(slots=True)
@@ -104,11 +104,11 @@ class Underway:
 
     def growth(self) -> list[tuple[Layer, str]]:
         """Layers that are read, with their content hashes, if they are many more than are kept; else none."""
-        held = [one.held for one in self.read.values() if one.held]
+        held = [each.held for each in self.read.values() if each.held]
         if len(held) < max(1, GROWTH * self.kept):
             return []
         self.kept = len(held)
-        return [(one.layer, one.content_hash) for one in sorted(held, key=lambda one: one.layer.layer_id)]
+        return [(each.layer, each.content_hash) for each in sorted(held, key=lambda each: each.layer.layer_id)]
 
 
 def list_layers(request: IndexRequest) -> tuple[Layer, ...]:
@@ -173,9 +173,9 @@ def read_piece(piece: Piece) -> ReadPiece:
     before = _states(wanted)
     read = [read_one(layer) for layer, _ in zip(wanted, prefetched([layer.ref for layer in wanted]), strict=True)]
     work: dict[str, Item] = {}
-    for item, one in zip(piece.items, read, strict=True):
-        if one.held and piece.profiles:
-            content_hash = one.held.content_hash
+    for item, each in zip(piece.items, read, strict=True):
+        if each.held and piece.profiles:
+            content_hash = each.held.content_hash
             stored = piece.known.get(content_hash, piece.loose.get(content_hash, ()))
             if stored is not None:
                 layer = item.layer if len(stored) < len(needed(piece.profiles)) else None
