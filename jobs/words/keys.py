@@ -100,11 +100,11 @@ def _key(schema: type[Any], field: dataclasses.Field[Any], prefix: str) -> Key:
 
 def _members(match: re.Match[str], module: str) -> str:
     """What a constant holds, in its place; the text as it is where it is none."""
-    place = f"zoospectra.{match[1].rstrip('.')}" if match[1] else module
+    place = ".".join((module.partition(".")[0], match[1].rstrip("."))) if match[1] else module
     values = getattr(sys.modules.get(place), match[2], None)
-    if not isinstance(values, tuple | list | dict | frozenset):
+    if not isinstance(values, tuple | dict | frozenset) or not all(isinstance(value, str) for value in values):
         return match[0]
-    return f"one of {', '.join(map(str, values))}"
+    return f"one of {', '.join(values)}"
 
 
 def _names(group: str, schema: type[Any]) -> dict[str, str]:

@@ -27,7 +27,7 @@ WORDS = {
 }
 """Words without a key that a verb needs."""
 
-NEEDED = {"scan": ["zoo.path=my_models"], "catalog": ["zoo.path=my_models"]}
+NEEDED = dict.fromkeys(("scan", "catalog", "check"), ["zoo.path=my_models"])
 """What the examples of their groups need besides."""
 
 APART = {("compare", "cluster.device"), ("report", "studies"), ("report", "run")}
