@@ -27,7 +27,7 @@ WORDS = {
 }
 """Words without a key that a verb needs."""
 
-NEEDED = dict.fromkeys(("scan", "catalog", "check"), ["zoo.path=my_models"])
+NEEDED = {verb: ["zoo.path=my_models"] for verb in ("scan", "catalog", "check")}
 """What the examples of their groups need besides."""
 
 APART = {("compare", "cluster.device"), ("report", "studies"), ("report", "run")}
