@@ -21,7 +21,7 @@ from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.index import IndexRequest, index_all
 from zoospectra.jobs.work.opening import opening_of, waiting_for
-from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, within_memory
+from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, task_bytes, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
@@ -304,7 +304,8 @@ class Engine:
             else:
                 self.counts.skipped += left.filtered(content_hash)
         capacity = self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
-        small, large = within_memory(side_by_side(items, [layer.shape for layer in layers]), capacity.memory)
+        items = side_by_side(items, [layer.shape for layer in layers], self.counts.models)
+        small, large = within_memory(items, capacity.memory)
         for item in large:
             detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
             detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
@@ -325,7 +326,7 @@ class Engine:
             argument=shard,
             seconds=shard.seconds,
             cpus=max(item.cost.threads for item in items),
-            memory=max(item.cost.peak_bytes for item in items),
+            memory=task_bytes(items),
             gpus=gpus,
             waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in items if item.layer),
         )
