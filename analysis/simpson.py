@@ -260,7 +260,8 @@ def judge(found: Evidence) -> Judgement:
     follows, opposes = _best(found, sign), _best(found, -sign)
     hangs = found.turned_by is not None
     if follows is not None and opposes is not None:
-        return Judgement(Verdict.PARTIAL, said, _most(found.pooled.p, follows, opposes))
+        together = "" if found.within.sign else "; one slope for all groups is not told from none"
+        return Judgement(Verdict.PARTIAL, said + together, _most(found.pooled.p, follows, opposes))
     if found.within.sign == 0:
         return Judgement(Verdict.UNDETERMINED, f"the trend inside groups is not told from none; {said}")
     if hangs:
@@ -368,13 +369,19 @@ def search(
         )
         for metric, name, one in found
     ]
-    order = list(Verdict)
+    return [ranked[place] for place in order(ranked)]
 
-    def rank(one: Candidate) -> tuple[int, float, str, str]:
+
+def order(pairs: Sequence[Candidate]) -> list[int]:
+    """Places of the pairs, the clearest reversal first."""
+    verdicts = list(Verdict)
+
+    def key(place: int) -> tuple[int, float, str, str]:
+        one = pairs[place]
         p = 1.0 if one.found.p is None else one.found.p
-        return order.index(one.found.verdict), p, one.metric, one.grouping
+        return verdicts.index(one.found.verdict), p, one.metric, one.grouping
 
-    return sorted(ranked, key=rank)
+    return sorted(range(len(pairs)), key=key)
 
 
 def _first_names(groupings: Mapping[str, Sequence[Hashable]], smallest: int) -> dict[str, str]:

@@ -18,6 +18,7 @@ from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped
 from zoospectra.analysis.studies.population import Population, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least
+from zoospectra.analysis.studies.target import unnamed
 
 VARIANTS = {
     "alpha_hat": "alpha-hat",
@@ -77,6 +78,7 @@ def run(designs: Designs, options: Options) -> Findings:
             found += grouped("ALPHA_HAT", _groups(population), VARIANTS, smallest=options.smallest)
         design = [row for population in people for row in population.design()]
         notes += [] if people else ["no model has a reported metric: no lines"]
+        notes += unnamed(designs["reported"], options.datasets)
         return Findings(tuple(found), tuple(design), tuple(notes))
     return Findings(tuple(found), notes=("no layer with a fit",))
 

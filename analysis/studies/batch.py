@@ -21,6 +21,7 @@ from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, covariates, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
+from zoospectra.analysis.studies.target import unnamed
 
 KNOWN = 0.5
 """Share of models that must have a covariate that nobody asked for; the others are left out where it counts."""
@@ -68,7 +69,7 @@ def run(designs: Designs, options: Options) -> Findings:
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
     made: list[Cell] = []
-    notes: list[str] = []
+    notes = [*unnamed(designs["reported"], options.datasets)]
     for one in found:
         held = _held(one, options)
         notes.append(f"{one.label}: {len(one.rows)} models; held constant: {', '.join(held) or 'nothing is known'}")

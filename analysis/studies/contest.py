@@ -16,6 +16,7 @@ from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import NORMALITY, SMALLEST, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, groupings, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among, at_least
+from zoospectra.analysis.studies.target import unnamed
 
 LABELS = {
     "alpha": "Alpha",
@@ -71,7 +72,7 @@ def run(designs: Designs, options: Options) -> Findings:
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to compare with",))
     made: list[Cell] = []
-    notes: list[str] = []
+    notes = [*unnamed(designs["reported"], options.datasets)]
     for population in found:
         among("grouping", [options.grouping], population.catalog)
         among("hyperparameters", options.hyperparameters, population.catalog)

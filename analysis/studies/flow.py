@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped
+from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped, once
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, number, positive
-from zoospectra.analysis.studies.target import Target, targets
+from zoospectra.analysis.studies.target import Target, targets, unnamed
 
 COLUMNS = ("slope", "dispersion", "median", "mad", "roughness", "outliers", "largest")
 """What the design table measures."""
@@ -68,6 +68,7 @@ def run(designs: Designs, options: Options) -> Findings:
         outliers = sum(row["outliers"] > 0 for row in mine)
         notes.append(f"{profile}: {outliers} of {len(mine)} models have layers with alpha above {largest:g}")
     chosen = targets(designs["reported"], options.targets, options.datasets)
+    notes += unnamed(designs["reported"], options.datasets)
     if not chosen:
         notes.append("no model has a reported metric: flow is not compared with quality")
     groups = {key: points for target in chosen for key, points in _groups(designs["flow"], target).items()}
@@ -96,7 +97,7 @@ def _groups(rows: Sequence[Row], target: Target) -> dict[str, list[Point]]:
             key = f"{row['profile']} / {target.label} / {row['series'] or 'no series'}"
             x = {name: _finite(number(row, name)) for name in COLUMNS}
             groups.setdefault(key, []).append(Point(row["model_id"], x, target.values[row["model_id"]], row["basis"]))
-    return {key: groups[key] for key in sorted(groups)}
+    return {key: once(groups[key], target) for key in sorted(groups)}
 
 
 STUDY = Study(Options, run, ("reported",))

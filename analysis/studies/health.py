@@ -21,7 +21,7 @@ from zoospectra.analysis.statistics.multiple import holm
 from zoospectra.analysis.studies.collapse import FEW, robust_z
 from zoospectra.analysis.studies.noise import Kind, entry_scale, excess, kind
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number, positive
-from zoospectra.analysis.studies.target import Target, targets
+from zoospectra.analysis.studies.target import Target, targets, unnamed
 
 ENOUGH = 40
 """Layers of a kind from which the warehouse says what is usual; below, only the literature's threshold counts."""
@@ -173,6 +173,7 @@ def run(designs: Designs, options: Options) -> Findings:
             notes.append(f"{profile} / {model}: {'look at ' + ', '.join(looked) if looked else 'nothing to object to'}")
             found += cells
         found += _predicts(profile, flags, targets(designs["reported"]), notes)
+    notes += unnamed(designs["reported"])
     design = [
         {"model_id": row["model_id"], "longname": row["longname"], "profile": row["profile"], "excluded_by": None}
         for row in everything
@@ -298,7 +299,8 @@ def _predicts(profile: str, flags: Flags, chosen: Sequence[Target], notes: list[
     for target in chosen:
         tests: dict[str, tuple[float, float, int]] = {}
         for name in CHECKS:
-            known = [(bool(by[name]), target.values[m]) for m, by in flags.items() if name in by and m in target.values]
+            there = {m for m, by in flags.items() if name in by and m in target.values}
+            known = [(bool(flags[m][name]), target.values[m]) for m in sorted(there - target.seconds(there).keys())]
             hit, other = ([value for is_hit, value in known if is_hit is side] for side in (True, False))
             if len(known) >= FEW_MODELS and hit and other:
                 test = stats.mannwhitneyu(hit, other, method="asymptotic")

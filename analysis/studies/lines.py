@@ -14,6 +14,7 @@ from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.normality import residual_normality
 from zoospectra.analysis.studies.independence import clustered_cells
 from zoospectra.analysis.studies.record import Cell
+from zoospectra.analysis.studies.target import Target
 
 SMALLEST = 4
 """Models a group needs at least, as in the papers' tables."""
@@ -47,6 +48,12 @@ class Point:
     """What x was computed from, see Cell.basis."""
     family: Hashable = None
     """Family of kin, where models of one are not taken as independent."""
+
+
+def once(points: Sequence[Point], target: Target) -> list[Point]:
+    """The points of a line, each model once: without second names of models that are in it."""
+    seconds = target.seconds(point.name for point in points)
+    return [point for point in points if point.name not in seconds]
 
 
 def pairs(points: Sequence[Point], metric: str) -> tuple[list[float], list[float]]:

@@ -15,7 +15,7 @@ from typing import Any
 from zoospectra.analysis.studies import audit, language, supplement
 from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells, grouped
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, number
-from zoospectra.analysis.studies.target import Target, targets
+from zoospectra.analysis.studies.target import Target, targets, unnamed
 from zoospectra.analysis.studies.verdict import judge, printed_cells
 
 PROFILE = "published/weightwatcher-0.2"
@@ -73,6 +73,7 @@ def run(designs: Designs, options: Options, printed: Mapping[str, Any]) -> Findi
         found += guards
     chosen = targets(designs["reported"], options.targets, options.datasets)
     general, rows, words = _general(models, chosen, options.smallest)
+    notes += unnamed(designs["reported"], options.datasets)
     return Findings((*found, *general), (*design, *rows), (*notes, *words))
 
 
@@ -144,26 +145,36 @@ def _general(models: Sequence[Row], chosen: Sequence[Target], smallest: int) -> 
     """The recipe on every zoo: reported = a + b * metric by profile, data set and series, and what is too small."""
     if not chosen:
         return [], [], ["no model has a reported metric: nothing to regress on; give a catalog with reported numbers"]
-    groups: dict[str, list[Point]] = {}
+    lines: dict[str, list[Point]] = {}
     design: list[Row] = []
     for target in chosen:
+        groups: dict[str, list[Row]] = {}
         for row in models:
-            y = target.values.get(row["model_id"])
-            if y is None:
-                continue
-            base = {"used_for": f"SERIES {target.label}", "model_id": row["model_id"], "profile": row["profile"]}
-            base |= {"series": row["series"], "dataset": target.dataset, "rule": row["rule"], "y": y}
-            design.append({**base, "excluded_by": None})
-            key = f"{row['profile']} / {target.label} / {row['series'] or 'no series'}"
-            x = {name: number(row, name) for name in METRICS}
-            groups.setdefault(key, []).append(Point(row["model_id"], x, y, row["basis"]))
+            if row["model_id"] in target.values:
+                key = f"{row['profile']} / {target.label} / {row['series'] or 'no series'}"
+                groups.setdefault(key, []).append(row)
+        for key, members in groups.items():
+            seconds = target.seconds(row["model_id"] for row in members)
+            design += [_designed(row, target, seconds.get(row["model_id"])) for row in members]
+            lines[key] = [_general_point(row, target) for row in members if row["model_id"] not in seconds]
     silent, rows = _silent(models, chosen)
-    ordered = {key: groups[key] for key in sorted(groups)}
+    ordered = {key: lines[key] for key in sorted(lines)}
     found = grouped("SERIES", ordered, METRICS, smallest=smallest)
     small = [cell for cell in found if cell.verdict == "too few models"]
     notes = [f"direction: reported = a + b * metric, {len(ordered)} groups, {len(small)} of them too small"]
     notes += [f"{cell.row}: {cell.reason}" for cell in small]
     return found, [*design, *rows], [*notes, *silent]
+
+
+def _designed(row: Row, target: Target, why: str | None) -> Row:
+    base = {"used_for": f"SERIES {target.label}", "model_id": row["model_id"], "profile": row["profile"]}
+    base |= {"series": row["series"], "dataset": target.dataset, "rule": row["rule"]}
+    return {**base, "y": target.values[row["model_id"]], "excluded_by": why}
+
+
+def _general_point(row: Row, target: Target) -> Point:
+    x = {name: number(row, name) for name in METRICS}
+    return Point(row["model_id"], x, target.values[row["model_id"]], row["basis"])
 
 
 def _silent(models: Sequence[Row], chosen: Sequence[Target]) -> tuple[list[str], list[Row]]:

@@ -129,15 +129,13 @@ def _population(
     label = f"{profile} / {target.label}"
     train = twin(reported, target)
     there = {row["model_id"] for row in averages if row["model_id"] in target.values}
-    same = {model: catalog.get(model, {}).get("double_of") or model for model in there}
-    first = {same[model]: model for model in sorted(there, reverse=True)}
+    seconds = target.seconds(there)
     rows, excluded = [], []
     for row in averages:
         model = row["model_id"]
         if model not in there:
             continue
-        if (other := first[same[model]]) != model:
-            why = f"the same model as {other}"
+        if why := seconds.get(model):
             excluded.append({"population": label, "model_id": model, "y": target.values[model], "excluded_by": why})
         else:
             rows.append({**row, **catalog.get(model, {})})

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, search
+from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, order, search
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
@@ -22,6 +22,7 @@ from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, STATISTICS, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, covariates, groupings, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
+from zoospectra.analysis.studies.target import unnamed
 
 SHOWN = 6
 """Pairs whose groups are shown."""
@@ -75,60 +76,93 @@ def run(designs: Designs, options: Options) -> Findings:
     )
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
-    made: list[Cell] = []
     notes: list[str] = [VERDICTS] if options.independent == "cluster" else []
+    notes += unnamed(designs["reported"], options.datasets)
+    searches = [_searched(one, options) for one in found]
+    notes += _about(searches, options)
+    pairs = [(one, pair) for one in searches for pair in one.pairs]
+    ranked = [pairs[place] for place in order([pair for _, pair in pairs])]
+    made = [cell for one, pair in ranked for cell in _pair(one, pair)]
+    made += [cell for one in searches for pair in one.questions[:SHOWN] for cell in _groups(one.population, pair)]
     for one in found:
-        notes.append(f"{one.label}: direction: {one.target.metric} = a + b * metric")
-        made += _searched(one, options, notes)
         made += _lines(one, options)
         made += _shares(one, options)
+    notes += [_headline(one.population, pair) for one, pair in ranked if _turns(pair)]
     return Findings(tuple(adjusted(made)), tuple(row for one in found for row in one.design()), tuple(notes))
 
 
-def _searched(one: Population, options: Options, notes: list[str]) -> list[Cell]:
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A population and what the search found in it."""
+
+    population: Population
+    """Models, averages, one reported number."""
+    groupings: Mapping[str, Sequence[Hashable]]
+    """Column of the catalog -> group of every model."""
+    held: Mapping[str, Sequence[float | None]]
+    """Covariate -> its value of every model."""
+    pairs: Sequence[Candidate]
+    """Every metric by every grouping, the clearest reversal first."""
+
+    @property
+    def questions(self) -> list[Candidate]:
+        """Pairs without those that ask the same again."""
+        return [pair for pair in self.pairs if pair.same_as is None]
+
+
+def _searched(one: Population, options: Options) -> Searched:
     chosen = groupings(one, options.groupings, options.smallest)
     held = covariates(one, options.covariates)
-    if held:
-        notes.append(f"{one.label}: covariates of the partial slopes: {', '.join(held)}")
-    columns = metrics(one, options.metrics)
-    ranked = search(columns, one.y, chosen, seed=options.seed, smallest=options.smallest)
-    if not ranked:
-        notes.append(
-            f"{one.label}: no grouping with two groups of at least {options.smallest} models; {len(one.rows)} models"
-        )
-        return []
-    made: list[Cell] = []
-    for pair in ranked:
-        made += _pair(one, pair, chosen[pair.grouping], held)
-    questions = [pair for pair in ranked if pair.same_as is None]
-    for pair in questions[:SHOWN]:
-        made += _groups(one, pair)
-    counted = Counter(pair.verdict() for pair in questions)
-    words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items()))
-    notes.append(f"{one.label}: {len(questions)} pairs of metric and grouping at level {LEVEL:g}: {words}")
-    for name, first in dict.fromkeys((pair.grouping, pair.same_as) for pair in ranked if pair.same_as):
-        notes.append(f"{one.label}: {name} makes the same groups as {first}: counted once")
-    for pair in questions:
-        if pair.found.verdict in (Verdict.REVERSAL, Verdict.PARTIAL, Verdict.OPPOSED):
-            notes.append(f"{one.label}: {pair.metric} by {pair.grouping}: {pair.verdict()} ({pair.found.reason})")
-    return made
+    ranked = search(metrics(one, options.metrics), one.y, chosen, seed=options.seed, smallest=options.smallest)
+    return Searched(one, chosen, held, ranked)
 
 
-def _pair(
-    one: Population, pair: Candidate, labels: Sequence[Hashable], held: Mapping[str, Sequence[float | None]]
-) -> list[Cell]:
+def _about(searches: Sequence[Searched], options: Options) -> list[str]:
+    """Sentences on what was searched in which population, and where there was nothing to search."""
+    notes = []
+    for one in searches:
+        label = one.population.label
+        if not one.pairs:
+            continue
+        counted = Counter(pair.verdict() for pair in one.questions)
+        words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items()))
+        notes.append(f"{label}: {len(one.questions)} pairs of metric and grouping at level {LEVEL:g}: {words}")
+        if one.held:
+            notes.append(f"{label}: covariates of the partial slopes: {', '.join(one.held)}")
+        for name, first in dict.fromkeys((pair.grouping, pair.same_as) for pair in one.pairs if pair.same_as):
+            notes.append(f"{label}: {name} makes the same groups as {first}: counted once")
+    idle = [f"{one.population.label} ({len(one.population.rows)} models)" for one in searches if not one.pairs]
+    if idle:
+        notes.append(f"no grouping with two groups of at least {options.smallest} models: {', '.join(idle)}")
+    return [*notes, "direction of all lines: reported number = a + b * metric"]
+
+
+def _turns(pair: Candidate) -> bool:
+    """Whether the pair is worth a sentence."""
+    return pair.same_as is None and pair.found.verdict in (Verdict.REVERSAL, Verdict.PARTIAL, Verdict.OPPOSED)
+
+
+def _headline(one: Population, pair: Candidate) -> str:
+    """A pair's verdict in words, with both slopes."""
+    found = pair.found
+    slopes = f"slope {found.pooled.slope:+.4g} pooled, {found.within.slope:+.4g} inside groups"
+    return f"{one.label} / {pair.metric} by {pair.grouping}: {pair.verdict()}: {slopes}; {found.reason}"
+
+
+def _pair(searched: Searched, pair: Candidate) -> list[Cell]:
+    one, labels, held = searched.population, searched.groupings[pair.grouping], searched.held
     row, found, evidence = f"{one.label} / {pair.metric} by {pair.grouping}", pair.found, pair.found.evidence
     x = one.column(pair.metric)
     large = {trend.name for trend in found.groups}
     y = [value if label in large else None for value, label in zip(one.y, labels, strict=True)]
     values: dict[str, float | None] = {
         "pooled slope": found.pooled.slope,
-        "pooled tau": found.pooled.kendall_tau,
         "within slope": found.within.slope,
+        "adjusted p": pair.adjusted,
+        "p": found.p,
         "smallest slope told": found.detectable,
         "more models": None if found.more is None else float(found.more),
-        "p": found.p,
-        "adjusted p": pair.adjusted,
+        "pooled tau": found.pooled.kendall_tau,
     }
     if evidence is not None:
         values |= {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zoospectra.analysis.studies.record import Row, among
 
 NO_DATASET = "no data set"
+UNNAMED = (NO_DATASET, "unknown")
+"""Data sets that nobody named: their numbers may come from several, and make a line only where asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,27 @@ class Target:
     """Direction."""
     values: Mapping[str, float]
     """model_id -> value, in the unit of the source."""
+    firsts: Mapping[str, str]
+    """model_id of a model under a second name -> that of the first (warehouse view doubles)."""
 
     @property
     def label(self) -> str:
         """'<data set> / <metric>'."""
         return f"{self.dataset} / {self.metric}"
 
+    def seconds(self, models: Iterable[str]) -> dict[str, str]:
+        """Models of a line that are another one of it under a second name -> why; the first by name counts."""
+        counted: dict[str, str] = {}
+        found = {}
+        for model in sorted(set(models)):
+            other = counted.setdefault(self.firsts.get(model, model), model)
+            if other != model:
+                found[model] = f"the same model as {other}"
+        return found
+
 
 def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Sequence[str] = ()) -> list[Target]:
-    """Targets on every data set, or on `datasets`; () when nothing is reported.
+    """Targets on every data set with a name, or on `datasets`; () when nothing is reported.
 
     reported: one row a model, data set and metric (warehouse macro reported_newest). `wanted` metrics count wherever
     they are reported; without them each data set has the metric of most models, a test score before a training score.
@@ -44,7 +58,7 @@ def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Seque
     among("datasets", datasets, sorted({dataset for dataset, _ in groups}))
     found = []
     for dataset in sorted({dataset for dataset, _ in groups}):
-        if datasets and dataset not in datasets:
+        if dataset not in datasets if datasets else dataset in UNNAMED:
             continue
         here = {metric: rows for (name, metric), rows in groups.items() if name == dataset}
         shared = min(here, key=lambda one: (one.startswith("train"), -len(here[one]), not one.startswith("test"), one))
@@ -52,6 +66,17 @@ def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Seque
             if metric in here:
                 found.append(_target(dataset, metric, here[metric]))
     return found
+
+
+def unnamed(reported: Sequence[Row], datasets: Sequence[str] = ()) -> tuple[str, ...]:
+    """A sentence about the numbers that `targets` leaves out for want of a data set; () when there are none."""
+    if datasets:
+        return ()
+    counted = Counter(name for row in reported if (name := str(row["dataset"] or NO_DATASET)) in UNNAMED)
+    return tuple(
+        f"in no line, for their data set is not known: numbers of '{name}', {count} (study.datasets asks for them)"
+        for name, count in sorted(counted.items())
+    )
 
 
 def twin(reported: Sequence[Row], target: Target) -> dict[str, float]:
@@ -64,4 +89,5 @@ def twin(reported: Sequence[Row], target: Target) -> dict[str, float]:
 def _target(dataset: str, metric: str, rows: Sequence[Row]) -> Target:
     directions = Counter(bool(row["higher_is_better"]) for row in rows)
     values = {row["model_id"]: float(row["value"]) for row in rows}
-    return Target(dataset, metric, directions.most_common(1)[0][0], values)
+    firsts = {row["model_id"]: row["double_of"] for row in rows if row.get("double_of") is not None}
+    return Target(dataset, metric, directions.most_common(1)[0][0], values, firsts)

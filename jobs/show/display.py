@@ -48,7 +48,7 @@ class Column:
     name: str
     """As the table calls it."""
     head: tuple[str, ...]
-    """Lines of its head: the name of a column of numbers breaks at its underscores."""
+    """Lines of its head: the name of a column of numbers breaks at its underscores, or at spaces where too long."""
     cells: tuple[str, ...]
     """One a row."""
     number: bool
@@ -98,11 +98,17 @@ def distinct(texts: Sequence[str], width: int) -> list[str]:
 
 
 def print_table(
-    table: pa.Table, title: str | None = None, *, digits: int = 6, whole: bool = True, keep: Collection[str] = ()
+    table: pa.Table,
+    title: str | None = None,
+    *,
+    digits: int = 6,
+    whole: bool = True,
+    fold: bool = False,
+    keep: Collection[str] = (),
 ) -> None:
     """Print an Arrow table; see `print_rows`."""
     rows = [tuple(row.values()) for row in table.to_pylist()]
-    print_rows(table.column_names, rows, title, digits=digits, whole=whole, keep=keep)
+    print_rows(table.column_names, rows, title, digits=digits, whole=whole, fold=fold, keep=keep)
 
 
 def print_lifted(table: pa.Table, names: Collection[str]) -> None:
@@ -122,12 +128,14 @@ def print_rows(
     *,
     digits: int = 6,
     whole: bool = True,
+    fold: bool = False,
     keep: Collection[str] = (),
 ) -> None:
     """Print rows under the names of their columns.
 
-    whole: texts that are too long are folded; otherwise they are shortened in the middle, one line a row. keep: columns
-    that are never left out, besides the first. One row that is too wide stands upright, a line a column.
+    whole: texts that are too long are folded; otherwise they are shortened in the middle, one line a row. fold: so is
+    the first column, which is shortened else. keep: columns that are never left out, besides the first. One row that is
+    too wide stands upright, a line a column.
     """
     width = room() - EDGES
     columns = [_column(at, name, [row[at] for row in rows], digits) for at, name in enumerate(names)]
@@ -143,7 +151,7 @@ def print_rows(
     for at, (column, share) in enumerate(zip(shown, widths, strict=True)):
         justify: Literal["left", "right"] = "right" if column.number else "left"
         grid.add_column(Text("\n".join(column.head)), justify=justify, width=share, no_wrap=not whole, overflow="fold")
-        brief = at == 0 or not whole
+        brief = (at == 0 and not fold) or not whole
         cells.append(distinct(column.cells, share) if brief and not column.number else list(column.cells))
     for row in zip(*cells, strict=True):
         grid.add_row(*map(Text, row))
@@ -189,9 +197,22 @@ def shares(columns: Sequence[Column], width: int) -> list[int]:
 
 def _column(at: int, name: str, values: Sequence[Any], digits: int) -> Column:
     number = all(value is None or _is_number(value) for value in values)
-    head = plain(name).replace("_", "_\n").split("\n") if number else [plain(name)]
     cells = tuple(cell(value, digits) for value in values)
+    head = _broken(plain(name), max(map(cell_len, cells), default=0)) if number else [plain(name)]
     return Column(name, tuple(head), cells, number, SHORTEST if at else SHORTEST_NAME)
+
+
+def _broken(name: str, width: int) -> list[str]:
+    """The name's lines: a piece between underscores each, or words packed into the width of the cells."""
+    pieces = name.replace("_", "_\n").replace(" ", " \n").split("\n")
+    if " " not in name:
+        return pieces
+    most, lines = max(width, *(cell_len(piece.rstrip()) for piece in pieces)), [""]
+    for piece in pieces:
+        if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > most:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401 - any SQL value

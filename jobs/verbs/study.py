@@ -32,9 +32,6 @@ study_results and, as CSV, Parquet and LaTeX, to DIR/studies/NAME; its figures, 
 
 kinds of studies: {", ".join(STUDIES)}"""
 
-SHOWN_ROWS, SHOWN_COLUMNS = 40, 14
-"""Largest table that is printed; all are in the files."""
-
 
 @dataclass(frozen=True, slots=True)
 class StudyChoice:
@@ -170,16 +167,11 @@ def _results(name: str, run_id: str, findings: Findings) -> pa.Table:
 
 
 def show(done: Done) -> None:
-    """Small tables, the study's sentences, and where the rest is."""
-    from zoospectra.jobs.show import tables
-    from zoospectra.jobs.show.display import print_table
+    """What fits of its tables, the study's sentences, and where the rest is."""
+    from zoospectra.jobs.show.findings import print_findings
     from zoospectra.jobs.show.plain import plain
 
-    for title, table in tables.pivots(done.findings).items():
-        if table.num_rows <= SHOWN_ROWS and table.num_columns <= SHOWN_COLUMNS:
-            print_table(table, title=title)
-    for note in done.findings.notes:
-        print(plain(note))
+    print_findings(done.findings)
     if done.undrawn is not None:
         print(done.undrawn)
     print(

@@ -345,6 +345,8 @@ def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> st
         return f"++{key}={_quote(value)}"
     if type_ == list[str] and not value.startswith("["):
         return f"++{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
+    if typing.get_origin(type_) is list and not value.startswith("["):
+        return f"++{key}=[{value}]"
     return f"++{word}"  # a verb may have no file in conf: its record has the defaults
 
 

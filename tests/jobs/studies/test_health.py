@@ -185,11 +185,14 @@ def test_a_check_says_whether_its_flags_go_with_quality(tmp_path: Path, worse: b
         models.append({"model_id": name, "name": name})
         value = 50.0 + i + (30.0 if ill is not worse else 0.0)
         rows.append({"model_id": name, "metric": "test_accuracy", "higher_is_better": True, "value": value})
+    write_model(data, "toy/net99", [7.5, 1.5], [0.0, 0.1], contents=["toy/net00 r 0", "toy/net00 r 1"])
+    models.append({"model_id": "toy/net99", "name": "net00 under a second name"})
+    rows.append({**rows[0], "model_id": "toy/net99"})
     write_catalog(data, "s", models, rows)
     build(data)
     found = run("health", data)
     checks = {cell.row: cell for cell in found.cells if cell.table_id == "HEALTH_CHECKS" and "flagged" in cell.column}
     told = checks["weightwatcher / toy / test_accuracy / under-trained"]
-    assert (told.verdict, told.value) == (verdict, 1.0 if worse else -1.0)
+    assert (told.verdict, told.value, told.n) == (verdict, 1.0 if worse else -1.0, 16)  # 17 names
     assert checks["weightwatcher / toy / test_accuracy / over-trained"].verdict == "predicts nothing here"
     assert any("flags that do not go with it here: " in note and "over-trained" in note for note in found.notes)

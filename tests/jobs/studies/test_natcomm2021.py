@@ -105,6 +105,14 @@ def test_regress_keeps_the_data_sets_apart(warehouse: Path) -> None:
     }  # fmt: skip
 
 
+def test_every_number_names_its_data_set(warehouse: Path) -> None:
+    """The older README's numbers on COCO had the data set 'None'."""
+    sql = (
+        "SELECT dataset, count(*) AS n FROM reported_metrics WHERE dataset IN ('None', 'coco-segmentation') GROUP BY 1"
+    )
+    assert query(warehouse, sql).to_pylist() == [{"dataset": "coco-segmentation", "n": 16}]
+
+
 def test_a_model_under_two_names_counts_once(warehouse: Path) -> None:
     doubles = query(warehouse, "SELECT model_id, double_of FROM doubles").to_pylist()
     assert len(doubles) == 20
@@ -149,6 +157,10 @@ def test_the_search_finds_imagenet_by_series_without_options(warehouse: Path) ->
         "2 follow the pooled trend (DRN-C/DRN-D, EfficientNet), 2 go against it (VGG/BN-VGG, VGG)"
         in cells["pooled slope"].reason
     )
+    assert "one slope for all groups is not told" in cells["pooled slope"].reason
+    first = next(cell.row for cell in found.cells)
+    assert first == row  # of ten populations, in the table that is printed first
+    assert f"{row}: partial reversal: slope +2.549 pooled, -2.883 inside groups; 15 groups: 2 follow" in found.notes[-1]
 
 
 def test_printed_numbers_are_those_of_the_reference(done: Done, shared: Path) -> None:

@@ -16,7 +16,7 @@ from tests.jobs.studies.conftest import write_catalog, write_model
 from zoospectra.analysis.studies import STUDIES, flow
 from zoospectra.analysis.studies.contest import average
 from zoospectra.analysis.studies.record import Cell
-from zoospectra.analysis.studies.target import targets
+from zoospectra.analysis.studies.target import targets, unnamed
 from zoospectra.jobs.main import main
 from zoospectra.jobs.show.markup import latex
 from zoospectra.jobs.show.tables import safe
@@ -260,6 +260,17 @@ def test_numbers_of_two_data_sets_never_meet() -> None:
     assert [one.label for one in targets(rows, ["miou"], ["voc"])] == ["voc / miou"]
 
 
+def test_numbers_of_unknown_data_sets_are_in_no_line_unless_asked_for() -> None:
+    """They may come from several: a hub's cards call them all 'unknown'."""
+    rows = reported(("a", "acc", "unknown"), ("b", "acc", "unknown"), ("a", "acc", "d"), ("c", "acc", None))
+    assert [one.label for one in targets(rows)] == ["d / acc"]
+    assert [one.label for one in targets(rows, datasets=["unknown"])] == ["unknown / acc"]
+    assert [note.partition("numbers of ")[2].partition(" (")[0] for note in unnamed(rows)] == [
+        "'no data set', 1", "'unknown', 2",
+    ]  # fmt: skip
+    assert unnamed(rows, ["unknown"]) == ()
+
+
 @pytest.fixture(scope="module")
 def two_datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 models whose accuracy falls with alpha on 'clean', and whose numbers on 'noise' are unrelated and come last.
@@ -288,15 +299,16 @@ def test_a_line_uses_the_numbers_of_its_data_set_and_its_newest_source(two_datas
     for name, column, row in (
         ("simpson", "R2", "weightwatcher / clean / test_accuracy / POOLED / alpha"),
         ("natcomm2021", "R2 log Frobenius", "weightwatcher / clean / test_accuracy / one"),
+        ("flow", "R2 median", "weightwatcher / clean / test_accuracy / one"),
         ("contest", "R2 Alpha", "weightwatcher / clean / test_accuracy / one"),
     ):
         cells = {(cell.row, cell.column): cell for cell in run(name, two_datasets).cells}
         assert (row, column) in cells, name
         assert (row.replace("clean", "noise"), column) in cells
-        if "Alpha" in column or column == "R2":
+        assert cells[row, column].n == 20, name  # 22 names
+        if "Frobenius" not in column:
             assert cells[row, column].value > 0.99
             assert cells[row.replace("clean", "noise"), column].value < 0.5
-            assert cells[row, column].n == 20  # 22 names
     older = run("simpson", two_datasets, source_date="2026-01-15", metrics=["alpha"])
     assert next(cell.value for cell in older.cells if cell.column == "R2") < 0.5
     assert not any("noise" in cell.row for cell in older.cells)
