@@ -156,7 +156,9 @@ def work_cost(
 ) -> Cost:
     """Cost of one tensor: the absent spectra, or reading those that are kept, then the fits of every profile."""
     spectra = spectra_cost(shape, layer_type, absent, itemsize) if absent else READ_SPECTRUM
-    return replace(spectra, seconds=spectra.seconds + sum(_fits_seconds(shape, layer_type, one) for one in profiles))
+    return replace(
+        spectra, seconds=spectra.seconds + sum(_fits_seconds(shape, layer_type, profile) for profile in profiles)
+    )
 
 
 def _fits_seconds(shape: tuple[int, ...], layer_type: str, profile: Profile) -> float:
