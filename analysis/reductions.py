@@ -121,8 +121,8 @@ def _dead(array: AnyArray) -> tuple[int, int]:
     """Rows and columns that are all 0, of an array of any shape."""
     if array.ndim < 2:
         return int(np.count_nonzero(array == 0)), 0
-    used = np.any(np.reshape(array != 0, (*array.shape[:2], -1)), axis=2)
-    return int(np.count_nonzero(~used.any(axis=1))), int(np.count_nonzero(~used.any(axis=0)))
+    rows, columns = array.any(axis=tuple(range(1, array.ndim))), array.any(axis=(0, *range(2, array.ndim)))
+    return int(np.count_nonzero(~rows)), int(np.count_nonzero(~columns))
 
 
 def _repeats(flat: AnyArray) -> float:

@@ -10,8 +10,11 @@ from pathlib import Path
 from zoospectra.jobs.exit import JobError, exit_status
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.work.engine import Counts, Engine, Job
+from zoospectra.jobs.work.engine import Engine
 from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
+from zoospectra.jobs.work.index import Indexed
+from zoospectra.jobs.work.job import Counts, Job
+from zoospectra.jobs.work.pieces import ReadPiece
 from zoospectra.jobs.work.schedule import inaccessible, run
 from zoospectra.warehouse import build, merge
 from zoospectra.warehouse.connect import generations
@@ -114,8 +117,8 @@ def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -
 
 def _blocked(outcome: Outcome) -> bool:
     """Whether a task, or part of what it opened, could not be reached."""
-    opened = outcome.value if isinstance(outcome.value, tuple) else ()
-    skips = [skip for indexed in opened for skip in indexed.skips]
+    opened = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
+    skips = [skip for part in opened if isinstance(part, Indexed | ReadPiece) for skip in part.skips]
     return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
 
 

@@ -182,12 +182,12 @@ def tests_of(one: Mutant, known: dict[str, dict[str, Any]]) -> tuple[list[str], 
     stem = Path(one.path).parts[3] if one.path.startswith("warehouse/sql/studies/") else Path(one.path).stem
     lines = lines_of(one) if one.path.endswith(".py") else {}
     found: list[tuple[bool, bool, float, str, float, str]] = []
-    for file, row in known.items():
+    for file, rows in known.items():
+        read = any(one.path in row["sql"] for row in rows["tests"].values())  # once, for all tests of the process
         tests = {
             test: row["seconds"]
-            for test, row in row["tests"].items()
-            if one.path in row["sql"]
-            or any(wanted.intersection(row["lines"].get(path, ())) for path, wanted in lines.items())
+            for test, row in rows["tests"].items()
+            if read or any(wanted.intersection(row["lines"].get(path, ())) for path, wanted in lines.items())
         }
         far = not re.search(rf"(\b|_){stem}(\b|_)", file + (ROOT / file).read_text())
         cheapest = min(tests.values(), default=0.0)
@@ -240,7 +240,7 @@ def main() -> None:
     words.add_argument("--share", default="0/1", help="i/n: every n-th mutant from the i-th")
     asked = words.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
-    log = asked.log or folder / "log.jsonl"
+    log = (asked.log or folder / "log.jsonl").resolve()
     done = {
         tuple(row[name] for name in ("path", "line", "column", "new"))
         for row in map(json.loads, log.read_text().splitlines() if log.exists() else [])
