@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from zoospectra.jobs.exit import Exit, JobError, broken_disk, exit_status
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
-from zoospectra.jobs.words.sweep import VERBS as SWEPT
-from zoospectra.jobs.words.sweep import sweep
+from zoospectra.jobs.words.line import MULTIRUN
 from zoospectra.jobs.words.verb import did_you_mean
+
+SWEPT = ("scan", "study")
+"""Verbs that can run several times in one warehouse."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,9 +66,18 @@ def _run(name: str, words: Sequence[str]) -> Exit:
             _complain(name, str(error))
             return Exit.MISUSE
         return Exit.DONE
-    runs = sweep(words)
-    if len(runs) > 1 and name not in SWEPT:
+    if not set(MULTIRUN) & set(words):
+        return _once(name, words)
+    if name not in SWEPT:
         _complain(name, f"-m: expected with {' or '.join(SWEPT)}, which can run several times in one warehouse")
+        return Exit.MISUSE
+    from zoospectra.jobs.call import load_verb
+    from zoospectra.jobs.words.multirun import sweep
+
+    try:
+        runs = sweep(words, load_verb(name).settings)
+    except ValueError as error:
+        _complain(name, str(error))
         return Exit.MISUSE
     return max(_once(name, run) for run in runs)
 
@@ -74,7 +85,7 @@ def _run(name: str, words: Sequence[str]) -> Exit:
 def _once(name: str, words: Sequence[str]) -> Exit:
     """One run of a verb."""
     from zoospectra.jobs.call import load_verb, prepare
-    from zoospectra.jobs.words.command import MisuseError
+    from zoospectra.jobs.words.line import MisuseError
 
     verb = load_verb(name)
     try:

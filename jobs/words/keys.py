@@ -47,7 +47,7 @@ def keys(name: str, verb: Verb, chosen: Mapping[str, str] | None = None) -> Iter
     chosen: a group's name -> its file or registered name: the keys that it brings are listed too. ValueError for one
     that does not exist.
     """
-    chosen, defaults = chosen or {}, _defaults(name)
+    chosen, defaults = chosen or {}, default_choices(name)
     types = typing.get_type_hints(verb.settings)
     own = {place.field for place in verb.positional}
     for field in dataclasses.fields(verb.settings):
@@ -126,7 +126,7 @@ def _files(group: str) -> dict[str, str]:
     return names
 
 
-def _defaults(name: str) -> dict[str, str]:
+def default_choices(name: str) -> dict[str, str]:
     """The groups' names in a verb's file of conf."""
     file = importlib.resources.files("zoospectra.conf") / f"{name}.yaml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""

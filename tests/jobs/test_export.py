@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,24 @@ def export(data: Path, what: str, *words: str) -> str:
     return call("export", "local/net.safetensors", f"what={what}", f"warehouse.dir={data}", *words)
 
 
+def module(weights: dict[str, np.ndarray]) -> Any:
+    """A torch module whose layers have these names and weights, an embedding and a head."""
+    torch = pytest.importorskip("torch")
+    root = torch.nn.Module()
+    ends = {"model.embed_tokens": np.ones((9, 32), np.float32), "lm_head": np.ones((9, 32), np.float32)}
+    for name, W in (weights | ends).items():
+        *path, last = name.split(".")
+        holder = root
+        for part in path:
+            if not hasattr(holder, part):
+                holder.add_module(part, torch.nn.Module())
+            holder = getattr(holder, part)
+        linear = torch.nn.Linear(W.shape[1], W.shape[0], bias=False)
+        linear.weight.data = torch.tensor(W)
+        holder.add_module(last, linear)
+    return root
+
+
 def near(values: dict[str, float]) -> object:
     return pytest.approx(values, rel=1e-6)
 
@@ -68,6 +87,11 @@ def test_spectrum_chooses_the_layers_with_most_signal(data: Path, weights: dict[
         expected += sorted(scores, key=scores.get, reverse=True)[:2]
     assert len(chosen) == len(expected)
     assert set(chosen) == set(expected)
+    net = module(weights)
+    freeze = pytest.importorskip("axolotl.utils.freeze")
+    freeze.freeze_layers_except(net, chosen)
+    trained = {name for name, weight in net.named_parameters() if weight.requires_grad}
+    assert trained == {f"{name.strip('^$').removesuffix('.weight')}.weight" for name in expected}
 
 
 def test_pruning_is_that_of_alphapruning(data: Path, weights: dict[str, np.ndarray]) -> None:
@@ -79,6 +103,12 @@ def test_pruning_is_that_of_alphapruning(data: Path, weights: dict[str, np.ndarr
     shape = (score - score.min()) / (score.max() - score.min()) * 0.4 + 0.8
     assert ratios == near(dict(zip(weights, (shape * size.sum() * 0.7 / (size * shape).sum()).tolist(), strict=True)))
     assert sum(ratios[name] * W.size for name, W in weights.items()) / size.sum() == pytest.approx(0.7)
+    net = module(weights)
+    prune = pytest.importorskip("torch.nn.utils.prune")
+    for name, ratio in ratios.items():
+        prune.l1_unstructured(net.get_submodule(name), "weight", amount=ratio)
+        zeros = int((net.get_submodule(name).weight == 0).sum())
+        assert zeros == round(ratio * weights[name].size)
 
 
 @pytest.mark.parametrize("what", ["learning_rates", "decays"])
@@ -114,6 +144,11 @@ def test_ranks_are_read_by_peft(data: Path, weights: dict[str, np.ndarray]) -> N
     peft = pytest.importorskip("peft")
     loaded = peft.LoraConfig.from_peft_type(**config)
     assert (loaded.rank_pattern, loaded.r) == (expected, max(expected.values()))
+    adapted = peft.get_peft_model(module(weights), loaded)
+    made = {name: W.shape[0] for name, W in adapted.named_parameters() if "lora_A" in name}
+    assert {
+        name.removeprefix("base_model.model.").partition(".lora_A")[0]: rank for name, rank in made.items()
+    } == expected
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from zoospectra.analysis.studies import kinds
 from zoospectra.jobs.call import load_verb
 from zoospectra.jobs.main import main
 from zoospectra.jobs.verbs import VERBS
-from zoospectra.jobs.words.command import Configuration, sort_words
+from zoospectra.jobs.words.command import Configuration
 from zoospectra.jobs.words.examples import EXAMPLES, example
 from zoospectra.jobs.words.keys import keys
+from zoospectra.jobs.words.line import sort_words
 from zoospectra.zoo.sources import SOURCES
 
 WORDS = {
