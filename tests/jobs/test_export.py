@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
+from torch.nn.utils import prune
 
 from zoospectra.jobs.call import call
 from zoospectra.jobs.main import main
@@ -42,7 +44,6 @@ def export(data: Path, what: str, *words: str) -> str:
 
 def module(weights: dict[str, np.ndarray]) -> Any:
     """A torch module whose layers have these names and weights, an embedding and a head."""
-    torch = pytest.importorskip("torch")
     root = torch.nn.Module()
     ends = {"model.embed_tokens": np.ones((9, 32), np.float32), "lm_head": np.ones((9, 32), np.float32)}
     for name, W in (weights | ends).items():
@@ -87,11 +88,17 @@ def test_spectrum_chooses_the_layers_with_most_signal(data: Path, weights: dict[
         expected += sorted(scores, key=scores.get, reverse=True)[:2]
     assert len(chosen) == len(expected)
     assert set(chosen) == set(expected)
-    net = module(weights)
+
+
+@pytest.mark.slow
+def test_axolotl_trains_the_chosen_layers_alone(data: Path, weights: dict[str, np.ndarray]) -> None:
     freeze = pytest.importorskip("axolotl.utils.freeze")
+    yaml = pytest.importorskip("yaml")
+    net, chosen = module(weights), yaml.safe_load(export(data, "spectrum"))["unfrozen_parameters"]
     freeze.freeze_layers_except(net, chosen)
     trained = {name for name, weight in net.named_parameters() if weight.requires_grad}
-    assert trained == {f"{name.strip('^$').removesuffix('.weight')}.weight" for name in expected}
+    assert trained == {f"{name.strip('^$').removesuffix('.weight')}.weight" for name in chosen}
+    assert len(trained) == 2 + len(KINDS) * (BLOCKS // 2)
 
 
 def test_pruning_is_that_of_alphapruning(data: Path, weights: dict[str, np.ndarray]) -> None:
@@ -104,7 +111,6 @@ def test_pruning_is_that_of_alphapruning(data: Path, weights: dict[str, np.ndarr
     assert ratios == near(dict(zip(weights, (shape * size.sum() * 0.7 / (size * shape).sum()).tolist(), strict=True)))
     assert sum(ratios[name] * W.size for name, W in weights.items()) / size.sum() == pytest.approx(0.7)
     net = module(weights)
-    prune = pytest.importorskip("torch.nn.utils.prune")
     for name, ratio in ratios.items():
         prune.l1_unstructured(net.get_submodule(name), "weight", amount=ratio)
         zeros = int((net.get_submodule(name).weight == 0).sum())
@@ -113,7 +119,6 @@ def test_pruning_is_that_of_alphapruning(data: Path, weights: dict[str, np.ndarr
 
 @pytest.mark.parametrize("what", ["learning_rates", "decays"])
 def test_rates_are_those_of_tempbalance(data: Path, weights: dict[str, np.ndarray], what: str) -> None:
-    torch = pytest.importorskip("torch")
     rates = json.loads(export(data, what, "amounts.rate=0.1"))
     alpha = [hill(W) for W in weights.values()]
     expected = np.interp(alpha, [min(alpha), max(alpha)], [0.05, 0.15])
