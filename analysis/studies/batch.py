@@ -9,7 +9,6 @@ networks", whose lines stay inside architectures. Not covered: groupings, see st
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.robust import RobustSlope, robust_slope
 from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells
-from zoospectra.analysis.studies.population import Population, covariates, metrics, populations
+from zoospectra.analysis.studies.population import Population, covariates, logarithms, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
 from zoospectra.analysis.studies.target import unnamed
 
@@ -90,7 +89,7 @@ def _held(one: Population, options: Options) -> dict[str, Column]:
         column = next((column for column in columns if any(_number(row.get(column)) for row in one.rows)), None)
         if column:
             values = [_number(row.get(column)) for row in one.rows]
-            known[name] = [math.log10(v) if v else None for v in values] if column == "params" else values
+            known[name] = logarithms(values) if column == "params" else values
     enough = {name: [v for v in values if v is not None] for name, values in known.items()}
     return {
         name: known[name]
