@@ -19,7 +19,7 @@ from zoospectra.analysis.statistics.robust import RobustSlope, robust_slope
 from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, covariates, logarithms, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least, iso_date
 from zoospectra.analysis.studies.target import unnamed
 
 KNOWN = 0.5
@@ -54,6 +54,7 @@ class Options:
         """Refuse values that mean nothing."""
         check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
+        iso_date("source_date", self.source_date)
 
 
 def run(designs: Designs, options: Options) -> Findings:
