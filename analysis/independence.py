@@ -70,7 +70,7 @@ def independence(matrix: AnyArray, seed: int = 0) -> Independence | None:
     values = values[np.any(values != 0.0, axis=1)][:, np.any(values != 0.0, axis=0)]
     if min(values.shape) < 2 or np.all(values == values[:1]) or np.all(values == values[:, :1]):
         return None
-    orthogonal = _is_orthogonal(values)
+    orthogonal = is_orthogonal(values)
     mean, spread = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     if abs(mean) > SHIFTED * spread / np.sqrt(values.size):
         values = values - np.asarray(mean, values.dtype)
@@ -89,7 +89,9 @@ def independence(matrix: AnyArray, seed: int = 0) -> Independence | None:
     return Independence((observed - mean) / over, over / deviation, wider, narrower, orthogonal)
 
 
-def _is_orthogonal(values: AnyArray) -> bool:
+def is_orthogonal(matrix: AnyArray) -> bool:
+    """Whether the lines of the smaller side of a matrix (n, m) are orthogonal and equally long, to ORTHOGONAL."""
+    values = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     norms = np.linalg.norm(values, axis=0)
     if norms.min() <= 0.0 or norms.max() > (1.0 + ORTHOGONAL) * norms.min():
         return False
@@ -135,7 +137,8 @@ def _copies(values: AnyArray, seed: int) -> AnyArray:
 
 def _statistic(stack: AnyArray) -> AnyArray:
     """T of the columns of every matrix of a stack (R, n, m): (R,)."""
-    gram = stack.transpose(0, 2, 1) @ stack
+    # numpy multiplies a matrix by its own transpose in half the time, but not those of a stack
+    gram = (stack[0].T @ stack[0])[None] if len(stack) == 1 else stack.transpose(0, 2, 1) @ stack
     diagonal = np.arange(gram.shape[1])
     gram[:, diagonal, diagonal] = 0.0
     return np.asarray(np.sum(np.square(gram), axis=(1, 2), dtype=np.float64)) / 2.0

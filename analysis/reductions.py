@@ -65,6 +65,7 @@ def reductions(array: AnyArray) -> Reductions:
     flat = np.ravel(array)
     shift, count, zeros = 0.0, 0, 0
     sums = np.zeros(4)
+    buffers = np.empty((2, min(flat.size, ELEMENTS)), dtype=np.float32)
     low, high = np.inf, -np.inf
     for start in range(0, flat.size, ELEMENTS):
         block: Single = single(flat[start : start + ELEMENTS])
@@ -76,7 +77,10 @@ def reductions(array: AnyArray) -> Reductions:
             top, bottom = float(block.max()), float(block.min())
         if not count:
             shift = float(np.float32(block.sum(dtype=np.float64) / block.size))
-        sums += _powers(block if TINY < max(top, -bottom) < HUGE else block.astype(np.float64), shift)
+        if TINY < max(top, -bottom) < HUGE:
+            sums += _powers(block, shift, buffers[:, : block.size])
+        else:
+            sums += _powers(block.astype(np.float64), shift, np.empty((2, block.size)))
         low, high = min(low, bottom), max(high, top)
         count += block.size
         if bottom <= 0.0 <= top:
@@ -98,10 +102,10 @@ def reductions(array: AnyArray) -> Reductions:
     )
 
 
-def _powers(block: AnyArray, shift: float) -> AnyArray:
-    """Sums of the first four powers of block - shift, of shape (4,), in the block's precision."""
-    moved = block - block.dtype.type(shift)
-    squares = moved * moved
+def _powers(block: AnyArray, shift: float, buffers: AnyArray) -> AnyArray:
+    """Sums of the first four powers of block - shift, of shape (4,), in the block's precision; uses two buffers."""
+    moved = np.subtract(block, block.dtype.type(shift), out=buffers[0])
+    squares = np.multiply(moved, moved, out=buffers[1])
     return np.array([moved.sum(), moved @ moved, squares @ moved, squares @ squares], dtype=np.float64)
 
 
@@ -117,8 +121,8 @@ def _dead(array: AnyArray) -> tuple[int, int]:
     """Rows and columns that are all 0, of an array of any shape."""
     if array.ndim < 2:
         return int(np.count_nonzero(array == 0)), 0
-    used = np.any(np.reshape(array != 0, (*array.shape[:2], -1)), axis=2)
-    return int(np.count_nonzero(~used.any(axis=1))), int(np.count_nonzero(~used.any(axis=0)))
+    rows, columns = array.any(axis=tuple(range(1, array.ndim))), array.any(axis=(0, *range(2, array.ndim)))
+    return int(np.count_nonzero(~rows)), int(np.count_nonzero(~columns))
 
 
 def _repeats(flat: AnyArray) -> float:

@@ -69,8 +69,10 @@ class _Turn(NamedTuple):
 class _Draw:
     """Signs and shifts of the blocks of a superblock, and the rounds in which its rows are added."""
 
-    signs: Single
+    signs: NDArray[np.int8]
     """(B, K): -1 or 1."""
+    ordered: Single
+    """(rounds, K * K): the signs of the blocks of `whole`; empty where no superblock is full."""
     whole: NDArray[np.intp]
     """(rounds, K): in every round one block of every shift; B where there is none left."""
     last: NDArray[np.intp]
@@ -90,8 +92,12 @@ def sketch(array: AnyArray) -> Sketch:
     whole = project(np.ravel(array))
     if array.ndim < 2 or array.size == 0:
         return Sketch(whole, None, None)
-    matrix = finite(single(array).reshape(len(array), -1))
-    return Sketch(whole, project(_centred(matrix.sum(axis=0))), project(_centred(matrix.sum(axis=1))))
+    matrix = single(array).reshape(len(array), -1)
+    columns, rows = matrix.sum(axis=0), matrix.sum(axis=1)
+    if not (_is_finite(columns) and _is_finite(rows)):  # whatever is not finite is in the sums
+        matrix = finite(matrix)
+        columns, rows = matrix.sum(axis=0), matrix.sum(axis=1)
+    return Sketch(whole, project(_centred(columns)), project(_centred(rows)))
 
 
 @QUIET
@@ -99,14 +105,19 @@ def project(vector: AnyArray) -> Single:
     """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
     n = vector.size
     draw = _draw(n)
-    size = min(SUPERBLOCK, -(-n // K))
-    signed = np.zeros((size + 1, K), dtype=np.float32)  # the last row stands for no block
     rows = np.empty((max(draw.whole.size, draw.last.size), K), dtype=np.float32)
     total = np.zeros(K, dtype=np.float64)
     for start, turn in zip(range(0, n, ELEMENTS), draw.turns, strict=False):
-        block = finite(single(vector[start : start + ELEMENTS]))
-        total += turn.sign * _superblock(block, draw, signed, rows)[turn.order]
+        block = single(vector[start : start + ELEMENTS])
+        buckets = _superblock(block, draw, rows)
+        if not _is_finite(buckets):  # whatever is not finite is in a bucket
+            buckets = _superblock(finite(block), draw, rows)
+        total += turn.sign * buckets[turn.order]
     return total.astype(np.float32)
+
+
+def _is_finite(values: Single | FloatArray) -> bool:
+    return bool(np.isfinite(values).all())
 
 
 def finite(values: Single) -> Single:
@@ -120,20 +131,29 @@ def single(values: AnyArray) -> Single:
     return values if values.dtype == np.float32 else values.astype(np.float32)
 
 
-def _superblock(values: Single, draw: _Draw, signed: Single, rows: Single) -> FloatArray:
-    """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign; uses two buffers."""
-    blocks = len(values) // K
-    np.multiply(values[: blocks * K].reshape(blocks, K), draw.signs[:blocks], out=signed[:blocks])
-    if rest := len(values) - blocks * K:
-        signed[blocks] = 0.0
-        np.multiply(values[blocks * K :], draw.signs[blocks, :rest], out=signed[blocks, :rest])
-    last = blocks + bool(rest) < len(signed) - 1 or len(signed) <= SUPERBLOCK
-    rounds = draw.last if last else draw.whole
-    picked = rows[: rounds.size]
-    np.take(signed, rounds.reshape(-1), axis=0, out=picked, mode="clip")
-    by_shift = picked.reshape(len(rounds), K * K).sum(axis=0)
+def _superblock(values: Single, draw: _Draw, rows: Single) -> FloatArray:
+    """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign; uses a buffer."""
+    if len(values) == ELEMENTS:
+        # The products are exact and each sum goes round by round, so that any kernel of einsum gives the same bits.
+        np.take(values.reshape(SUPERBLOCK, K), draw.whole.reshape(-1), axis=0, out=rows[:SUPERBLOCK], mode="clip")
+        by_shift = np.einsum("rk,rk->k", rows[:SUPERBLOCK].reshape(len(draw.whole), K * K), draw.ordered)
+    else:
+        by_shift = _part(values, draw, rows)
     turned: FloatArray = by_shift[_FOLD].sum(axis=0, dtype=np.float64)
     return turned
+
+
+def _part(values: Single, draw: _Draw, rows: Single) -> Single:
+    """Sums by shift (K * K,) of the last values, fewer than ELEMENTS."""
+    blocks, rest = divmod(len(values), K)
+    signed = np.zeros((blocks + 2, K), dtype=np.float32)  # the last row stands for no block
+    np.multiply(values[: blocks * K].reshape(blocks, K), draw.signs[:blocks], out=signed[:blocks])
+    if rest:
+        np.multiply(values[blocks * K :], draw.signs[blocks, :rest], out=signed[blocks, :rest])
+    picked = rows[: draw.last.size]
+    np.take(signed, draw.last.reshape(-1), axis=0, out=picked, mode="clip")
+    by_shift: Single = picked.reshape(len(draw.last), K * K).sum(axis=0)
+    return by_shift
 
 
 _FOLD = np.arange(K)[:, None] * K + (np.arange(K)[None, :] - np.arange(K)[:, None]) % K
@@ -147,11 +167,13 @@ def _draw(n: int) -> _Draw:
     shifts = np.empty(blocks, dtype=np.intp)
     shifts[np.argsort(stream.random_raw(blocks), kind="stable")] = np.arange(blocks) % K
     bits = np.unpackbits(stream.random_raw(blocks).astype("<u8").view(np.uint8)).reshape(blocks, K)
-    signs = bits.astype(np.float32) * np.float32(2.0) - np.float32(1.0)
+    signs = bits.astype(np.int8) * np.int8(2) - np.int8(1)
     words = np.random.Philox(key=[n, 1]).random_raw(max(1, -(-n // ELEMENTS))).tolist()
     turns = tuple(_Turn((np.arange(K) - (word >> 1)) % K, 1.0 if word & 1 else -1.0) for word in words)
     left = -(-(n % ELEMENTS or ELEMENTS) // K)
-    return _Draw(signs, _rounds(shifts, blocks), _rounds(shifts[:left], blocks), turns)
+    whole = _rounds(shifts, blocks)
+    ordered = signs[whole].reshape(len(whole), K * K) if n >= ELEMENTS else np.empty((0, K * K))
+    return _Draw(signs, ordered.astype(np.float32), whole, _rounds(shifts[:left], blocks), turns)
 
 
 def _rounds(shifts: NDArray[np.intp], none: int) -> NDArray[np.intp]:

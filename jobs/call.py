@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoospectra.jobs.verbs import VERBS
-from zoospectra.jobs.words.command import Configuration, MisuseError, misuse, sort_words
+from zoospectra.jobs.words.command import Configuration
+from zoospectra.jobs.words.line import MisuseError, misuse, sort_words
 from zoospectra.jobs.words.verb import Verb
 
 

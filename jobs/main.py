@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from zoospectra.jobs.exit import Exit, JobError, broken_disk, exit_status
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
-from zoospectra.jobs.words.sweep import VERBS as SWEPT
-from zoospectra.jobs.words.sweep import sweep
+from zoospectra.jobs.words.line import MULTIRUN
 from zoospectra.jobs.words.verb import did_you_mean
+
+SWEPT = ("scan", "study")
+"""Verbs that can run several times in one warehouse."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; mistakes are one line on stderr and status 2, never a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["help"] and len(words) > 1:
-        words = [words[1], "--help"]
+        words = [words[1], "--help", *words[2:]]
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage())
         return Exit.DONE
@@ -58,11 +60,24 @@ def _run(name: str, words: Sequence[str]) -> Exit:
         _complain(name, _unknown(name))
         return Exit.MISUSE
     if "--help" in words or "-h" in words:
-        print(_help(name))
+        try:
+            print(_help(name, words))
+        except ValueError as error:
+            _complain(name, str(error))
+            return Exit.MISUSE
         return Exit.DONE
-    runs = sweep(words)
-    if len(runs) > 1 and name not in SWEPT:
+    if not set(MULTIRUN) & set(words):
+        return _once(name, words)
+    if name not in SWEPT:
         _complain(name, f"-m: expected with {' or '.join(SWEPT)}, which can run several times in one warehouse")
+        return Exit.MISUSE
+    from zoospectra.jobs.call import load_verb
+    from zoospectra.jobs.words.multirun import sweep
+
+    try:
+        runs = sweep(words, load_verb(name).settings)
+    except ValueError as error:
+        _complain(name, str(error))
         return Exit.MISUSE
     return max(_once(name, run) for run in runs)
 
@@ -70,7 +85,7 @@ def _run(name: str, words: Sequence[str]) -> Exit:
 def _once(name: str, words: Sequence[str]) -> Exit:
     """One run of a verb."""
     from zoospectra.jobs.call import load_verb, prepare
-    from zoospectra.jobs.words.command import MisuseError
+    from zoospectra.jobs.words.line import MisuseError
 
     verb = load_verb(name)
     try:
@@ -95,12 +110,12 @@ def _unknown(name: str) -> str:
     return f"unknown verb{did_you_mean(name, VERBS)}: expected one of {', '.join(VERBS)}"
 
 
-def _help(name: str) -> str:
-    """Usage of a verb, and every key of its with default and meaning."""
+def _help(name: str, words: Sequence[str]) -> str:
+    """Usage of a verb, and every key of its with default, meaning and example; ValueError for an unknown choice."""
     from zoospectra.jobs.words.keys import table
 
     verb = importlib.import_module(f"zoospectra.jobs.verbs.{name}").VERB
-    keys = table(verb.settings, verb.positional)
+    keys = table(name, verb, dict(word.split("=", 1) for word in words if "=" in word))
     return f"{verb.help}\n\nkeys, each with its default:\n{keys}" if keys else str(verb.help)
 
 
@@ -114,6 +129,7 @@ def _usage() -> str:
     return (
         "zoospectra measures the quality of pretrained neural networks from their weights alone.\n\n"
         f"usage: zoospectra VERB [key=value ...]\n\n{verbs}\n\n"
-        "zoospectra help VERB says what its keys mean, zoospectra VERB --cfg which values it would run with;\n"
-        "zoospectra FILE checks a checkpoint; zoospectra completion bash|zsh|fish prints a script for your shell."
+        "zoospectra help VERB says what its keys mean, help scan zoo=NAME those of a zoo too;\n"
+        "zoospectra VERB --cfg prints the values that it would run with; zoospectra FILE checks a\n"
+        "checkpoint; zoospectra completion bash|zsh|fish prints a script for your shell."
     )

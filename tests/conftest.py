@@ -14,6 +14,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     dict.fromkeys([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 )
 
+# Hundreds of processes import the package: compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

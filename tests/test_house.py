@@ -39,8 +39,8 @@ ARROWS = {
 }
 """Room -> the rooms that it may import, in whatever way; nobody imports the door but itself."""
 
-RAY, WORDS = "jobs/work/executors/ray.py", "jobs/words/command.py"
-ONLY_IN = {"ray": (RAY,), "hydra": (WORDS,), "omegaconf": (WORDS,), "duckdb": ("warehouse/",)}
+RAY, WORDS = "jobs/work/executors/ray.py", ("jobs/words/command.py", "jobs/words/multirun.py")
+ONLY_IN = {"ray": (RAY,), "hydra": WORDS, "omegaconf": WORDS, "duckdb": ("warehouse/",)}
 """Package of others -> the files or folders that may import it."""
 
 

@@ -67,6 +67,18 @@ class Known:
     """Model -> what listed its layers, if all that it listed is there."""
     skipped: Mapping[ModelId, tuple[SkipRow, ...]] = field(default_factory=dict)
     """Model -> everything not analysed."""
+    begun: Mapping[ModelId, str] = field(default_factory=dict)
+    """Model -> what has listed some of its layers, and was interrupted or still reads the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Contents that layers of a model may have, before their bytes are read."""
+
+    named: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(tensor, longname) -> those of layers called so, of the model itself and of others."""
+    loose: tuple[str, ...] = ()
+    """Those that have results and that no listed layer has: what an interrupted run computed."""
 
 
 class ResultKind(NamedTuple):
@@ -105,6 +117,10 @@ class Progress:
     """Their failures."""
 
 
+ALIKE = 16
+"""Contents of layers of one name that a layer is compared with before it is analysed."""
+
+
 PROGRESS = """
 WITH layer AS (
     SELECT model_id, revision, count(*) AS layers
@@ -122,7 +138,7 @@ skip AS (
 model AS (
     SELECT a.n, coalesce(l.layers, 0) AS layers, coalesce(s.skipped, 0) + coalesce(d.filtered, 0) AS skipped,
         coalesce(s.failed, 0) AS failed,
-        i.reader IS NOT NULL AND NOT coalesce(s.retried, false) AND i.listed_layers = coalesce(l.layers, 0)
+        coalesce(i.listed_layers = coalesce(l.layers, 0), false) AND NOT coalesce(s.retried, false)
             AND coalesce(i.listed_skips, 0) <= coalesce(s.skipped, 0) + coalesce(s.failed, 0)
             AND coalesce(d.covered, 0) = coalesce(l.layers, 0) * $results AS finished
     FROM asked_models AS a
@@ -195,6 +211,7 @@ class Knowledge:
             for model, (reader, listed, left_out) in listings.items()
             if len(layers.get(model, ())) == listed and len(skipped.get(model, ())) >= left_out
         }
+        begun = {model: reader for model, (reader, listed, _) in listings.items() if listed is None}
         contents = self.of_contents({layer.content_hash for rows in layers.values() for layer in rows})
         return Known(
             spectra=contents.spectra,
@@ -202,6 +219,7 @@ class Knowledge:
             filtered=contents.filtered,
             layers={model: tuple(rows) for model, rows in layers.items()},
             readers=readers,
+            begun=begun,
             skipped={model: tuple(rows) for model, rows in skipped.items()},
         )
 
@@ -221,6 +239,24 @@ class Knowledge:
             metrics=frozenset(ResultId(*row[:4]) for row in results),
             filtered=frozenset(ResultId(*row[:4]) for row in results if row[4]),
         )
+
+    def candidates(self, model: str, layers: Collection[tuple[str, str]]) -> Candidates:
+        """Contents that layers (tensor, longname) of a model may have, at most ALIKE a layer, its own before others."""
+        if self._connection is None or not layers:
+            return Candidates()
+        tensors, longnames = map(list, zip(*sorted(layers), strict=True))
+        with _registered(self._connection, asked_layers=pa.table({"tensor": tensors, "longname": longnames})):
+            sql = """SELECT tensor, longname, content_hash FROM layers_history
+                     SEMI JOIN asked_layers USING (tensor, longname) GROUP BY tensor, longname, content_hash
+                     QUALIFY row_number() OVER (PARTITION BY tensor, longname
+                        ORDER BY bool_or(model_id = $1) DESC, bool_or(latest) DESC, content_hash) <= $2"""
+            rows = self._connection.execute(sql, [model, ALIKE]).fetchall()
+        named: dict[tuple[str, str], list[str]] = {}
+        for tensor, longname, content_hash in rows:
+            named.setdefault((tensor, longname), []).append(content_hash)
+        sql = "SELECT DISTINCT content_hash FROM result_index ANTI JOIN layers_history USING (content_hash)"
+        loose = [content_hash for (content_hash,) in self._connection.execute(sql).fetchall()]
+        return Candidates({name: tuple(hashes) for name, hashes in named.items()}, tuple(sorted(loose)))
 
     def models(self) -> list[ModelId]:
         """Every model revision that has layers, in order."""

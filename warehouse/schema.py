@@ -46,7 +46,13 @@ def unit_and_comment(column: pa.Field) -> Meaning:
 WRITTEN = field("written", TIME, "UTC", "When this row's part was written; the newest part wins over an older one")
 
 _MODEL = field("model_id", TEXT, "text", "Stable name of the model: zoo/name, see models", nullable=False)
-_REVISION = field("revision", TEXT, "text", "What pins the bytes: a commit, a tag or a sha256", nullable=False)
+_REVISION = field(
+    "revision",
+    TEXT,
+    "text",
+    "What pins the bytes: a commit, a tag, a sha256, or files- and that of the state of a large model's files",
+    nullable=False,
+)
 _HASH = field("content_hash", TEXT, "hex", "Hash of the tensor's bytes, dtype and shape", nullable=False)
 _UNFOLD = field("unfold", TEXT, "text", "Rule that made matrices of the tensor", nullable=False)
 _CODE = field("code_version", TEXT, "text", "Version of the code that computed the row", nullable=False)
@@ -157,7 +163,7 @@ PARTS: dict[str, pa.Schema] = {
             _MODEL,
             _REVISION,
             field("reader", TEXT, "text", "Version of the reader that listed its layers, and key of the user's rules"),
-            field("listed_layers", INT, "count", "Layers that it listed"),
+            field("listed_layers", INT, "count", "Layers that it listed; NULL while a large model is read"),
             field("listed_skips", INT, "count", "Tensors that it left out"),
         ]
     ),

@@ -86,7 +86,8 @@ class Model:
     name: str
     """Name inside the zoo."""
     revision: str
-    """What pins the bytes: a commit, a weights tag, or the sha256 of the file(s)."""
+    """What pins the bytes: a commit, a weights tag, the sha256 of the file(s), or of a large model the state of its
+    files (zoo.sources.fingerprint)."""
     path: str
     """Where the weights are now: a file, or a folder of shards with an index."""
     series: str | None = None

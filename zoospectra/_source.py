@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
-from zoospectra.jobs.words.command import MisuseError
+from zoospectra.jobs.words.line import MisuseError
 from zoospectra.zoo.checkpoint.formats.memory import in_memory
 
 

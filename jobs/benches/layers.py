@@ -24,9 +24,10 @@ from zoospectra.jobs.benches.pair import Contender, Row, compare
 from zoospectra.jobs.benches.peers import installed, peer, quiet
 from zoospectra.jobs.benches.pool import analyse_files
 from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.work.engine import Engine, Job
+from zoospectra.jobs.work.engine import Engine
 from zoospectra.jobs.work.executors import Cluster, Executor, open_executor
 from zoospectra.jobs.work.executors.call import set_threads
+from zoospectra.jobs.work.job import Job
 from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.model import Model

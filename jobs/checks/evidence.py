@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from zoospectra.analysis.independence import drawn, independence
+from zoospectra.analysis.independence import drawn, independence, is_orthogonal
 from zoospectra.analysis.kernels.cast import AnyArray
 from zoospectra.analysis.records import FloatArray
 from zoospectra.analysis.spectrum import is_finite
@@ -19,7 +19,7 @@ from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import read_factors, read_layer
 
-BLOCK = 2048
+BLOCK = 1024
 """Rows and columns of a layer that are tested at most, evenly spaced: more change no verdict."""
 SAMPLE = 4096
 """Entries of a layer that are compared with those of its likes, evenly spaced."""
@@ -88,10 +88,9 @@ def _cut_from_orthogonal(layer: Layer) -> bool:
         return False
     whole = types.decode(stored(layer.ref), layer.ref.dtype)
     whole = whole.reshape(len(whole), -1)
-    if max(whole.shape) > 4 * BLOCK:
+    if max(whole.shape) > 8 * BLOCK:
         return False
-    test = independence(whole)
-    return test is not None and test.orthogonal
+    return is_orthogonal(np.asarray(whole, dtype=np.float32))
 
 
 def _sample(matrix: AnyArray) -> FloatArray:

@@ -35,7 +35,7 @@ def integrity(subject: Subject) -> Report:
     """
     if subject.path is None:
         tensors = _kept(subject)
-        return _report(subject, [], tensors, rules.flaws(tensors, _family(subject)))
+        return _report(subject, list(_failed(subject)), tensors, rules.flaws(tensors, _family(subject)))
     try:
         checkpoint = open_checkpoint(subject.path)
     except CheckpointError as error:
@@ -132,6 +132,13 @@ def _kept(subject: Subject) -> list[rules.Tensor]:
         identity = (row["content_hash"], (row["longname"],))
         tensors.append(rules.Tensor(row["longname"], row["kind"], row["elements"], shape, plain, 0, *identity))
     return tensors
+
+
+def _failed(subject: Subject) -> Iterator[Finding]:
+    """What the scan of a model of the warehouse could not analyse."""
+    sql = "SELECT tensor, reason, detail FROM skipped WHERE model_id = $model AND failed ORDER BY ALL"
+    for row in query(subject.warehouse, sql, {"model": subject.name}).to_pylist():
+        yield Finding("error", subject.name, row["tensor"], row["reason"], row["detail"])
 
 
 def _family(subject: Subject) -> rules.Family:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from zoospectra.jobs.checks.evidence import SAME, Looked, copies, look
 from zoospectra.jobs.checks.population import Network, network, standing
 from zoospectra.jobs.checks.record import Check, Finding, Report, Section, Subject
 from zoospectra.jobs.checks.subject import kept_path
+from zoospectra.jobs.checks.threads import on_every_core
 from zoospectra.zoo.checkpoint.dtype import itemsize
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.record import Checkpoint
@@ -84,7 +86,7 @@ def measure(subject: Subject) -> tuple[Network, Training]:
     """Means and verdict of a checkpoint; CheckpointError when it, or a layer of it, cannot be read."""
     checkpoint = open_checkpoint(str(subject.path))
     vectors = _vectors(checkpoint)
-    looked = [look(layer, vectors) for layer in layers(checkpoint.tensors, checkpoint.config)[0]]
+    looked = on_every_core(partial(look, vectors=vectors), layers(checkpoint.tensors, checkpoint.config)[0])
     return _network(subject.name, _measured(looked)), training([single.evidence for single in looked])
 
 
@@ -103,13 +105,17 @@ def _vectors(checkpoint: Checkpoint) -> dict[str, TensorRef]:
 
 
 def _looked(chosen: Sequence[Layer], checkpoint: Checkpoint, name: str) -> tuple[list[Looked], list[Finding]]:
-    looked, unread, vectors = [], [], _vectors(checkpoint)
-    for layer in chosen:
+    vectors = _vectors(checkpoint)
+
+    def attempt(layer: Layer) -> Looked | Finding:
         try:
-            looked.append(look(layer, vectors))
+            return look(layer, vectors)
         except CheckpointError as error:
-            unread.append(Finding("error", name, layer.longname, str(error.reason), error.detail))
-    return looked, unread
+            return Finding("error", name, layer.longname, str(error.reason), error.detail)
+
+    seen = on_every_core(attempt, chosen)
+    looked = [single for single in seen if isinstance(single, Looked)]
+    return looked, [single for single in seen if isinstance(single, Finding)]
 
 
 def _measured(looked: Sequence[Looked]) -> list[Measured]:
@@ -117,7 +123,8 @@ def _measured(looked: Sequence[Looked]) -> list[Measured]:
     seconds = {single.layer.layer_id: _seconds(single.layer) for single in looked if single.values is not None}
     step = max(1, int(np.ceil(sum(seconds.values()) / SECONDS)))
     chosen = set(list(seconds)[::step])
-    return [Measured(single, _row(single) if single.layer.layer_id in chosen else None) for single in looked]
+    rows = on_every_core(lambda single: _row(single) if single.layer.layer_id in chosen else None, looked)
+    return [Measured(single, row) for single, row in zip(looked, rows, strict=True)]
 
 
 def _seconds(layer: Layer) -> float:

@@ -83,10 +83,11 @@ def of_hub(target: str, warehouse: Path) -> Subject:
 
 
 def stored_models(warehouse: Path) -> list[str]:
-    """Models with layers in the warehouse; none where there is no warehouse."""
+    """Models with layers, or failures, in the warehouse; none where there is no warehouse."""
     if not (warehouse / "warehouse.duckdb").exists():
         return []
-    names: list[str] = query(warehouse, "SELECT DISTINCT model_id FROM layers ORDER BY 1")["model_id"].to_pylist()
+    sql = "SELECT model_id FROM layers UNION SELECT model_id FROM skipped WHERE failed ORDER BY 1"
+    names: list[str] = query(warehouse, sql)["model_id"].to_pylist()
     return names
 
 

@@ -154,8 +154,8 @@ def skipped(model: ModelId, skips: Iterable[Skip], *, added: bool = False) -> pa
     return pa.Table.from_pylist(data, schema=PARTS["skipped"])
 
 
-def indexed(model: ModelId, reader: str, layers: int, skips: int) -> pa.Table:
-    """One row: that this reader has listed the layers of a model."""
+def indexed(model: ModelId, reader: str, layers: int | None, skips: int | None) -> pa.Table:
+    """One row: that this reader has listed the layers of a model; None while it reads them."""
     row = {"model_id": model.model_id, "revision": model.revision, "reader": reader}
     return pa.Table.from_pylist([row | {"listed_layers": layers, "listed_skips": skips}], schema=PARTS["indexed"])
 

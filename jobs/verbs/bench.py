@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoospectra.jobs.words.verb import Verb
+from zoospectra.jobs.words.verb import Verb, check_one_profile
 
 if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
@@ -38,11 +38,11 @@ class BenchSettings:
     tails: list[int] = field(default_factory=list)
     """Numbers of eigenvalues."""
     workloads: list[str] = field(default_factory=list)
-    """Sets of layers, keys of benches.layers.WORKLOADS."""
+    """Sets of layers; `zoospectra bench --cfg` lists them."""
     executors: list[str] = field(default_factory=list)
-    """Keys of executors.EXECUTORS; the first is what the others are compared with."""
-    profile: str = "weightwatcher"
-    """Convention to analyse by."""
+    """Some of ray and inline; the first is what the others are compared with."""
+    profiles: list[str] = field(default_factory=lambda: ["weightwatcher"])
+    """The one convention to analyse by."""
     shrink: int = 1
     """Divides the workloads' sizes."""
     rounds: int = 5
@@ -53,7 +53,8 @@ class BenchSettings:
     """File to write the table to."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown suites, and values that nothing can be measured with."""
+        """Refuse unknown suites, more than one profile, and values that nothing can be measured with."""
+        check_one_profile(self.profiles)
         if unknown := sorted(set(self.suites) - set(SUITES)):
             msg = f"suites={','.join(unknown)}: expected some of {', '.join(SUITES)}"
             raise ValueError(msg)
@@ -100,7 +101,7 @@ def check(settings: BenchSettings, configuration: Configuration) -> Request:
         if unknown := sorted(set(getattr(settings, key)) - set(known)):
             msg = f"{key}={','.join(unknown)}: expected some of {', '.join(known)}"
             raise ValueError(msg)
-    return Request(settings, load_profiles([settings.profile], configuration)[0])
+    return Request(settings, load_profiles(settings.profiles, configuration)[0])
 
 
 def bench(request: Request) -> Measured:

@@ -53,7 +53,7 @@ class CompareSettings:
     all: bool = False
     """Whether tensors that are no layers by rule (biases, norms, buffers) are listed."""
     format: str = "table"
-    """How the result is printed."""
+    """How the result is printed: table, csv, json or parquet."""
     formulas: str = "keep"
     """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
     cluster: Cluster = field(default_factory=lambda: Cluster("inline"))

@@ -64,7 +64,9 @@ class CompletionSettings:
 
 def script(settings: CompletionSettings) -> str:
     """The script of a shell."""
-    known = {name: [f"{key.name}=" for key in keys(_verb(name).settings, _verb(name).positional)] for name in VERBS}
+    known = {
+        name: [f"{key.name}=" for key in keys(name, _verb(name)) if not key.name.endswith(".KEY")] for name in VERBS
+    }
     if settings.shell == "fish":
         lines = [f"complete -c zoospectra -n __fish_use_subcommand -a {name} -d '{VERBS[name]}'" for name in VERBS]
         lines += [

@@ -31,7 +31,7 @@ class DictionarySettings:
     """Tables to explain; none means all."""
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     format: str = "table"
-    """How the result is printed."""
+    """How the result is printed: table, csv, json or parquet."""
     formulas: str = "keep"
     """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
 

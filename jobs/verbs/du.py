@@ -25,7 +25,7 @@ class DuSettings:
 
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     format: str = "table"
-    """How the result is printed."""
+    """How the result is printed: table, csv, json or parquet."""
     formulas: str = "keep"
     """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
 

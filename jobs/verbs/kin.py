@@ -43,7 +43,7 @@ class KinSettings:
     keep: bool = False
     """Whether the verdicts go to the warehouse."""
     format: str = "table"
-    """How the result is printed."""
+    """How the result is printed: table, csv, json or parquet."""
     formulas: str = "keep"
     """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)

@@ -47,7 +47,7 @@ class LayerSettings:
     what: str = "fit"
     """One of WHAT."""
     format: str = "table"
-    """How the result is printed."""
+    """How the result is printed: table, csv, json or parquet."""
     formulas: str = "keep"
     """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
 

@@ -41,7 +41,7 @@ class RecipeSettings:
     base: str | None = None
     """Parent that task vectors are differences from."""
     format: str = "table"
-    """How the result is printed."""
+    """How the result is printed: table, csv, json or parquet."""
     formulas: str = "keep"
     """Whether CSV has an apostrophe before texts that a spreadsheet would compute: 'keep' or 'escape'."""
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)

@@ -76,8 +76,9 @@ def check(settings: RefitSettings, configuration: Configuration) -> Request:
 
 def refit(request: Request) -> Refit:
     """Fit every stored spectrum under these profiles and publish a new generation of the warehouse."""
-    from zoospectra.jobs.work.engine import Engine, Job
+    from zoospectra.jobs.work.engine import Engine
     from zoospectra.jobs.work.execute import execute
+    from zoospectra.jobs.work.job import Job
 
     settings = request.settings
     job = Job(

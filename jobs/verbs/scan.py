@@ -131,8 +131,9 @@ def scan(request: Request) -> Scan:
     """
     from zoospectra.jobs.show.log import log, logged
     from zoospectra.jobs.show.nights import sentences, write_page
-    from zoospectra.jobs.work.engine import Engine, Job
+    from zoospectra.jobs.work.engine import Engine
     from zoospectra.jobs.work.execute import execute
+    from zoospectra.jobs.work.job import Job
     from zoospectra.jobs.work.night import night, state
 
     settings = request.settings

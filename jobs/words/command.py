@@ -15,7 +15,6 @@ import typing
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,32 +29,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from zoospectra.jobs.words.keys import default_choices
+from zoospectra.jobs.words.line import MisuseError, misuse
 from zoospectra.jobs.words.verb import CHOICE, REGISTRY, VARIANTS, Positional, did_you_mean
 
 Settings = TypeVar("Settings")
 
-KEY = re.compile(r"\+?[A-Za-z_][\w.]*=")
-"""How a word with a key begins."""
-
-
-class MisuseError(ValueError):
-    """Wrong usage: one line that says what, what was expected, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The words of one command, sorted."""
-
-    overrides: tuple[str, ...] = ()
-    """key=value."""
-    positional: tuple[str, ...] = ()
-    """Words without a key."""
-    folders: tuple[str, ...] = ()
-    """Folders of --config-dir."""
-    name: str | None = None
-    """File of --config-name, without its ending, in place of the verb's own."""
-    show_values: bool = False
-    """--cfg: print the values, do nothing."""
+FILLED = "_filled_"
+"""Name of the primary configuration that adds the groups which a user's own leaves out."""
 
 
 def read_yaml(path: str) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -64,50 +45,6 @@ def read_yaml(path: str) -> Any:  # noqa: ANN401 - whatever the file holds
         return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except (OSError, ValueError, OmegaConfBaseException, YAMLError) as error:
         raise ValueError(f"{path}: {_one_line(error)}") from error
-
-
-@contextmanager
-def misuse() -> Iterator[None]:
-    """Turn the ValueErrors of a check into MisuseErrors of one line."""
-    try:
-        yield
-    except ValueError as error:
-        raise MisuseError(" ".join(str(error).split())) from error
-
-
-def sort_words(words: Sequence[str], positional: Sequence[Positional], keys: Collection[str] = ()) -> Line:
-    """Sort a command's words; a word that looks like key=value is positional where it names a file that is there.
-
-    `--key value` is key=value for a key of the verb itself, one of `keys`. MisuseError for an option that does not
-    exist, and for a word without a key where the verb takes none.
-    """
-    overrides: list[str] = []
-    plain: list[str] = []
-    folders: list[str] = []
-    name: str | None = None
-    show_values = False
-    rest = iter(words)
-    for word in rest:
-        option, _, value = word.partition("=")
-        if option == "--config-dir":
-            folders.append(value or next(rest, ""))
-        elif option == "--config-name":
-            name = value or next(rest, "")
-        elif word == "--cfg":
-            show_values = True
-        elif option.startswith("--") and option[2:] in keys:
-            overrides.append(f"{option[2:]}={value or next(rest, '')}")
-        elif word.startswith("--") and " " not in word:
-            raise MisuseError(
-                f"unknown option {word!r}: expected key=value, --config-dir DIR, --config-name NAME, --cfg, --help"
-            )
-        elif KEY.match(word) and not (positional and Path(word).exists()):
-            overrides.append(word)
-        elif positional:
-            plain.append(word)
-        else:
-            raise MisuseError(f"cannot read {word!r}: expected key=value; --cfg prints the keys and their values")
-    return Line(tuple(overrides), tuple(plain), tuple(folders), name, show_values)
 
 
 class Configuration:
@@ -122,7 +59,7 @@ class Configuration:
 
     def group(self, group: str, name: str) -> dict[str, Any]:
         """Values of conf/<group>/<name>.yaml; MisuseError lists the names there are."""
-        with self._hydra():
+        with self.hydra():
             self._check_option(group, name)
             values = OmegaConf.to_container(compose(config_name=f"{group}/{name}"), resolve=True)
         assert isinstance(values, dict)
@@ -155,7 +92,9 @@ class Configuration:
     def text(self, verb: str, schema: type[Any], overrides: Sequence[str], positional: Sequence[Positional]) -> str:
         """The values that a verb would run with, as YAML; MisuseError as for `settings`."""
         composed, _ = self._compose(verb, schema, overrides, positional)
-        own = {place.field for place in positional}
+        own, leaves = {place.field for place in positional}, dict(_leaves(schema, composed))
+        for key in _unknown(composed, leaves):
+            raise MisuseError(f"unknown key {key!r}{did_you_mean(key, leaves)}: expected one of {', '.join(leaves)}")
         return OmegaConf.to_yaml({key: value for key, value in _complete(schema, composed).items() if key not in own})
 
     def _compose(
@@ -166,11 +105,15 @@ class Configuration:
         Two steps: the groups' choices decide which keys there are; then every word is read by its key's type.
         """
         own = {place.field for place in positional}
-        _store_variants(schema)
-        with self._hydra():
+        store_variants(schema)
+        with self.hydra():
             if self._name is not None:
                 self._check_option("", self._name)
             name = self._name or (verb if verb in self._names("", ObjectType.CONFIG) else None)
+            filling: list[str] = []
+            if name is not None and self._folders:
+                self._refuse_hydra(name)
+                name, filling = self._filled(verb, name, schema, overrides)
             groups = {field.name for field in dataclasses.fields(schema)} & set(self._names("", ObjectType.GROUP))
             added = {f"+{group}" for group in self._names("", ObjectType.GROUP)} - {f"+{group}" for group in groups}
             chosen = [word for word in overrides if word.partition("=")[0] in groups | added]
@@ -178,18 +121,23 @@ class Configuration:
                 self._check_option(group, option)
             read: list[str] = []
             if others := [word for word in overrides if word not in chosen]:
-                leaves = dict(_leaves(schema, compose(name, overrides=chosen)))
+                leaves = dict(_leaves(schema, compose(name, overrides=[*chosen, *filling])))
                 keys = {key: type_ for key, type_ in leaves.items() if key not in own}
                 read = [_override(word, keys, groups) for word in others]
-            composed = compose(name, overrides=[*chosen, *read], return_hydra_config=True)
+            composed = compose(name, overrides=[*chosen, *filling, *read], return_hydra_config=True)
             choices = {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
             with open_dict(composed):
                 del composed["hydra"]
+            for word in (word for word in chosen if word.startswith("+")):
+                if (group := word[1:].partition("=")[0]) in composed:
+                    raise MisuseError(
+                        f"{word}: begin that file with '# @package _global_', or its keys are {group}.KEY"
+                    )
             return composed, choices
 
     @contextmanager
-    def _hydra(self) -> Iterator[None]:
-        """Hydra on these folders, its errors as one line."""
+    def hydra(self) -> Iterator[None]:
+        """Hydra on these folders; whatever it refuses inside is a MisuseError of one line."""
         search = create_config_search_path("pkg://zoospectra.conf")
         for folder in reversed(self._folders):
             search.prepend("config-dir", f"file://{folder}")
@@ -199,15 +147,51 @@ class Configuration:
                 warnings.simplefilter("ignore")
                 Hydra.create_main_hydra2("zoospectra", search)
                 yield
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             absent = re.search(r"Could not override '([^']+)'", str(error))
             what = f"{absent[1]!r} is no value of the chosen configuration; --cfg prints them" if absent else None
             raise MisuseError(what or _one_line(error)) from error
         finally:
             GlobalHydra.instance().clear()
 
+    def _refuse_hydra(self, name: str) -> None:
+        """MisuseError for a user's own primary file that sets what belongs to Hydra's own command."""
+        path = next((path for folder in self._folders if (path := folder / f"{name}.yaml").exists()), None)
+        values = OmegaConf.load(path) if path is not None else None
+        if isinstance(values, DictConfig) and "hydra" in values:
+            raise MisuseError(f"{path}: 'hydra' has no meaning here, runs follow one another: leave it out")
+
+    def _filled(self, verb: str, name: str, schema: type[Any], overrides: Sequence[str]) -> tuple[str, list[str]]:
+        """The name of a primary configuration that has every group of ours; the user's values stand over the groups'.
+
+        A group that its values choose themselves (`zoo: {source: local, ...}`) is what they say, unless a word chooses
+        another: then also the overrides that put that one's values over theirs.
+        """
+        primary = compose(name, return_hydra_config=True)
+        there = primary.hydra.runtime.choices
+        missing = {group: choice for group, choice in default_choices(verb).items() if group not in there}
+        types = typing.get_type_hints(schema)
+        words = dict(word.split("=", 1) for word in overrides)
+        filling = []
+        for group in missing:
+            for field in _fields(types[group]):
+                variants, chosen = (
+                    field.metadata.get(VARIANTS, dict)(),
+                    OmegaConf.select(primary, f"{group}.{field.name}"),
+                )
+                if chosen in variants:
+                    missing[group] = chosen
+                    own = variants.get(words.get(group), {})
+                    filling += [f"++{group}.{key}={value}" for key, value in own.items()]
+        if not missing:
+            return name, []
+        defaults = [*({group: choice} for group, choice in missing.items()), name]
+        ConfigStore.instance().store(name=FILLED, node={"defaults": defaults})
+        return FILLED, filling
+
     def _names(self, group: str, kind: ObjectType = ObjectType.CONFIG) -> list[str]:
-        return list(GlobalHydra.instance().config_loader().get_group_options(group, kind))
+        names = GlobalHydra.instance().config_loader().get_group_options(group, kind)
+        return [name for name in names if not name.startswith("_")]
 
     def _check_option(self, group: str, name: str) -> None:
         known = self._names(group)
@@ -220,7 +204,7 @@ def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(schema)
 
 
-def _store_variants(schema: type[Any]) -> None:
+def store_variants(schema: type[Any]) -> None:
     """Make choices of what the registries of a verb's groups name: a source of models or a study needs no file."""
     types = typing.get_type_hints(schema)
     for group in _fields(schema):
@@ -242,6 +226,15 @@ def _leaves(schema: type[Any], values: Mapping[str, Any], prefix: str = "") -> I
             yield from _leaves(types[field.name], values.get(field.name) or {}, f"{prefix}{field.name}.")
         elif CHOICE not in field.metadata:
             yield f"{prefix}{field.name}", types[field.name]
+
+
+def _unknown(values: Mapping[Any, Any], leaves: Collection[str], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of `values` that are none of `leaves`, nor in a leaf that is a mapping."""
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        if path not in leaves:
+            inside = isinstance(value, Mapping) and any(leaf.startswith(f"{path}.") for leaf in leaves)
+            yield from _unknown(value, leaves, f"{path}.") if inside else [path]
 
 
 def _complete(schema: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,7 +260,7 @@ def _record(schema: type[Any], values: Mapping[str, Any], prefix: str) -> Any:  
     types = typing.get_type_hints(schema)
     leaves: list[tuple[str, Any, dataclasses.Field[Any]]] = []
     built: dict[str, Any] = {}
-    own = {field.name for field in dataclasses.fields(schema)}
+    own = [field.name for field in dataclasses.fields(schema)]
     rest = {key: value for key, value in values.items() if key not in own and key != CHOICE}
     for field in dataclasses.fields(schema):
         if registry := field.metadata.get(REGISTRY):
@@ -282,8 +275,8 @@ def _record(schema: type[Any], values: Mapping[str, Any], prefix: str) -> Any:  
         else:
             leaves.append((field.name, types[field.name], field))
     if rest:
-        known = ", ".join(own)
-        raise MisuseError(f"unknown key {prefix + next(iter(rest))!r}: expected one of {known}")
+        unknown = prefix + next(iter(rest))
+        raise MisuseError(f"unknown key {unknown!r}{did_you_mean(unknown, own)}: expected one of {', '.join(own)}")
     given = {name: values[name] for name, _, _ in leaves if name in values}
     try:
         with warnings.catch_warnings():
@@ -330,7 +323,9 @@ def _placed(positional: Sequence[Positional], words: Sequence[str]) -> dict[str,
 
 def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> str:
     """One word as an override that Hydra's grammar reads the way the user meant it."""
-    key, _, value = word.partition("=")
+    key, _, value = word.removeprefix("++").partition("=")
+    if key.removeprefix("+") in leaves:
+        key = key.removeprefix("+")
     type_ = leaves.get(key)
     mapping = typing.get_origin(leaves.get(key.rpartition(".")[0])) is dict
     if type_ is None and not mapping:
@@ -345,7 +340,9 @@ def _override(word: str, leaves: Mapping[str, Any], groups: Iterable[str]) -> st
         return f"++{key}={_quote(value)}"
     if type_ == list[str] and not value.startswith("["):
         return f"++{key}=[{','.join(_quote(part.strip()) for part in value.split(',') if part.strip())}]"
-    return f"++{word}"  # a verb may have no file in conf: its record has the defaults
+    if typing.get_origin(type_) is list and not value.startswith("["):
+        return f"++{key}=[{value}]"
+    return f"++{key}={value}"  # a verb may have no file in conf: its record has the defaults
 
 
 def _quote(value: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from zoospectra.analysis.profile import Profile
-from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work.executors import Cluster, Outcome, Task, node, open_executor
 from zoospectra.jobs.work.opening import waiting_for
 from zoospectra.jobs.work.pair import MOVED, SHOWN, TOP, Compared, Pair, compare_all, described, pair
@@ -147,8 +147,7 @@ def _refused(base: Opened, other: Opened, *, every: bool) -> Refused:
 def _run(pairs: Sequence[Pair], cluster: Cluster, progress: ProgressLine) -> list[Compared]:
     """Compare all pairs on the cluster; one that is too large, or whose worker dies on it alone, has failed."""
     rows: list[Compared] = []
-    read = (layer for pair in pairs for layer in (pair.old, pair.new) if layer is not None)
-    files = sorted({layer.ref.path for layer in read})
+    files = sorted({layer.ref.path for pair_ in pairs for layer in pair_.sides})
     shared = cluster.address is not None
     executor = open_executor(cluster, node.wanted(files if shared else ()), progress.print)
     small, large = within_memory(pairs, executor.capacity.memory)
@@ -161,14 +160,17 @@ def _run(pairs: Sequence[Pair], cluster: Cluster, progress: ProgressLine) -> lis
         batch: tuple[Pair, ...] = outcome.task.argument
         split = not isinstance(outcome.value, tuple) and len(batch) > 1  # only the guilty pair shall be lost
         if split:
-            return [_task((pair_,), cluster) for pair_ in batch]
+            return [_task((pair_,)) for pair_ in batch]
         trouble = f"{outcome.reason or Reason.ERROR}: {outcome.crash or outcome.error}"
         done = outcome.value if isinstance(outcome.value, tuple) else (_failed(batch[0], trouble),)
         rows.extend(done)
-        progress.done(outcome.task.seconds, failures=sum(row.failed for row in done))
+        read = sum(work[row.name].bytes_read for row in rows if row.name in work)
+        failures = sum(row.failed for row in rows)
+        progress.done(outcome.task.seconds, Tally(2, 2, len(pairs), len(rows), read, failures))
         return []
 
-    tasks = [_task(batch, cluster) for batch in pack(small, SECONDS)]
+    work = {pair_.name: pair_.cost for pair_ in small}
+    tasks = [_task(batch) for batch in pack(small, SECONDS)]
     progress.expect(sum(task.seconds for task in tasks))
     finished = False
     try:
@@ -183,8 +185,7 @@ def _failed(pair_: Pair, words: str) -> Compared:
     return Compared(pair_.name, " ".join(words.split()), described(pair_.either), failed=True)
 
 
-def _task(batch: tuple[Pair, ...], cluster: Cluster) -> Task:
-    layers_ = [layer for pair_ in batch for layer in (pair_.old, pair_.new) if layer is not None]
+def _task(batch: tuple[Pair, ...]) -> Task:
     return Task(
         key=f"compare {batch[0].name}" + (f" and {len(batch) - 1} more" if len(batch) > 1 else ""),
         function=compare_all,
@@ -192,5 +193,5 @@ def _task(batch: tuple[Pair, ...], cluster: Cluster) -> Task:
         seconds=sum(pair_.cost.seconds for pair_ in batch),
         cpus=max(pair_.cost.threads for pair_ in batch),
         memory=max(pair_.cost.peak_bytes for pair_ in batch),
-        waits=sum(waiting_for(layer.ref.path, layer.ref.nbytes) for layer in layers_),
+        waits=sum(waiting_for(layer.ref.path, layer.ref.nbytes) for pair_ in batch for layer in pair_.sides),
     )

@@ -8,53 +8,30 @@ way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
+from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION
 from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work import keep, todo
 from zoospectra.jobs.work.analyse import Analysed, analyse
-from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, Wanted, node
-from zoospectra.jobs.work.index import IndexRequest, index_all
-from zoospectra.jobs.work.opening import opening_of, waiting_for
-from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, within_memory
+from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
+from zoospectra.jobs.work.executors.task import Capacity
+from zoospectra.jobs.work.index import IndexRequest, ReadLayer, index_all
+from zoospectra.jobs.work.job import Counts, Job, Owner
+from zoospectra.jobs.work.opening import MEMORY, opening_of, together, waiting_for
+from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, list_layers, pieces, read_piece
+from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, task_bytes, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
-from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.fetch.locator import is_remote
-from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.model import Model
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a run is asked to do, and where."""
-
-    verb: str
-    """'scan', 'refit'."""
-    profiles: tuple[Profile, ...]
-    """Profiles that every tensor in scope shall have metrics under."""
-    warehouse: WarehouseSettings
-    """Where results are kept."""
-    cluster: Cluster
-    """Where tasks run."""
-    models: tuple[Model, ...] = ()
-    """The catalog it works on; none for a run on the warehouse itself."""
-    attempts: int = 2
-    """Tries of a task whose worker died."""
-    shard_seconds: float = 1.0
-    """Predicted seconds of work that travel together."""
-    rules: Rules = NO_RULES
-    """What the user knows better about tensors."""
-    config: str = "{}"
-    """JSON of the whole configuration, for `runs`."""
-
+from zoospectra.zoo.sources import fingerprint, local
 
 CHUNK = 500
 """Models whose layers are in memory together."""
@@ -62,39 +39,6 @@ CHUNK = 500
 
 SPECTRUM_LOST = "its stored spectrum was damaged and moved aside; scan its zoo again"
 """Detail of tensors that a refit cannot fit any more."""
-
-
-class Owner(NamedTuple):
-    """A layer that holds some bytes."""
-
-    model: ModelId
-    """Whose layer."""
-    tensor: str
-    """Key in its checkpoint."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a run met and did."""
-
-    models: int = 0
-    """Models in scope."""
-    layers: int = 0
-    """Layers of those models."""
-    skipped: int = 0
-    """Rows of `skipped` by rule: tensors left out, and layers that a profile's filters left without a fit."""
-    failed: int = 0
-    """Tensors and models of the scope that failed."""
-    indexed: int = 0
-    """Checkpoints opened in this run."""
-    analysed: int = 0
-    """Distinct tensors whose weights were read and analysed in this run."""
-    fitted: int = 0
-    """Distinct tensors fitted in this run from stored spectra; no weight was read."""
-    known: int = 0
-    """Of a refit: tensors that had their metrics already."""
-    lacking: int = 0
-    """Of a refit: tensors without a stored spectrum that a profile needs."""
 
 
 class Engine:
@@ -120,6 +64,8 @@ class Engine:
         self._waiting: dict[str, list[Owner]] = {}
         self._finished: dict[str, int] = {}
         self._lost: dict[str, tuple[Reason, str]] = {}
+        self._sketched: set[str] = set()
+        self._underway: dict[ModelId, Underway] = {}
         self.counts = Counts()
         self.damaged = False
         """Whether stored spectra could not be read: the run has to plan again."""
@@ -197,25 +143,23 @@ class Engine:
 
     def handle(self, outcome: Outcome) -> list[Task]:
         """Keep what an outcome brought; returns the tasks that follow from it."""
-        if isinstance(outcome.task.argument, Shard):
-            following = self._handle_shard(outcome.task.argument, outcome)
+        argument = outcome.task.argument
+        if isinstance(argument, Shard):
+            following = self._handle_shard(argument, outcome)
+        elif isinstance(argument, Piece):
+            following = self._handle_piece(argument, outcome)
+        elif isinstance(argument, IndexRequest):
+            following = self._handle_list(argument, outcome)
         else:
             self._indexing -= 1
-            following = self._handle_index(outcome.task.argument, outcome)
+            following = self._handle_index(argument, outcome)
         self._progress.done(outcome.task.seconds, self._tally())
         return following if self._indexing else following + self._rest()
 
     def _tally(self) -> Tally:
-        counts = self.counts
-        finished = len(self._finished) + len(self._lost)
-        return Tally(
-            counts.models,
-            counts.models - self._unopened,
-            finished + len(self._waiting),
-            finished,
-            self._bytes,
-            counts.failed,
-        )
+        counts, finished = self.counts, len(self._finished) + len(self._lost)
+        tensors = finished + len(self._waiting) + sum(each.left for each in self._underway.values())
+        return Tally(counts.models, counts.models - self._unopened, tensors, finished, self._bytes, counts.failed)
 
     def _rest(self) -> list[Task]:
         """Shards that are not full, once no index can add to them."""
@@ -226,7 +170,8 @@ class Engine:
         listed = left.known.layers.get(identity, ())
         step = left.step(identity, indexed)
         if step is Step.INDEX:
-            hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if indexed else {}
+            trusted = indexed or left.known.begun.get(identity) == keep.reader(self._rules.key)
+            hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if trusted else {}
             sketched = frozenset(filter(left.sketched, hashes.values()))
             requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside))
             return []
@@ -234,18 +179,80 @@ class Engine:
         return self._plan(identity, known_layers(listed), left)
 
     def _index_tasks(self, requests: Sequence[IndexRequest]) -> list[Task]:
-        """Small checkpoints travel together; a remote one, or one that is not there, travels alone."""
-        batches: list[list[IndexRequest]] = []
-        filled = self._shard_seconds
-        for request in requests:
-            opening = opening_of(request.path)
-            alone = is_remote(request.path) or not Path(request.path).exists()
-            if alone or filled + opening.seconds > self._shard_seconds:
-                batches.append([])
-                filled = 0.0
-            batches[-1].append(request)
-            filled += self._shard_seconds if alone else opening.seconds
-        return [self._index_task(tuple(batch)) for batch in batches]
+        large = [request for request in requests if opening_of(request.path).size > fingerprint.LARGE]
+        small = [request for request in requests if request not in large] if large else requests
+        tasks = [self._list_task(request) for request in large]
+        return tasks + [self._index_task(batch) for batch in together(small, self._shard_seconds)]
+
+    def _list_task(self, request: IndexRequest) -> Task:
+        """Opens a large model; it counts as being indexed until its last layer is read."""
+        self._indexing += 1
+        name, waits = request.model.model_id, opening_of(request.path).waits
+        return Task(f"list {name}", list_layers, request, memory=MEMORY, waits=waits, opens=True)
+
+    def _handle_list(self, request: IndexRequest, outcome: Outcome) -> list[Task]:
+        """Pieces of a large model; one that could not be opened is left to a last try, which says why."""
+        listed = outcome.value if isinstance(outcome.value, tuple) else ()
+        underway = self._underway[request.model] = Underway(request, listed)
+        memory, models = self._capacity().memory, self.counts.models
+        made = pieces(underway, self._knowledge, self._profiles, self._shard_seconds, memory, models)
+        underway.left = len(made)
+        tasks = [self._piece_task(piece) for piece in sorted(made, key=lambda piece: piece.seconds)]
+        return [replace(tasks[0], soon=True), *tasks[1:]] if tasks else [self._last_index_task(underway)]
+
+    def _piece_task(self, piece: Piece) -> Task:
+        piece = replace(piece, device=self._device if piece.profiles and any(map(is_large, piece.items)) else "cpu")
+        first = piece.items[0].layer
+        assert first is not None
+        return self._task(f"read {piece.model.model_id} {first.longname}", read_piece, piece)
+
+    def _last_index_task(self, underway: Underway) -> Task:
+        """Lists a large model by what its pieces said."""
+        del self._underway[underway.request.model]
+        self._indexing -= 1
+        return replace(self._index_task((underway.closing,)), opens=False)
+
+    def _handle_piece(self, piece: Piece, outcome: Outcome) -> list[Task]:
+        """Keep what a piece brought; one that failed is tried layer by layer, then read without being analysed."""
+        underway, read = self._underway[piece.model], outcome.value
+        layers = [item.layer for item in piece.items if item.layer is not None]
+        if isinstance(read, ReadPiece):
+            self._keep_piece(underway, f"{piece.model.model_id} {layers[0].layer_id}", read)
+            underway.read.update((layer.layer_id, each) for layer, each in zip(layers, read.layers, strict=True))
+        elif len(layers) > 1:
+            underway.left += len(layers) - 1
+            return [self._piece_task(replace(piece, items=(item,))) for item in piece.items]
+        elif piece.profiles:
+            underway.trouble[layers[0].layer_id] = outcome.trouble
+            return [self._piece_task(replace(piece, profiles=()))]
+        else:
+            skip = Skip(layers[0].ref.name, *outcome.trouble, failed=True)
+            underway.read[layers[0].layer_id] = ReadLayer(skip=skip)
+        underway.left -= 1
+        if some := underway.growth():
+            self._keeper.keep_some_layers(piece.model, some)
+        return [] if underway.left else [self._last_index_task(underway)]
+
+    def _keep_piece(self, underway: Underway, key: str, read: ReadPiece) -> None:
+        """Keep results and sketches of contents that have none meanwhile."""
+        held = [each.held for each in read.layers if each.held]
+        left = Todo(self._knowledge.of_contents({each.content_hash for each in held}), self._profiles)
+        for each in held:
+            if each.layer.layer_id in underway.trouble and each.content_hash not in self._finished:
+                self._lost[each.content_hash] = underway.trouble[each.layer.layer_id]
+        analysed, done = fresh(read, left, self._finished)
+        self._keeper.keep_results(key, analysed)
+        filtered = Counter(result.content_hash for result in analysed.filtered)
+        for item in done:
+            self._bytes += item.cost.bytes_read
+            self.counts.fitted += item.layer is None
+            self.counts.analysed += item.layer is not None
+            self._finished[item.content_hash] = filtered[item.content_hash]
+            self._lost.pop(item.content_hash, None)
+        made = {each.sketched.content_hash: each.sketched for each in read.layers if each.sketched}
+        new = {h: each for h, each in made.items() if h not in self._sketched and not left.sketched(h)}
+        self._sketched |= new.keys()
+        self._keeper.keep_sketches(key, list(new.values()))
 
     def _index_task(self, requests: tuple[IndexRequest, ...]) -> Task:
         openings = [opening_of(request.path) for request in requests]
@@ -267,14 +274,15 @@ class Engine:
         if not isinstance(outcome.value, tuple):
             if len(requests) > 1:  # only the guilty checkpoint shall be lost
                 return [self._index_task((request,)) for request in requests]
-            self._keeper.keep_failure(requests[0].model, Skip(None, *_trouble(outcome), failed=True))
-            self.counts.failed += 1
-            self._unopened -= 1
+            self._fail(requests[0].model, Skip(None, *outcome.trouble, failed=True))
             return []
         contents = {content_hash for indexed in outcome.value for _, content_hash in indexed.layers}
         left = Todo(self._knowledge.of_contents(contents), self._profiles)
         tasks: list[Task] = []
         for request, indexed in zip(requests, outcome.value, strict=True):
+            if request.read and local.changed(request.path, request.model.revision):
+                self._fail(request.model, Skip(None, Reason.CHANGED, Reason.CHANGED.advice, failed=True))
+                continue
             self.counts.indexed += 1
             self._unopened -= 1
             self._keeper.keep_listing(request.model, indexed)
@@ -285,6 +293,11 @@ class Engine:
             ]
             tasks += self._plan(request.model, layers, left)
         return tasks
+
+    def _fail(self, model: ModelId, skip: Skip) -> None:
+        self._keeper.keep_failure(model, skip)
+        self.counts.failed += 1
+        self._unopened -= 1
 
     def _plan(self, model: ModelId, layers: Sequence[KnownLayer], left: Todo) -> list[Task]:
         """Shards for what no model of this or an earlier run has brought yet."""
@@ -303,31 +316,39 @@ class Engine:
                 items.append(left.item(layer))
             else:
                 self.counts.skipped += left.filtered(content_hash)
-        capacity = self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
-        small, large = within_memory(side_by_side(items, [layer.shape for layer in layers]), capacity.memory)
+        capacity = self._capacity()
+        items = side_by_side(items, [layer.shape for layer in layers], self.counts.models)
+        small, large = within_memory(items, capacity.memory)
         for item in large:
             detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
             detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
             self._lose(item.content_hash, Reason.TOO_LARGE, detail)
         return [self._shard_task(shard) for shard in self._packer.add(small)]
 
+    def _capacity(self) -> Capacity:
+        """What one task may need."""
+        return self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
+
     def _shard_task(self, items: tuple[Item, ...]) -> Task:
         profiles = self._profiles
         hashes, keys = [item.content_hash for item in items], [profile.key for profile in profiles]
-        gpus = int(self._device != "cpu" and any(map(is_large, items)))
         key = digest([*hashes, *keys, SPECTRUM_VERSION, FIT_VERSION])
         name = self._waiting[hashes[0]][0].model.model_id
-        shard = Shard(name, key, items, profiles, self._device if gpus else "cpu")
-        self._progress.expect(shard.seconds)
+        device = self._device if any(map(is_large, items)) else "cpu"
+        return self._task(f"analyse {name} {key}", analyse, Shard(name, key, items, profiles, device))
+
+    def _task(self, key: str, function: Callable[[Any], Any], work: Shard | Piece) -> Task:
+        """A task for items, with what they cost."""
+        self._progress.expect(work.seconds)
         return Task(
-            key=f"analyse {name} {key}",
-            function=analyse,
-            argument=shard,
-            seconds=shard.seconds,
-            cpus=max(item.cost.threads for item in items),
-            memory=max(item.cost.peak_bytes for item in items),
-            gpus=gpus,
-            waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in items if item.layer),
+            key=key,
+            function=function,
+            argument=work,
+            seconds=work.seconds,
+            cpus=max(item.cost.threads for item in work.items),
+            memory=task_bytes(work.items),
+            gpus=int(work.device != "cpu"),
+            waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in work.items if item.layer),
         )
 
     def _handle_shard(self, shard: Shard, outcome: Outcome) -> list[Task]:
@@ -349,7 +370,7 @@ class Engine:
             return []
         if len(shard.items) > 1:  # only the guilty tensor shall be lost
             return [self._shard_task((item,)) for item in shard.items]
-        self._lose(shard.items[0].content_hash, *_trouble(outcome))
+        self._lose(shard.items[0].content_hash, *outcome.trouble)
         return []
 
     def _lack(self, content_hash: str) -> None:
@@ -374,9 +395,3 @@ class Engine:
                 self.counts.failed += 1
             else:
                 self.counts.skipped += 1
-
-
-def _trouble(outcome: Outcome) -> tuple[Reason, str]:
-    if outcome.crash:
-        return outcome.reason or Reason.WORKER_CRASHED, f"after {outcome.task.attempt} attempts: {outcome.crash}"
-    return outcome.reason or Reason.ERROR, outcome.error or "the task returned nothing"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoospectra.jobs.exit import JobError, exit_status
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.work.engine import Counts, Engine, Job
+from zoospectra.jobs.work.engine import Engine
 from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
+from zoospectra.jobs.work.index import Indexed
+from zoospectra.jobs.work.job import Counts, Job
+from zoospectra.jobs.work.pieces import ReadPiece
 from zoospectra.jobs.work.schedule import inaccessible, run
 from zoospectra.warehouse import build, merge
 from zoospectra.warehouse.connect import generations
@@ -97,7 +100,7 @@ def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -
             finished = False
             try:
                 run(
-                    tasks,
+                    _drained(tasks),
                     executor,
                     engine.handle,
                     attempts=job.attempts,
@@ -112,10 +115,17 @@ def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -
         engine.close()
 
 
+def _drained(tasks: list[Task]) -> Iterator[Task]:
+    """The tasks in their order; the list is empty afterwards and keeps none of them in memory."""
+    tasks.reverse()
+    while tasks:
+        yield tasks.pop()
+
+
 def _blocked(outcome: Outcome) -> bool:
     """Whether a task, or part of what it opened, could not be reached."""
-    opened = outcome.value if isinstance(outcome.value, tuple) else ()
-    skips = [skip for indexed in opened for skip in indexed.skips]
+    opened = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
+    skips = [skip for part in opened if isinstance(part, Indexed | ReadPiece) for skip in part.skips]
     return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from zoospectra.analysis.reductions import Reductions, reductions
-from zoospectra.analysis.sketch import Sketch, sketch
+from zoospectra.analysis.sketch import Sketch, single, sketch
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -15,10 +17,36 @@ from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.layers.buffers import fixed
 from zoospectra.zoo.layers.choose import layers
-from zoospectra.zoo.layers.copies import HashedLayer, corners, without_copies
+from zoospectra.zoo.layers.copies import HashedLayer, corners, is_constant, stored_corners, without_copies
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.layers.values import layer_hash, read_layer
+
+
+@dataclass(frozen=True, slots=True)
+class Sketched:
+    """What is kept of a layer's values."""
+
+    content_hash: str
+    """Whose."""
+    elements: int
+    """How many values."""
+    sketch: Sketch
+    """Linear sketches."""
+    reductions: Reductions
+    """Plain numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLayer:
+    """What the values of a layer say about it: either it is one, or why it is none."""
+
+    held: HashedLayer | None = None
+    """The layer with its content hash."""
+    skip: Skip | None = None
+    """Why it is none."""
+    sketched: Sketched | None = None
+    """What is kept of its values; None where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +65,8 @@ class IndexRequest:
     """What the user knows better."""
     beside: tuple[Skip, ...] = ()
     """Files of the zoo that are no models and are listed with this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sketched:
-    """What is kept of a layer's values."""
-
-    content_hash: str
-    """Whose."""
-    elements: int
-    """How many values."""
-    sketch: Sketch
-    """Linear sketches."""
-    reductions: Reductions
-    """Plain numbers."""
+    read: Mapping[int, ReadLayer] = field(default_factory=dict)
+    """Layers of a large model that other tasks have read, by layer_id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +94,43 @@ def index(request: IndexRequest) -> Indexed:
         return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *request.beside, *skips]
-    hashed: list[HashedLayer] = []
+    read = dict(request.read)
     sketches: dict[str, Sketched] = {}
-    for layer, _ in zip(chosen, prefetched([layer.ref for layer in chosen]), strict=True):
+    left = [layer for layer in chosen if layer.layer_id not in read]
+    for layer, _ in zip(left, prefetched([layer.ref for layer in left]), strict=True):
         known = request.hashes.get((layer.ref.name, layer.longname))
-        try:
-            values = read_layer(layer) if known is None or known not in request.sketched else None
-            skip = _unfit(layer, values) if values is not None else None
-            if skip is not None:
-                skips.append(skip)
-            else:
-                ends = corners(layer, values) if values is not None else None
-                content_hash = known or layer_hash(layer)
-                hashed.append(HashedLayer(layer, content_hash, ends))
-                if values is not None and content_hash not in sketches:
-                    sketches[content_hash] = sketched(content_hash, values)
-        except CheckpointError as error:
-            skips.append(Skip(layer.ref.name, error.reason, error.detail, failed=True))
-    kept, copied = without_copies(hashed)
+        each = read[layer.layer_id] = read_one(layer, known, request.sketched, sketches)
+        if each.sketched:
+            sketches[each.sketched.content_hash] = each.sketched
+    layers_read = [read[layer.layer_id] for layer in chosen]
+    skips += [each.skip for each in layers_read if each.skip]
+    kept, copied = without_copies([each.held for each in layers_read if each.held])
     return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied), tuple(sketches.values()))
+
+
+def read_one(
+    layer: Layer, known: str | None = None, kept: Collection[str] = (), made: Collection[str] = ()
+) -> ReadLayer:
+    """Read the values of a layer once, for its hash, its sketch, and whether it is one; never a CheckpointError.
+
+    known: its content hash where an earlier run read it; kept: contents whose sketch is kept, whose values are then not
+    read; made: contents that have just been sketched.
+    """
+    try:
+        if known is not None and known in kept:
+            return ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
+        values = read_layer(layer)
+        numbers = values if np.iscomplexobj(values) else single(values)  # converted once
+        plain = reductions(numbers)
+        if (skip := _unfit(layer, values, plain)) is not None:
+            return ReadLayer(skip=skip)
+        content_hash = known or layer_hash(layer)
+        held = HashedLayer(layer, content_hash, corners(layer, values), plain.min == plain.max and is_constant(values))
+        if content_hash in made:
+            return ReadLayer(held)
+        return ReadLayer(held, sketched=Sketched(content_hash, values.size, sketch(numbers), plain))
+    except CheckpointError as error:
+        return ReadLayer(skip=Skip(layer.ref.name, error.reason, error.detail, failed=True))
 
 
 def sketched(content_hash: str, values: AnyArray) -> Sketched:
@@ -104,8 +138,8 @@ def sketched(content_hash: str, values: AnyArray) -> Sketched:
     return Sketched(content_hash, values.size, sketch(values), reductions(values))
 
 
-def _unfit(layer: Layer, values: AnyArray) -> Skip | None:
+def _unfit(layer: Layer, values: AnyArray, plain: Reductions) -> Skip | None:
     """Why the values of a layer are no weight's; None when they may be."""
-    if not is_finite(values):
+    if plain.non_finite and not is_finite(values):  # reductions are of float32: 1e300 is infinite there
         return Skip(layer.ref.name, Reason.NON_FINITE, f"{layer.longname} holds NaN or infinity", failed=True)
     return fixed(layer, values)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from zoospectra.jobs.records import rows, sketches
 from zoospectra.jobs.work.analyse import Analysed
-from zoospectra.jobs.work.index import Indexed
+from zoospectra.jobs.work.index import Indexed, Sketched
 from zoospectra.jobs.work.plan import digest
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.log import Log
 from zoospectra.zoo.checkpoint.trouble import Skip
+from zoospectra.zoo.layers.layer import Layer
 
 READER_VERSION = "3"
 """Changes when a reader or a layer rule finds other layers in the same bytes: older indexes are then made anew."""
@@ -40,6 +42,16 @@ class Keeper:
             tables["sketches"] = sketches.table(indexed.sketches)
         tables["indexed"] = rows.indexed(model, self._reader, len(indexed.layers), len(indexed.skips))
         self._log.put(f"{model.model_id} {model.revision}", tables)
+
+    def keep_some_layers(self, model: ModelId, layers: Sequence[tuple[Layer, str]]) -> None:
+        """Keep those layers of a large model that are read, until its listing replaces them."""
+        tables = {"layers": rows.layers(model, layers), "indexed": rows.indexed(model, self._reader, None, None)}
+        self._log.put(f"{model.model_id} {model.revision}", tables)
+
+    def keep_sketches(self, key: str, held: Sequence[Sketched]) -> None:
+        """Keep sketches of contents that have none yet."""
+        if held:
+            self._log.put(f"sketches {key}", {"sketches": sketches.table(held)})
 
     def keep_results(self, key: str, analysed: Analysed) -> None:
         """Keep what a shard computed."""

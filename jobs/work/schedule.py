@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Iterable
 
 from zoospectra.jobs.work.executors.task import PATIENCE, Executor, Outcome, Patience, Task
@@ -88,7 +89,7 @@ def run(
     def add(new: Iterable[Task]) -> None:
         nonlocal ready
         for task in new:
-            first = 0.0 if task.avoid else -task.seconds
+            first = 0.0 if task.avoid else -math.inf if task.soon else -task.seconds
             heapq.heappush(unopened if task.opens else waiting, (first, next(order), task))
             ready += 0.0 if task.opens else task.seconds
 

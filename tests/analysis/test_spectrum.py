@@ -110,6 +110,11 @@ def test_damage_is_found_wherever_it_is(bad, dtype) -> None:
             spectrum(slices)
 
 
+def test_is_finite_of_every_float16() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    assert [is_finite(every[[n]]) for n in range(len(every))] == np.isfinite(every).tolist()
+
+
 def test_is_finite_of_nothing_and_of_the_largest_number() -> None:
     assert is_finite(np.zeros((0, 3)))
     assert is_finite(np.array([np.finfo(np.float64).max]))

@@ -65,7 +65,10 @@ WAYS = {
 WAYS["module"] += WAYS["console"][1:]
 
 
-ON_RAY = [pytest.param(way, "local", marks=pytest.mark.ray) for way in ("console", "script beside them")]
+ON_RAY = [
+    pytest.param("console", "local", marks=pytest.mark.ray),
+    pytest.param("script beside them", "local", marks=[pytest.mark.ray, pytest.mark.slow]),
+]
 
 
 @pytest.mark.parametrize(("way", "cluster"), [*((way, "inline") for way in WAYS), *ON_RAY])

@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 from zoospectra.jobs.call import load_verb
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.verbs.scan import ScanSettings
-from zoospectra.jobs.words.command import Configuration, MisuseError, sort_words
+from zoospectra.jobs.words.command import Configuration
+from zoospectra.jobs.words.line import MisuseError, sort_words
 from zoospectra.jobs.words.verb import REGISTRY
 
 

@@ -232,3 +232,60 @@ def test_a_scale_is_held_against_the_family(tmp_path: Path, data: Path) -> None:
 def test_a_model_of_the_warehouse_is_judged_by_what_is_kept(data: Path) -> None:
     (report,) = call("check", "local/net1.safetensors", "what=integrity", f"warehouse.dir={data}").reports
     assert (report.verdict, report.findings) == ("whole", ())
+
+
+def part_of(layer: str | None) -> str | None:
+    """A layer without what a tensor's name has beside it."""
+    return layer and layer.removeprefix("model.").removesuffix(".weight")
+
+
+def test_a_zoo_and_a_warehouse_of_it_name_the_same_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A whole model, one with a NaN, one with a dead layer, one cut short: files by zoo=, kept numbers by a glob."""
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    for seed, name in enumerate(("whole", "nan", "zero", "short")):
+        weights = net(seed)
+        weights[BLOCK3] = weights[BLOCK3] * np.float32({"nan": np.nan, "zero": 0.0}.get(name, 1.0))
+        save_file(weights, zoo / f"{name}.safetensors")
+    cut("short.safetensors", 0.5)(zoo)
+    data = f"warehouse.dir={tmp_path / 'data'}"
+    expected = {
+        "local/nan.safetensors": {("layers.3.mlp.up_proj", "non_finite")},
+        "local/short.safetensors": {(None, "unreadable")},
+        "local/whole.safetensors": set(),
+        "local/zero.safetensors": {("layers.3.mlp.up_proj", "all_zero")},
+    }
+
+    def told(status: int, *words: str) -> dict[str, set[tuple[str | None, str]]]:
+        capsys.readouterr()
+        assert main(["check", *words, "what=integrity", "format=json", data]) == status
+        reports = json.loads(capsys.readouterr().out)
+        named = [(report["model"], row) for report in reports for row in report["findings"]]
+        parts = {
+            model: (row["layer"] or "").removeprefix("model.").removesuffix(".weight") or None for model, row in named
+        }
+        return {r["model"]: {(parts[m], row["reason"]) for m, row in named if m == r["model"]} for r in reports}
+
+    words = ["zoo=local", f"zoo.path={zoo}"]
+    assert told(3, *words) == expected
+    assert told(0, *words, "models=whole*").keys() == {"local/whole.safetensors"}
+    assert main(["scan", *words, data, "cluster=inline"]) == 3
+    assert told(3, "local/*") == expected
+    assert told(0, "local/whole.safetensors") == {"local/whole.safetensors": set()}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["net.pt", "zoo=digits", "what=integrity"], "zoo=digits: expected no TARGET beside it"),
+        (["zoo=digits", "what=warehouse"], "zoo=digits: expected with what=quality or what=integrity"),
+        (["zoo=published", "what=integrity"], "expected a zoo of weights"),
+        (["zoo=nowhere", "what=integrity"], "unknown zoo 'nowhere'"),
+        (["zoo=local", "what=integrity"], "expected a folder of weight files"),
+        (["net.pt", "limit=3", "what=integrity"], "limit=...: expected zoo=NAME with it"),
+        (["what=integrity"], "expected TARGET"),
+    ],
+)
+def test_misuse(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", *words]) == 2
+    assert expected in capsys.readouterr().err

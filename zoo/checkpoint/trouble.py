@@ -67,6 +67,8 @@ class Reason(StrEnum):
         True,
     )
 
+    CHANGED = "changed_meanwhile", "its files changed while they were read; the next run reads them again", True
+
     TOO_LARGE = "too_large", "needs more memory than any worker has; raise the limit or use a larger machine", True
     OUT_OF_MEMORY = "out_of_memory", "the worker was killed for its memory, alone on its node too", True
     TIMED_OUT = "timed_out", "it ran past its deadline, alone too: a hang, or a node far slower than predicted", True

@@ -94,6 +94,9 @@ BESIDE = re.compile(
 MIN_CODES = 256
 """Elements from which integers in a float type are taken for codes; fewer are a fixed filter, such as Sobel's."""
 
+BLOCK = 1 << 20
+"""Elements that are looked at together: no temporary of a matrix's size."""
+
 SINUSOID = 1e-2
 """Furthest that sin^2 + cos^2 may be from 1, of a table in bfloat16."""
 
@@ -183,9 +186,10 @@ def _integers(values: AnyArray) -> bool:
     if values.dtype.kind != "f":
         return False
     first = values[: max(1, 4096 // max(1, values[0].size))]
-    if not (first == np.trunc(first)).all() or not (values == np.trunc(values)).all():
+    if not (first == np.trunc(first)).all() or values.min() == values.max():
         return False
-    if values.min() == values.max():
+    rows = max(1, BLOCK // max(1, values[0].size))
+    if not all((part == np.trunc(part)).all() for part in np.split(values, range(rows, len(values), rows))):
         return False
     flat = values.reshape(len(values), -1)
     return not ((flat != 0).sum(axis=1).max() <= 1 and (flat != 0).sum(axis=0).max() <= 1)

@@ -8,13 +8,16 @@ without being copies. Not covered: copies of another shape or element type.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from zoospectra.zoo.checkpoint.dtype import BLOCKS, decode
+from zoospectra.zoo.checkpoint.read import stored
 from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.fetch.locator import is_remote
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import read_layer
 
@@ -29,6 +32,8 @@ class HashedLayer:
     """Of its values."""
     corners: bytes | None
     """The values in its corners, the same for its transpose; None where it was not read, or cannot be a transpose."""
+    constant: bool | None = None
+    """Whether all its values are equal; None where that was not looked at."""
 
 
 def corners(layer: Layer, values: AnyArray) -> bytes | None:
@@ -37,6 +42,15 @@ def corners(layer: Layer, values: AnyArray) -> bytes | None:
         return None
     sides = sorted((values[0, -1].tobytes(), values[-1, 0].tobytes()))
     return b"".join([values[0, 0].tobytes(), values[-1, -1].tobytes(), *sides])
+
+
+def stored_corners(layer: Layer) -> bytes | None:
+    """The same without reading more than the corners; None also where they are not plain elements of a local file."""
+    ref = layer.ref
+    plain = not (layer.assembly or layer.change or layer.view or ref.parts or ref.member or ref.codec)
+    if not plain or layer.factor != 1.0 or len(ref.shape) != 2 or ref.dtype in BLOCKS or is_remote(ref.path):
+        return None
+    return corners(layer, decode(np.ascontiguousarray(stored(ref)[np.ix_([0, -1], [0, -1])]), ref.dtype))
 
 
 def without_copies(layers: Sequence[HashedLayer]) -> tuple[list[HashedLayer], list[Skip]]:
@@ -48,11 +62,18 @@ def without_copies(layers: Sequence[HashedLayer]) -> tuple[list[HashedLayer], li
     skips: dict[str, Skip] = {}
     equal: dict[str, list[HashedLayer]] = {}
     turned: dict[bytes, list[HashedLayer]] = {}
+    constant = {held.content_hash: held.constant for held in layers if held.constant is not None}
+
+    def varies(held: HashedLayer) -> bool:
+        if held.content_hash not in constant:
+            constant[held.content_hash] = is_constant(read_layer(held.layer))
+        return not constant[held.content_hash]
+
     for held in sorted(layers, key=_rank):
-        same = (other for other in equal.get(held.content_hash, ()) if _is_copy(held.layer, other.layer))
+        same = (other for other in equal.get(held.content_hash, ()) if _is_copy(held, other, varies))
         original, how = next(same, None), "the same values as"
         if original is None and held.corners is not None:
-            turns = (other for other in turned.get(held.corners, ()) if _is_transpose(held.layer, other.layer))
+            turns = (other for other in turned.get(held.corners, ()) if _is_transpose(held, other, varies))
             original, how = next(turns, None), "the transpose of"
         if original is None:
             kept.append(held)
@@ -71,22 +92,23 @@ def _rank(held: HashedLayer) -> tuple[bool, int, int]:
     return not name.endswith((".weight", ".kernel")), name.count("."), held.layer.layer_id
 
 
-def _is_copy(layer: Layer, other: Layer) -> bool:
+def _is_copy(held: HashedLayer, another: HashedLayer, varies: Callable[[HashedLayer], bool]) -> bool:
     """Whether a layer with the values of another one is its copy."""
+    layer, other = held.layer, another.layer
     if layer.ref.name == other.ref.name:
         return False  # two parts of one tensor
     if layer.longname.endswith(f".{other.longname}"):  # a wrapper's name for it, whatever it is
         return True
     tied = _storage(layer) == _storage(other)
-    return not tied and "embedding" not in (layer.layer_type, other.layer_type) and not _is_constant(layer)
+    return not tied and "embedding" not in (layer.layer_type, other.layer_type) and varies(held)
 
 
-def _is_transpose(layer: Layer, other: Layer) -> bool:
+def _is_transpose(held: HashedLayer, another: HashedLayer, varies: Callable[[HashedLayer], bool]) -> bool:
     """Whether a layer is another one transposed; symmetric ones are not."""
+    layer, other = held.layer, another.layer
     if layer.ref.name == other.ref.name or layer.dtype != other.dtype or layer.shape != other.shape[::-1]:
         return False
-    values, others = read_layer(layer), read_layer(other)
-    return np.array_equal(values, others.T) and not _is_constant(layer)
+    return varies(held) and np.array_equal(read_layer(layer), read_layer(other).T)
 
 
 def _storage(layer: Layer) -> tuple[object, ...]:
@@ -95,6 +117,6 @@ def _storage(layer: Layer) -> tuple[object, ...]:
     return ref.path, ref.member, ref.offset, ref.nbytes
 
 
-def _is_constant(layer: Layer) -> bool:
-    values = read_layer(layer)
-    return bool(values.size == 0 or (values == values.reshape(-1)[0]).all())
+def is_constant(values: AnyArray) -> bool:
+    """Whether all values of an array are equal."""
+    return values.size == 0 or bool(values.min() == values.max())

@@ -78,3 +78,11 @@ class Layer:
     def dtype(self) -> str:
         """What the weights are stored as."""
         return self.assembly.dtype if self.assembly else self.ref.dtype
+
+    @property
+    def refs(self) -> tuple[TensorRef, ...]:
+        """Every stored tensor that its values are computed from."""
+        made = [self.assembly, self.change.update] if self.change else [self.assembly]
+        parts = [part for each in made if each for part in each.parts]
+        all_of_them = (self.ref, *parts, *(self.change.parts if self.change else ()))
+        return tuple(piece for ref in all_of_them for piece in ref.parts or (ref,))

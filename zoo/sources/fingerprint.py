@@ -2,6 +2,11 @@
 
 A file is taken as unchanged while its path, size, modification time (ns) and inode are; one whose bytes were changed in
 place and whose times were set back is met only by a cache that doubts what it knows.
+
+A model of more than LARGE bytes is pinned without reading them: its revision is STATE and the sha256 of a line for each
+of its files, in order, of name, size, modification time (ns) and the sha256 of the first HEAD bytes, where formats have
+their headers. It changes whenever the bytes may have changed, and by a copy that does not keep times. Where all its
+bytes are known or asked for (a cache that doubts), it has the revision that smaller ones have.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +25,26 @@ def file_sha256(path: str | Path) -> str:
     """sha256 (hex) of a file's bytes; OSError when it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+LARGE = 4 << 30
+"""Bytes of a model's files above which it is not read in one go: not for its revision, and not by one task."""
+
+HEAD = 1 << 16
+"""Bytes of each of its files that its revision is made from."""
+
+STATE = "files-"
+"""Begins such a revision."""
+
+
+def state_revision(files: Iterable[tuple[str, str | Path]]) -> str:
+    """Revision of a large model with these files, (name, path); OSError when one cannot be read."""
+    lines = []
+    for name, path in files:
+        with open(path, "rb") as file:
+            status, head = os.fstat(file.fileno()), hashlib.sha256(file.read(HEAD)).hexdigest()
+        lines.append(f"{name}:{status.st_size}:{status.st_mtime_ns}:{head}\n")
+    return STATE + hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 RULES = 2
@@ -46,8 +71,8 @@ class Fingerprint:
 
     seen: FileState
     """Whether it still holds."""
-    sha256: str
-    """Checksum, hex."""
+    sha256: str | None = None
+    """Checksum, hex; None for a large file that nobody has read."""
     nets: Nets = None
     """Its nets."""
     rules: int = 0
@@ -68,8 +93,10 @@ class FingerprintCache:
     """How a file that is not known is read."""
     entries: dict[str, Fingerprint] = field(default_factory=_no_entries)
     """By absolute path."""
-    doubted: set[str] = field(default_factory=set)
-    """Absolute paths that are read once more, however unchanged they look."""
+    doubt: bool = False
+    """Whether every file that is asked for is read once, however unchanged it looks."""
+    sure: set[str] = field(default_factory=set)
+    """Absolute paths that were read for that."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
 
@@ -84,7 +111,7 @@ class FingerprintCache:
         if folder is None:
             return cls(None, hash_file)
         path = Path(folder) / "fingerprints.jsonl"
-        cache = cls(path, hash_file)
+        cache = cls(path, hash_file, doubt=doubt)
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
@@ -93,20 +120,34 @@ class FingerprintCache:
             entry = _entry(line)
             if entry is not None:
                 cache.entries[entry[0]] = entry[1]
-        cache.doubted.update(cache.entries if doubt else ())
         return cache
 
     def sha256(self, path: str) -> str:
         """sha256 (hex) of a file, read only when it is new or changed; OSError when it cannot be read."""
-        return self._fingerprint(str(Path(path).absolute())).sha256
+        where = str(Path(path).absolute())
+        known = self._fingerprint(where)
+        if known.sha256 is not None:
+            return known.sha256
+        digest = self.hash_file(where)
+        self.entries[where] = replace(known, sha256=digest)
+        self.changed = True
+        return digest
+
+    def knows(self, path: str) -> bool:
+        """Whether a file's bytes are known as they are now, or are to be read in any case; OSError without one."""
+        return self.doubt or self._fingerprint(str(Path(path).absolute())).sha256 is not None
 
     def nets(self, path: str, read: Callable[[str], Nets]) -> Nets:
         """Names of a file's nets, which `read` takes from its header when it is new or changed; None for one model."""
         where = str(Path(path).absolute())
         try:
-            known = self._fingerprint(where)
+            if self._fingerprint(where).seen.size <= LARGE:
+                self.sha256(where)
+            else:
+                Path(where).open("rb").close()
         except OSError:
             return None
+        known = self.entries[where]
         if known.rules != RULES:
             known = self.entries[where] = replace(known, nets=read(where), rules=RULES)
             self.changed = True
@@ -116,9 +157,9 @@ class FingerprintCache:
         status = os.stat(where)
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
-        if known is None or known.seen != seen or where in self.doubted:
-            self.doubted.discard(where)
-            known = self.entries[where] = Fingerprint(seen, self.hash_file(where))
+        if known is None or known.seen != seen or (self.doubt and where not in self.sure):
+            self.sure.add(where)
+            known = self.entries[where] = Fingerprint(seen)
             self.changed = True
         return known
 
@@ -144,7 +185,7 @@ def _entry(line: str) -> tuple[str, Fingerprint] | None:
         path, *seen, sha256, rules, nets = json.loads(line)
     except (ValueError, TypeError):
         return None
-    plain = [type(item) for item in (path, *seen, sha256, rules)] == [str, int, int, int, str, int]
+    plain = [type(item) for item in (path, *seen, sha256 or "", rules)] == [str, int, int, int, str, int]
     if not plain or not (nets is None or (isinstance(nets, list) and all(isinstance(net, str) for net in nets))):
         return None
     return path, Fingerprint(FileState(*seen), sha256, nets if nets is None else tuple(nets), rules)

@@ -25,9 +25,10 @@ from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
 from zoospectra.zoo.checkpoint.shards import RANK_FOLDER, is_model_folder, weights_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.model import Model, as_text
+from zoospectra.zoo.sources import fingerprint
 from zoospectra.zoo.sources.bases import with_bases
 from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
-from zoospectra.zoo.sources.fingerprint import FingerprintCache
+from zoospectra.zoo.sources.fingerprint import STATE, FingerprintCache, state_revision
 from zoospectra.zoo.sources.record import Crawl, Source
 
 CATALOG = "catalog.csv"
@@ -241,7 +242,7 @@ def _model(path: Path, key: str, zoo: str, entry: CatalogEntry | None, cache: Fi
         series=series,
         dataset=known.dataset,
         task=known.task,
-        weights_sha256=digest,
+        weights_sha256=None if digest is None or digest.startswith(STATE) else digest,
         licence=known.licence,
         note=known.note,
         metrics=known.metrics,
@@ -250,16 +251,46 @@ def _model(path: Path, key: str, zoo: str, entry: CatalogEntry | None, cache: Fi
 
 
 def _digest(path: Path, cache: FingerprintCache) -> str | None:
-    """sha256 of a file; of the sorted 'shard:sha256' lines of several; None when they cannot be read."""
+    """sha256 of a file; of the sorted 'shard:sha256' lines of several; of a large model see zoo.sources.fingerprint.
+
+    None when they cannot be read.
+    """
     try:
-        file = Path(place(str(path))[0])
-        base, files = (file, parts_of(file) or shards_of(file)) if file.is_dir() else (file.parent, files_of(file))
-        if tuple(files) == (file,):
-            return cache.sha256(str(file))
+        opened, files = _files(path)
+        if _is_large(files) and not all(cache.knows(str(file)) for file in files):
+            return _state(opened, files)
+        if files == [opened]:
+            return cache.sha256(str(opened))
+        base = opened if opened.is_dir() else opened.parent
         lines = sorted(f"{os.path.relpath(shard, base)}:{cache.sha256(str(shard))}\n" for shard in files)
     except (OSError, CheckpointError):
         return None
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def changed(path: str, revision: str) -> bool:
+    """Whether the files of a large model are not those any more that a revision of their state was made from."""
+    if not revision.startswith(STATE):
+        return False
+    try:
+        return _state(*_files(Path(path))) != revision
+    except (OSError, CheckpointError):
+        return True
+
+
+def _files(path: Path) -> tuple[Path, list[Path]]:
+    """The file or folder that a model is opened by, and its files."""
+    opened = Path(place(str(path))[0])
+    return opened, list((parts_of(opened) or shards_of(opened)) if opened.is_dir() else files_of(opened))
+
+
+def _is_large(files: Sequence[Path]) -> bool:
+    return sum(file.stat().st_size for file in files) > fingerprint.LARGE
+
+
+def _state(opened: Path, files: Sequence[Path]) -> str:
+    base = opened if opened.is_dir() else opened.parent
+    return state_revision((os.path.relpath(file, base), file) for file in files)
 
 
 def _text(config: Mapping[str, object], key: str) -> str | None:

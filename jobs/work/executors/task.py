@@ -23,6 +23,8 @@ class Task:
     """Predicted cost on one core, seconds; the longest go first."""
     opens: bool = False
     """Its outcome brings further tasks, nobody knows how long: it goes ahead while little else waits."""
+    soon: bool = False
+    """It goes before longer ones: a small piece of a large model, which tells within seconds how the others will go."""
     cpus: int = 1
     """BLAS threads it runs with, and CPUs it asks for."""
     memory: int = 0
@@ -63,6 +65,13 @@ class Outcome:
     """Where it ran; '' when it is not known."""
     seconds: float = 0.0
     """Time it took in its worker, seconds."""
+
+    @property
+    def trouble(self) -> tuple[Reason, str]:
+        """Why there is no value, as a reason and in words."""
+        if self.crash:
+            return self.reason or Reason.WORKER_CRASHED, f"after {self.task.attempt} attempts: {self.crash}"
+        return self.reason or Reason.ERROR, self.error or "the task returned nothing"
 
 
 @dataclass(frozen=True, slots=True)

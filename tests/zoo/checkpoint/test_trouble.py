@@ -80,7 +80,7 @@ def test_every_reason_has_advice() -> None:
 
 def test_facts_about_bytes_are_final_and_failures_of_access_are_not() -> None:
     retried = {str(reason) for reason in Reason if reason.retried}
-    access = {"unreachable", "rate_limited", "over_budget", "checksum_mismatch"}
+    access = {"changed_meanwhile", "unreachable", "rate_limited", "over_budget", "checksum_mismatch"}
     nodes = {"inaccessible", "worker_crashed", "out_of_memory", "timed_out", "too_large"}
     assert retried == access | nodes | {"error"}
 

@@ -17,10 +17,15 @@ newest AS (
     QUALIFY row_number()
         OVER (PARTITION BY model_id, revision ORDER BY last_seen DESC, written DESC, snapshot DESC, filename) = 1
 ),
+listing AS (
+    SELECT model_id, revision, tensor, params, written
+    FROM raw_layers
+    QUALIFY rank() OVER (PARTITION BY model_id, revision ORDER BY written DESC, filename) = 1
+),
 tensors AS (
     -- A tensor split into several layers (fused q, k, v) counts once.
     SELECT model_id, revision, tensor, max(params) AS params, max(written) AS written
-    FROM raw_layers
+    FROM listing
     GROUP BY ALL
 ),
 sizes AS (

@@ -1,0 +1,313 @@
+"""Health and collapse of made-up layers against the definitions in plain numpy, at and beside every bound."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from zoospectra.analysis.studies import collapse, health
+
+BOUNDS = {"alpha": (6.0, 2.0), "D": (0.2,), "num_pl_spikes": (10,), "stable_rank": (1.5,)}
+LITERATURE = {
+    "under-trained": ("alpha", 6.0, 1),
+    "over-trained": ("alpha", 2.0, -1),
+    "poor fit": ("D", 0.2, 1),
+    "short tail": ("num_pl_spikes", 10, -1),
+    "rank collapse": ("stable_rank", 1.5, -1),
+    "noise": ("excess", 0.02, -1),
+    "scale": ("scale_z", 3.5, 0),
+}
+
+
+def layers(models: int, seed: int) -> list[dict]:
+    """Two profiles; 4 dense layers a model, 3 to 6 convolutions; a third of the numbers at a bound, some missing."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for profile, model in ((p, m) for p in ("p", "q") for m in range(models)):
+        kinds = [("dense", 1)] * 4 + [("conv2d", 9)] * int(rng.integers(3, 7)) + [(None, None)]
+        for i, (kind, rf) in enumerate(kinds):
+            row = {"profile": profile, "model_id": f"m{model}", "longname": f"l{i}", "layer_type": kind, "rf": rf}
+            row |= {"N": 64 + i, "M": 32, "num_evals": 32, "outcome": "fit", "status": "success"}
+            row |= {"alpha": rng.uniform(1.5, 8), "D": rng.uniform(0, 0.4), "num_pl_spikes": int(rng.integers(5, 30))}
+            row |= {"stable_rank": rng.uniform(1, 9), "log_spectral_norm": rng.normal(0, 0.2)}
+            row |= {"max_rand_eval": rng.choice([None, 1.0]), "by_slice": profile == "q", "log_norm": rng.normal()}
+            if rng.random() < 0.1:
+                row["log_spectral_norm"] += 4.0 * rng.choice([-1, 1])
+            for name, bounds in BOUNDS.items():
+                if rng.random() < 0.3:
+                    row[name] = bounds[rng.integers(len(bounds))]
+                elif rng.random() < 0.1:
+                    row[name] = None
+            if rng.random() < 0.1:
+                row |= {"outcome": "failed", "status": "failed: zero"}
+            rows.append(row)
+    return rows
+
+
+def scale(row: dict) -> float | None:
+    """log10 of the root mean square entry: lam_max times the stable rank is the sum of squares."""
+    if row["stable_rank"] is None:
+        return None
+    return math.log10(math.sqrt(10 ** row["log_spectral_norm"] * row["stable_rank"] / (row["num_evals"] * row["N"])))
+
+
+def excess(row: dict) -> float | None:
+    if scale(row) is None:
+        return None
+    if row["max_rand_eval"]:
+        return math.log10(10 ** row["log_spectral_norm"] / row["max_rand_eval"])
+    slices = (row["rf"] or 1) if row["by_slice"] else 1
+    edge = slices * 10 ** (2 * scale(row)) * (math.sqrt(row["N"]) + math.sqrt(row["M"])) ** 2
+    return row["log_spectral_norm"] - math.log10(edge)
+
+
+def of_kind(row: dict) -> tuple:
+    return row["profile"], row["layer_type"], row["rf"]
+
+
+def z_scores(rows: list[dict]) -> dict[tuple, float]:
+    """(model, layer) -> robust z among the layers of its kind in its model, where these are at least five."""
+    kinds = defaultdict(list)
+    for row in rows:
+        if scale(row) is not None:
+            kinds[of_kind(row), row["model_id"]].append(row)
+    found = {}
+    for members in kinds.values():
+        values = np.array([scale(row) for row in members])
+        spread = 1.4826 * np.median(np.abs(values - np.median(values)))
+        if len(members) >= 5:
+            found |= {(r["model_id"], r["longname"]): (scale(r) - np.median(values)) / spread for r in members}
+    return found
+
+
+def flags(rows: list[dict], check: str) -> dict[str, list[tuple[str, float]]]:
+    """Model -> layers beyond the literature's bound and what 99 % of 40 or more layers of their kind keep to."""
+    column, bound, wrong = LITERATURE[check]
+    scores = z_scores(rows)
+    computed = {"excess": excess, "scale_z": lambda row: scores.get((row["model_id"], row["longname"]))}
+    values = [(row, computed.get(column, lambda row: row[column])(row)) for row in rows]
+    kinds = defaultdict(list)
+    for row, value in values:
+        if value is not None:
+            kinds[of_kind(row)].append(abs(value) if wrong == 0 else value)
+    found = defaultdict(list)
+    for row, value in values:
+        if value is None:
+            continue
+        own, limit = kinds[of_kind(row)], bound
+        if len(own) >= 40 and check != "noise":
+            usual = np.quantile(own, 0.01 if wrong < 0 else 0.99)
+            limit = min(limit, usual) if wrong < 0 else max(limit, usual)
+        found[row["model_id"]] += [
+            (row["longname"], value)
+            for hit in [value < limit if wrong < 0 else abs(value) > limit if wrong == 0 else value > limit]
+            if hit
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("models", "seed"), [(9, 0), (10, 1), (10, 2), (14, 3)])
+def test_health_agrees_with_its_definition(models: int, seed: int) -> None:
+    rows = layers(models, seed)
+    broken = [{"model_id": "m1", "tensor": t, "reason": "truncated"} for t in ("a", None)]
+    rng = np.random.default_rng(seed)
+    values = {f"m{m}": float(v) for m, v in enumerate(rng.permutation(models))}
+    reported = [
+        {"model_id": m, "dataset": "d", "metric": "e", "value": v, "higher_is_better": seed % 2}
+        for m, v in values.items()
+    ]
+    designs = {"measured": rows, "skipped": broken, "reported": reported}
+    found = health.run(designs, health.Options(model="m*"))
+    cells = {(c.table_id, c.row, c.column): c for c in found.cells}
+    for profile in ("p", "q"):
+        own = [row for row in rows if row["profile"] == profile]
+        tests = {}
+        for check in LITERATURE:
+            hits = flags(own, check)
+            rate = np.mean([bool(layers) for layers in hits.values()]) if len(hits) >= 10 else None
+            for model in values:
+                cell = cells["HEALTH", f"{profile} / {model} / {check}", "layers"]
+                looked = hits.get(model, [])
+                common = rate is not None and rate >= 0.5
+                assert cell.value == len(looked)
+                assert cell.verdict == ("fine" if not looked else "common" if common else "look at it")
+                assert cells["HEALTH", f"{profile} / {model} / {check}", "base rate"].value == rate
+                for name, value in looked:
+                    flag = [c for c in found.cells if (c.row, c.verdict) == (f"{profile} / {model} / {name}", check)]
+                    assert [c.value for c in flag] == [pytest.approx(value, abs=1e-9)]
+            hit, other = ([values[m] for m, layers in hits.items() if bool(layers) is side] for side in (True, False))
+            if len(hits) >= 10 and hit and other:
+                tests[check] = (
+                    stats.mannwhitneyu(hit, other, method="asymptotic").pvalue,
+                    np.sign(sum(np.sign(b - a) for a in hit for b in other)),
+                    sum(np.sign(b - a) for a in hit for b in other) / len(hit) / len(other),
+                )
+        flagged = sum(c.table_id == "HEALTH_LAYERS" and c.row.startswith(f"{profile} /") for c in found.cells)
+        assert flagged == sum(len(layers) for check in LITERATURE for layers in flags(own, check).values())
+        ordered = sorted(tests, key=lambda check: tests[check][0])
+        holm = 0.0
+        for i, check in enumerate(ordered):
+            holm = min(1.0, max(holm, (len(ordered) - i) * tests[check][0]))
+            row = f"{profile} / d / e / {check}"
+            assert cells["HEALTH_CHECKS", row, "p, Holm"].value == pytest.approx(holm)
+            worse = tests[check][2] * (1 if seed % 2 else -1)
+            assert cells["HEALTH_CHECKS", row, "flagged are worse"].value == pytest.approx(worse)
+        assert len([c for c in found.cells if c.table_id == "HEALTH_CHECKS" and c.row.startswith(profile)]) == 2 * len(
+            tests
+        )
+        for model in values:
+            failed = [row for row in own if row["model_id"] == model and row["outcome"] == "failed"]
+            assert cells["HEALTH", f"{profile} / {model} / failed fits", "layers"].value == len(failed)
+            damaged = cells["HEALTH", f"{profile} / {model} / damaged tensors", "layers"]
+            assert (damaged.value, damaged.verdict) == ((2, "look at it") if model == "m1" else (0, "fine"))
+            looked = [
+                c.row.split(" / ")[2] for c in found.cells
+                if c.row.startswith(f"{profile} / {model} /") and c.verdict == "look at it" and c.column == "layers"
+            ]  # fmt: skip
+            words = f"look at {', '.join(looked)}" if looked else "nothing to object to"
+            assert f"{profile} / {model}: {words}" in found.notes
+    one = health.run(designs, health.Options(model="m1", profile="q"))
+    assert {c.row[:6] for c in one.cells if c.table_id == "HEALTH"} == {"q / m1"}
+    assert {(row["model_id"], row["profile"]) for row in one.design} == {("m1", "q")}
+    assert [c for c in one.cells if c.table_id == "HEALTH"] == [
+        c for c in found.cells if c.table_id == "HEALTH" and c.row.startswith("q / m1 /")
+    ]
+
+
+@pytest.mark.parametrize(("hit", "higher", "verdict"), [
+    (range(8), True, "goes with quality"), (range(8), False, "goes the wrong way"),
+    (range(8, 16), False, "goes with quality"), (range(0, 16, 2), True, "predicts nothing here"),
+])  # fmt: skip
+def test_whether_flags_go_with_quality(hit: range, higher: bool, verdict: str) -> None:
+    base = {"profile": "p", "longname": "l", "layer_type": "dense", "rf": 1, "N": 8, "M": 4, "num_evals": 4}
+    base |= {"outcome": "fit", "status": "success", "by_slice": False, "log_spectral_norm": None, "stable_rank": None}
+    rows = [base | {"model_id": f"m{i}", "alpha": 7.0 if i in hit else 3.0} for i in range(16)]
+    reported = [
+        {"model_id": f"m{i}", "dataset": "d", "metric": "e", "value": i, "higher_is_better": higher} for i in range(16)
+    ]
+    found = health.run({"measured": rows, "skipped": [], "reported": reported}, health.Options())
+    assert {c.verdict for c in found.cells if c.table_id == "HEALTH_CHECKS"} == {verdict}
+    idle = "p / d / e: flags that do not go with it here: under-trained"
+    assert (idle in found.notes) is (verdict != "goes with quality")
+
+
+def test_health_refuses_what_is_not_there() -> None:
+    designs = {"measured": layers(2, 0), "skipped": [], "reported": []}
+    with pytest.raises(ValueError, match="model=x: matches no model"):
+        health.run(designs, health.Options(model="x"))
+    with pytest.raises(ValueError, match="profile=x: expected some of p, q"):
+        health.run(designs, health.Options(profile="x"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_collapse_within_agrees_with_its_definition(seed: int) -> None:
+    rows = layers(6, seed)
+    for limits in (collapse.Thresholds(), collapse.Thresholds(robust_z=0.5, share=0.95)):
+        found = collapse.run({"measured": rows}, collapse.Options(thresholds=limits))
+        expected, few, kinds = {}, 0, defaultdict(list)
+        for row in rows:
+            if scale(row) is not None:
+                kinds[of_kind(row), row["model_id"]].append(row)
+        for members in kinds.values():
+            scales = np.array([scale(row) for row in members])
+            spread = 1.4826 * np.median(np.abs(scales - np.median(scales)))
+            few += len(members) < 5
+            for row, value in zip(members, scales, strict=True):
+                sampling = 1 / math.log(10) / math.sqrt(2 * row["N"] * row["M"] * (row["rf"] or 1))
+                z = (value - np.median(scales)) / max(spread, sampling)
+                ratio = 10 ** (value - np.median(scales))
+                if len(members) >= 5 and z < -limits.robust_z and ratio < limits.share:
+                    label = f"{row['profile']} / {row['model_id']} / {row['longname']}"
+                    expected[label] = (value, ratio, z, excess(row))
+        made = defaultdict(list)
+        for cell in found.cells:
+            made[cell.row].append(cell.value)
+        assert {row: pytest.approx(values) for row, values in expected.items()} == {
+            r: tuple(v) for r, v in made.items()
+        }
+        assert expected or limits.robust_z > 1
+        for profile in ("p", "q"):
+            hit = [row.split(" / ") for row in expected if row.startswith(f"{profile} /")]
+            count = len({model for _, model, _ in hit})
+            assert f"{profile}: {len(hit)} collapsed layers in {count} of 6 models" in found.notes
+        assert f"{few} kinds of layers are too few to compare (fewer than 5)" in found.notes
+
+
+def test_equal_scales_flag_nothing_by_rounding_and_one_beyond_its_sampling_error_is_told() -> None:
+    base = {"profile": "p", "model_id": "m", "layer_type": "dense", "rf": 1, "N": 64, "M": 32, "num_evals": 32}
+    base |= {"stable_rank": 4.0, "by_slice": False}
+    rows = [base | {"longname": f"l{i}", "log_spectral_norm": 1e-14 * i} for i in range(6)]
+    assert collapse.run({"measured": rows}, collapse.Options()).cells == ()
+    rows[3]["log_spectral_norm"] = -1.0
+    found = collapse.run({"measured": rows}, collapse.Options())
+    assert {cell.row for cell in found.cells} == {"p / m / l3"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_collapse_between_agrees_with_its_definition(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for profile in ("p", "q"):
+        for model in ("old", "new", "other"):
+            for i in range(9):
+                row = {"profile": profile, "model_id": model, "longname": f"l{i if model != 'new' else i + 1}"}
+                row |= {"log_norm": rng.normal(), "alpha": None if rng.random() < 0.2 else rng.normal(3, 1)}
+                row |= {"log_spectral_norm": 1.0 if i != 4 or model == "old" else rng.choice([-2.0, 3.0])}
+                rows.append(row)
+    claims = {"log_norm": "base larger", "alpha": "base smaller"}
+    limits = collapse.Thresholds(robust_z=1.5)
+    options = collapse.Options(model="new", base="old", claims=claims, thresholds=limits)
+    found = collapse.run({"measured": rows}, options)
+    cells = {(c.table_id, c.row, c.column): c for c in found.cells}
+    assert {row["model_id"] for row in found.design} == {"old", "new"}
+    of = {(r["profile"], r["model_id"], r["longname"]): r for r in rows}
+    for profile in ("p", "q"):
+        for metric in ("log_norm", "log_spectral_norm", "alpha"):
+            pairs = [
+                (f"l{i}", of[profile, "new", f"l{i}"][metric], of[profile, "old", f"l{i}"][metric]) for i in range(1, 9)
+            ]
+            pairs = [(name, a, b) for name, a, b in pairs if a is not None and b is not None]
+            changes = np.array([a - b for _, a, b in pairs])
+            spread = 1.4826 * np.median(np.abs(changes - np.median(changes)))
+            far = []
+            for (name, *_), change in zip(pairs, changes, strict=True):
+                z = (change - np.median(changes)) / spread if spread else None
+                verdict = None if z is None or abs(z) <= 1.5 else "moved up" if change > 0 else "moved down"
+                far += [name] if verdict else []
+                cell = cells["COLLAPSE", f"{profile} / {name}", f"{metric} change"]
+                assert (cell.value, cell.verdict) == (change, verdict)
+                value = cells["COLLAPSE", f"{profile} / {name}", f"{metric} robust z"].value
+                assert value == (z if z is None else pytest.approx(z))
+            noted = [n for n in found.notes if n.startswith(f"{profile}: {metric} moved far")]
+            assert [n.count("(") for n in noted] == ([len(far)] if far else [])
+            new, old = np.mean([a for _, a, _ in pairs]), np.mean([b for *_, b in pairs])
+            means = [cells["COLLAPSE_MEANS", f"{profile} / mean {metric}", side] for side in ("base", "model")]
+            assert [cell.value for cell in means] == pytest.approx([old, new])
+            verdict = "base larger" if old > new else "base smaller"
+            reason = None
+            if metric in claims:
+                right = claims[metric] == verdict
+                reason = "as claimed" if right else f"the text says {claims[metric]}: the direction is reversed"
+            assert {(cell.verdict, cell.reason) for cell in means} == {(verdict, reason)}
+
+
+def test_collapse_refuses_half_of_a_question() -> None:
+    designs = {"measured": layers(2, 0)}
+    for words, message in (
+        ({"claims": {"alpha": "base larger"}}, "claims=.*expected base=GLOB"),
+        ({"base": "m0"}, "base=m0: expected model=GLOB"),
+        ({"claims": {"x": "base larger"}}, "claims=x: expected some of"),
+        ({"claims": {"alpha": "x"}}, "claims.alpha=x: expected some of"),
+        ({"model": "x"}, "model=x: matches no model"),
+        ({"model": "m*", "base": "m0"}, "model=m\\*: matches 2 models with layers, expected one: m0, m1"),
+        ({"profile": "x"}, "profile=x: expected some of p, q"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            collapse.run(designs, collapse.Options(**words))
+    found = collapse.run(designs, collapse.Options(model="m1", profile="q"))
+    assert {(row["model_id"]) for row in found.design} == {"m1"}
+    assert len(found.design) == sum(r["model_id"] == "m1" and r["profile"] == "q" for r in designs["measured"])

@@ -1,0 +1,262 @@
+"""Populations, targets, seeds and what is held constant, of made-up catalogs, against their definitions."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from zoospectra.analysis.studies import batch, seeds
+from zoospectra.analysis.studies.population import covariates, groupings, metrics, populations
+from zoospectra.analysis.studies.target import targets, twin
+
+
+def zoo(seed: int) -> dict[str, list[dict]]:
+    """30 models in two profiles: doubles whose first is missing, families, columns of every kind, three data sets."""
+    rng = np.random.default_rng(seed)
+    names = [f"m{i:02d}" for i in range(30)]
+    averages = [
+        {"model_id": name, "profile": profile, "basis": "weights", "num_layers": int(rng.integers(3, 9)), "D": None}
+        | {metric: float(rng.normal()) for metric in ("alpha", "log_norm")}
+        | {"alpha_weighted": float(rng.normal()) if name == "m07" else None, "stable_rank": float(rng.normal())}
+        for name in names
+        for profile in ("p", "q")
+        if rng.random() < 0.9
+    ]
+    catalog = [
+        {"model_id": name, "series": rng.choice(["x", "y", None]), "depth": int(rng.integers(1, 4)), "params": 10**i}
+        | {"width": int(i) if i % 5 else None, "size": float(i), "year": 2015 + i % 7 if i % 2 else None}
+        | {"kind": rng.choice(["a", "b"]), "flag": bool(i % 2), "twelve": i % 12, "thirteen": i % 13, "seed": i % 3}
+        | {"double_of": f"m0{i % 2}" if i > 25 else None}
+        for i, name in enumerate(names)
+    ]
+    reported = [
+        {
+            "model_id": name,
+            "dataset": dataset,
+            "metric": metric,
+            "value": float(rng.normal()),
+            "higher_is_better": rng.random() < 0.8,
+        }
+        for dataset in ("d", None)
+        for metric in ("acc", "test_acc", "train_acc", "err")
+        for name in names
+        if rng.random() < {"acc": 0.6, "test_acc": 0.7, "train_acc": 0.95, "err": 0.65}[metric]
+    ]
+    kin = [{"model_id": name, "family": int(rng.integers(0, 9))} for name in names if name != "m05"]
+    return {"averages": averages, "catalog": catalog, "reported": reported, "kin": kin}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("independent", ["off", "cluster", "one"])
+def test_populations(seed: int, independent: str) -> None:
+    designs = zoo(seed)
+    found = {one.label: one for one in populations(designs, wanted=["err", "test_acc"], independent=independent)}
+    catalog = {row["model_id"]: row for row in designs["catalog"]}
+    family = {row["model_id"]: row["family"] for row in designs["kin"]}
+    values: dict[tuple, dict[str, float]] = defaultdict(dict)
+    for row in designs["reported"]:
+        values[row["dataset"] or "no data set", row["metric"]][row["model_id"]] = row["value"]
+    labels = {f"{p} / {d} / {m}" for p in "pq" for d in ("d", "no data set") for m in ("err", "test_acc")}
+    assert set(found) == labels
+    for label, one in found.items():
+        profile, dataset, metric = label.split(" / ")
+        there = [
+            r["model_id"]
+            for r in designs["averages"]
+            if r["profile"] == profile and r["model_id"] in values[dataset, metric]
+        ]
+        counted, kept, out = {}, [], {}
+        for name in sorted(there):
+            identity = catalog[name]["double_of"] or name
+            first = counted.setdefault(identity, name)
+            if first == name:
+                kept.append(name)
+            else:
+                out[name] = f"the same model as {first}"
+        if independent == "one":
+            heads: dict[object, str] = {}
+            for name in list(kept):
+                first = heads.setdefault(family.get(name, name), name)
+                if first != name:
+                    kept.remove(name)
+                    out[name] = f"kin of {first}"
+        assert sorted(row["model_id"] for row in one.rows) == kept
+        assert {row["model_id"]: row["excluded_by"] for row in one.excluded} == out
+        assert one.y == tuple(values[dataset, metric][row["model_id"]] for row in one.rows)
+        train = values[dataset, f"train_{metric.removeprefix('test_')}"]
+        assert one.train == tuple(train.get(row["model_id"]) for row in one.rows)
+        clusters = [family.get(row["model_id"], row["model_id"]) for row in one.rows]
+        assert [one.family(i) for i in range(len(one.rows))] == (
+            clusters if independent == "cluster" else [None] * len(kept)
+        )
+        design = {row["model_id"]: row for row in one.design()}
+        assert {name: row["excluded_by"] for name, row in design.items()} == dict.fromkeys(kept) | out
+        assert all(row["y"] == values[dataset, metric][name] for name, row in design.items())
+    only = populations(designs, profile="p", datasets=["d"], wanted=["err"])
+    assert [one.label for one in only] == ["p / d / err"]
+
+
+def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
+    (one,) = populations(zoo(0), profile="p", datasets=["d"], wanted=["test_acc"])
+    sizes = {
+        name: Counter(row[name] for row in one.rows if row[name] is not None)
+        for name in ("series", "depth", "kind", "flag", "twelve", "thirteen", "year")
+    }
+    for smallest in (2, 4, 6):
+        expected = {name for name, count in sizes.items() if sum(v >= smallest for v in count.values()) > 1}
+        expected -= {name for name in ("thirteen",) if len(sizes[name]) > 12}
+        assert set(groupings(one, smallest=smallest)) == expected
+    assert set(groupings(one, ["seed", "thirteen"])) == {"seed", "thirteen"}
+    held = covariates(one)
+    full = {"size", "log10 params"} | ({"thirteen"} if len(sizes["thirteen"]) == 13 else set())
+    assert set(held) == full  # width and year are missing of some; twelve values are a grouping
+    assert held["log10 params"] == [pytest.approx(math.log10(row["params"])) for row in one.rows]
+    assert set(covariates(one, ["width", "depth"])) == {"width", "depth"}
+    with pytest.raises(ValueError, match="covariates=kind: expected a column of numbers"):
+        covariates(one, ["kind"])
+    assert set(metrics(one)) == {"alpha", "log_norm"}  # two models need a metric
+    assert list(metrics(one, ["stable_rank"])) == ["stable_rank"]
+    for name in ("num_layers", "depth", "x"):
+        with pytest.raises(ValueError, match=f"metrics={name}: expected some of alpha"):
+            metrics(one, [name])
+
+
+def test_the_target_of_a_data_set_and_its_twin() -> None:
+    def rows(dataset: str | None, metric: str, count: int, higher: int = 99) -> list[dict]:
+        base = {"dataset": dataset, "metric": metric}
+        return [base | {"model_id": f"m{i}", "value": i, "higher_is_better": i < higher} for i in range(count)]
+
+    reported = [*rows("d", "train_acc", 9), *rows("d", "other", 5), *rows("d", "test_acc", 5), *rows("d", "few", 4)]
+    reported += [*rows(None, "b", 3, higher=2), *rows(None, "a", 3, higher=1), *rows("e", "train_acc", 2)]
+    found = targets(reported)
+    assert [(one.label, one.higher_is_better, len(one.values)) for one in found] == [
+        ("d / test_acc", True, 5), ("e / train_acc", True, 2), ("no data set / a", False, 3),
+    ]  # fmt: skip
+    assert [one.label for one in targets(reported, ["few", "b"])] == ["d / few", "no data set / b"]
+    assert [one.label for one in targets(reported, datasets=["e"])] == ["e / train_acc"]
+    assert len(twin(reported, found[0])) == 9
+    assert twin(reported, found[2]) == {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_seeds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    averages, catalog = [], []
+    for i in range(60):
+        family = ("a", "b", "c", "d", "e", None)[i % 6]
+        row = {"model_id": f"m{i}", "series": family, "double_of": "m0" if i == 59 else None}
+        row["noise"] = float(rng.choice([0.1, 0.2, 0.4, 0.8][: 2 + i % 6])) if family in ("a", "b", "c") else None
+        row["seed"] = int(rng.integers(9)) if family in ("d", "e", None) and rng.random() < 0.8 else None
+        catalog.append(row)
+        value = None if i % 11 == 10 else float(np.round(rng.normal(3, 1) + 2 * (row["noise"] or 0), 1))
+        averages.append({"model_id": f"m{i}", "profile": "p", "alpha": value, "log_norm": 1.0 * i})
+    reported = [
+        {
+            "model_id": f"m{i}",
+            "dataset": "d",
+            "metric": f"e{i % 2}",
+            "value": float(rng.integers(5)),
+            "higher_is_better": i % 2 == 0,
+        }
+        for i in range(60)
+    ]
+    found = seeds.run(
+        {"averages": averages, "catalog": catalog, "reported": reported}, seeds.Options(metrics=["alpha"], seed=seed)
+    )
+    cells = {(c.table_id, c.row, c.column): c for c in found.cells}
+    rows = [a | c for a, c in zip(averages, catalog, strict=True) if c["double_of"] is None and a["alpha"] is not None]
+
+    def pooled(groups: dict[object, list[float]]) -> tuple[int, int, float]:
+        several = [np.array(values) for values in groups.values() if len(values) > 1]
+        freedom = sum(len(values) - 1 for values in several)
+        return len(several), freedom, math.sqrt(sum(((v - v.mean()) ** 2).sum() for v in several) / freedom)
+
+    by_seed, everyone, levels = defaultdict(list), defaultdict(list), defaultdict(set)
+    for row in rows:
+        if row["series"] is not None:
+            everyone[row["series"]].append(row["alpha"])
+            if row["seed"] is not None:
+                by_seed[row["series"]].append(row["alpha"])
+            if row["noise"] is not None:
+                levels[row["series"]].add(row["noise"])
+    treated = [r for r in rows if len(levels.get(r["series"], ())) >= 3 and r["noise"] is not None]
+    by_family = defaultdict(list)
+    for row in treated:
+        by_family[row["series"]].append(row)
+    moved = pooled({name: [r["alpha"] for r in own] for name, own in by_family.items()})
+    null = pooled(by_seed)
+    x = np.concatenate([[r["noise"] for r in own] - np.mean([r["noise"] for r in own]) for own in by_family.values()])
+    y = np.concatenate([[r["alpha"] for r in own] - np.mean([r["alpha"] for r in own]) for own in by_family.values()])
+    slope = x @ y / (x @ x)
+    width = np.mean([np.ptp([r["noise"] for r in own]) for own in by_family.values()])
+    expected = {
+        "families of seeds": null[0],
+        "sd between seeds": null[2],
+        "sd between families": np.std([np.mean(v) for v in everyone.values()], ddof=1),
+        "treated": len(treated),
+        "slope": slope,
+        "change over the levels": slope * width,
+        "change in sd of seeds": slope * width / null[2],
+        "sd over the levels / sd between seeds": moved[2] / null[2],
+        "p, more than seeds": special.fdtrc(moved[1], null[1], (moved[2] / null[2]) ** 2),
+    }
+    for column, value in expected.items():
+        cell = cells["SEEDS", "p / alpha", column]
+        assert (cell.value, cell.n) == (pytest.approx(value), len(treated)), column
+    for name, own in by_family.items():
+        a, b = [r["noise"] for r in own], [r["alpha"] for r in own]
+        row = f"p / alpha / {name}"
+        assert cells["SEEDS_FAMILIES", row, "slope"].value == pytest.approx(stats.linregress(a, b).slope)
+        assert cells["SEEDS_FAMILIES", row, "tau"].value == pytest.approx(stats.kendalltau(a, b).statistic)
+    assert {c.row.split(" / ")[2] for c in found.cells if c.table_id == "SEEDS_FAMILIES"} == set(by_family)
+    known = {row["model_id"]: row["alpha"] for row in rows}
+    for parity, sign in ((0, 1), (1, -1)):
+        points = [
+            (known[r["model_id"]], sign * r["value"])
+            for r in reported
+            if r["metric"] == f"e{parity}" and r["model_id"] in known
+        ]
+        pairs = [(a, b) for i, a in enumerate(points) for b in points[:i] if a[0] != b[0] and a[1] != b[1]]
+        assert cells["SEEDS_QUALITY", f"p / alpha / d / e{parity}", "pairs"].value == len(pairs)
+        right = sum((a[0] < b[0] and a[1] > b[1]) or (a[0] > b[0] and a[1] < b[1]) for a, b in pairs)
+        assert cells["SEEDS_QUALITY", f"p / alpha / d / e{parity}", "smaller is better"].value == right
+
+
+@pytest.mark.parametrize(("known", "held"), [(10, True), (9, False)])
+def test_a_covariate_is_held_where_half_of_the_models_have_it_and_differ(known: int, held: bool) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"m{i}" for i in range(20)]
+    averages = [
+        {"model_id": n, "profile": "p", "basis": "weights", "alpha": float(rng.normal()), "num_layers": 3}
+        for n in names
+    ]
+    catalog = [
+        {"model_id": n, "series": "xy"[i % 2], "year": 2010 + i % 3 if i < known else None, "params": 10 ** (1 + i % 4)}
+        for i, n in enumerate(names)
+    ]
+    reported = [
+        {"model_id": n, "dataset": "d", "metric": "e", "value": float(rng.normal()), "higher_is_better": True}
+        for n in names
+    ]
+    found = batch.run(
+        {"averages": averages, "catalog": catalog, "reported": reported}, batch.Options(metrics=["alpha"])
+    )
+    words = "log10 params, year" if held else "log10 params"  # the number of layers is that of all
+    assert f"p / d / e: 20 models; held constant: {words}" in found.notes
+
+
+@pytest.mark.parametrize(("plain", "partial", "p", "verdict"), [
+    (1.0, 2.0, 0.05, "stays with covariates"), (1.0, -2.0, 0.01, "turns around with covariates"),
+    (-1.0, -2.0, 0.01, "stays with covariates"), (1.0, 2.0, 0.051, "not told with covariates"),
+    (None, 2.0, 0.01, None), (1.0, None, 0.01, None), (1.0, 2.0, None, None),
+])  # fmt: skip
+def test_what_covariates_do_to_a_slope(
+    plain: float | None, partial: float | None, p: float | None, verdict: str
+) -> None:
+    from zoospectra.analysis.statistics.robust import RobustSlope
+
+    assert batch._verdict(plain, RobustSlope(9, 5.0, partial, 1.0, None, None, p)) == verdict

@@ -1,0 +1,409 @@
+"""The paper's supplement, its guards and the contest's audit on made-up tables, against their definitions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from zoospectra.analysis.studies import audit, contest_audit, invariance, language, supplement
+from zoospectra.analysis.studies.record import Cell
+from zoospectra.analysis.studies.verdict import judge
+
+DATASETS = ("svhn", "cifar-10", "imagenet-1k", "other")
+LABELS = {
+    "lognorm": "log_norm",
+    "spectralnormlog": "ln",
+    "alpha_weighted": "alpha_weighted",
+    "logpnorm": "log_alpha_norm",
+}
+
+
+def published(seed: int) -> list[dict]:
+    """Averages of models in 4 data sets and 3 architectures: groups of 2 to 7, some normalised, some without a norm."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for dataset, series in itertools.product(DATASETS, ("A/B", "C", "D")):
+        for i in range(int(rng.integers(2, 8))):
+            row = {"name": f"osmr/{dataset}-{series[0]}-{i}", "model_id": f"{dataset}{series}{i}", "profile": "p"}
+            row |= {"series": series, "dataset": dataset, "rule": "mean", "basis": "printed averages"}
+            row |= {name: float(rng.normal()) for name in ("log_norm", "alpha_weighted", "log_alpha_norm")}
+            top = float(rng.uniform(1, 9)) if rng.random() < 0.9 else float(rng.choice([0.0, -1.0]))
+            row |= {"spectral_norm": top, "log_spectral_norm": float(rng.normal()), "norm": float(rng.uniform(1, 3))}
+            share = float(rng.choice([0.02, 0.099, 0.1, 0.5]))  # below a tenth X was divided by N
+            row["stable_rank"] = share * row["norm"] ** 2 / top if top else 1.0
+            row["error"] = float(rng.uniform(5, 30)) if rng.random() < 0.9 else None
+            rows.append(row)
+    others = [{"name": "resnet", "series": "R"}, {"name": "osmr/none", "series": None, "dataset": "svhn", "error": 1.0}]
+    return rows + [rows[0] | {"model_id": row["name"]} | row for row in others]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_supplement(seed: int) -> None:
+    rows = published(seed)
+    outliers = [rows[1]["name"].removeprefix("osmr/"), rows[9]["name"].removeprefix("osmr/")]
+    printed = {"errors": {"NC_S": "new", "DRAFT": "old"}, "outliers": outliers}
+    made = supplement.series(
+        rows, lambda row, date: None if row["error"] is None else row["error"] + (date == "old"), printed
+    )
+    groups, draft = defaultdict(list), defaultdict(list)
+    for row in rows:
+        if row["name"].startswith("osmr/") and row["series"] and row["error"] is not None:
+            key = (row["dataset"], row["series"].split("/")[0])
+            draft[key].append(row)
+            if row["name"].removeprefix("osmr/") not in outliers:
+                groups[key].append(row)
+    groups = {key: own for key, own in groups.items() if len(own) >= 4}
+    order = ["imagenet-1k", "cifar-10", "cifar-100", "svhn", "cub-200-2011", "other"]
+    assert list(made.final) == sorted(groups, key=lambda key: (order.index(key[0]), -len(groups[key]), key[1]))
+    assert set(made.draft) == {key for key, own in draft.items() if len(own) >= 4}
+    normalised = {
+        row["name"].removeprefix("osmr/") for row in rows
+        if row["name"].startswith("osmr/") and row["spectral_norm"]
+        and row["stable_rank"] * row["spectral_norm"] / row["norm"] ** 2 < 0.1
+    }  # fmt: skip
+    assert made.normalised == normalised
+    kept = {row["name"].removeprefix("osmr/") for own in groups.values() for row in own}
+    for row in made.design:
+        name = next(r["name"] for r in rows if r["model_id"] == row["model_id"]).removeprefix("osmr/")
+        if name != "none":
+            why = (
+                None if name in kept else "outlier of the paper" if name in outliers else "group of fewer than 4 models"
+            )
+            assert row["excluded_by"] == why
+    cells = {(c.table_id, c.row, c.column): c for c in supplement.tables(made)}
+    values: dict[tuple, list[float]] = defaultdict(list)
+    for (dataset, name), own in groups.items():
+        for label, column in LABELS.items():
+            x = (
+                [math.log(r["spectral_norm"]) if r["spectral_norm"] > 0 else None for r in own]
+                if column == "ln"
+                else [r[column] for r in own]
+            )
+            pairs = [(a, r["error"]) for a, r in zip(x, own, strict=True) if a is not None]
+            if len(pairs) < 4:
+                continue
+            a, b = np.array(pairs).T
+            line = stats.linregress(a, b)
+            rmse = math.sqrt(np.mean((b - line.intercept - line.slope * a) ** 2))
+            for word, value in (("RMSE", rmse), ("R2", line.rvalue**2), ("KTAU", stats.kendalltau(a, b).statistic)):
+                cell = cells[f"NC_S_{word}", f"{dataset} / {name}", label]
+                assert (cell.value, cell.n) == (pytest.approx(value), len(pairs))
+                values[word.replace("KTAU", "tau"), label].append(value)
+    for (word, label), own in values.items():
+        described = pd.Series(own).describe()
+        for table, numbers in (("NC_T3", described), ("NC_T3_INTENDED", pd.Series(own))):
+            assert cells[table, f"{word} (mean)", label].value == pytest.approx(numbers.mean())
+            assert cells[table, f"{word} (std)", label].value == pytest.approx(numbers.std())
+    names = {name for _, name in groups}
+    for name in (*names, "total"):
+        for dataset in ("imagenet-1k", "cifar-10", "svhn"):
+            count = sum(len(own) for key, own in groups.items() if key[0] == dataset and name in (key[1], "total"))
+            assert cells["NC_S_ARCH", name, dataset].value == count
+    assert cells["DRAFT_T3", "caption", "168 models"].value == 6 * len(made.draft)
+    for table, place in (("DRAFT_T5", 0), ("DRAFT_T6", 1)):
+        for name in {key[place] for key in made.draft}:
+            assert cells[table, name, "# of models"].value == 6 * sum(key[place] == name for key in made.draft)
+    mixed = {key for key, own in groups.items() if any(r["name"].removeprefix("osmr/") in normalised for r in own)}
+    for row, count in (
+        ("as published", len(groups)), ("at least 5 models", sum(len(own) >= 5 for own in groups.values())),
+        ("X = W^T W only", len(groups) - len(mixed)), ("X divided by N only", len(mixed)),
+    ):  # fmt: skip
+        assert cells["SENSITIVITY", row, "mean R2 lognorm"].n == count
+    guards = {(c.table_id, c.row): c for c in audit.normalisation(rows, made)}
+    verdicts = []
+    for (dataset, name), own in groups.items():
+        count = sum(r["name"].removeprefix("osmr/") in normalised for r in own)
+        verdicts.append(
+            "X = W^T W" if not count else "X divided by N" if count == len(own) else "mixed within the series"
+        )
+        cell = guards["GUARD_NORMALISATION", f"{dataset} / {name}"]
+        assert (cell.value, cell.verdict) == (count, verdicts[-1])
+    whole = guards["GUARD_NORMALISATION", "all"]
+    every = sum(supplement.is_normalised(row) for row in rows)
+    assert (whole.value, whole.verdict) == (every, "mixed" if len(set(verdicts)) > 1 else "one definition")
+    if len(set(verdicts)) > 1:
+        assert whole.reason == f"{verdicts.count('X divided by N')} of {len(verdicts)} series have X divided by N"
+    table_1 = sum(row["name"] == "resnet" for row in rows)
+    final, per = sum(map(len, groups.values())), len(made.final)
+    older = sum(len(own) for own in made.draft.values())
+    claims = {
+        "Table 1: R": table_1,
+        "Table 3: DNNs": final,
+        "Table 3 of the draft: DNNs": 6 * len(made.draft),
+        "no such": 3,
+    }
+    counted = {c.row: (c.value, c.verdict) for c in audit.counts(rows, made, claims)}
+    assert counted == {
+        "Table 1: R": (table_1, "models"), "Table 3: DNNs": (final, "models"),
+        "Table 3 of the draft: DNNs": (older, "models" if older == 6 * len(made.draft) else "counts regressions"),
+    }  # fmt: skip
+    for number, verdict in ((4 * per, "counts regressions"), (6 * per, "counts regressions"), (9999, "differs")):
+        assert [c.verdict for c in audit.counts(rows, made, {"Table 3: DNNs": number})] == [verdict]
+    gains = []
+    means = {c.row: c for c in audit.means(made)}
+    for (dataset, name), own in groups.items():
+        r2 = []
+        for column in ("ln", "log_spectral_norm"):
+            pairs = [
+                (math.log(r["spectral_norm"]) if column == "ln" else r[column], r["error"])
+                for r in own
+                if column != "ln" or r["spectral_norm"] > 0
+            ]
+            r2.append(stats.pearsonr(*zip(*pairs, strict=True)).statistic ** 2 if len(pairs) >= 4 else None)
+        if None not in r2:
+            gains.append(r2[1] - r2[0])
+            assert means[f"{dataset} / {name}"].value == pytest.approx(gains[-1])
+    verdict = "the choice matters" if abs(np.mean(gains)) > 0.02 else "the choice hardly matters"
+    assert (means["mean"].value, means["mean"].verdict) == (pytest.approx(np.mean(gains)), verdict)
+    assert means["mean"].reason.startswith(
+        f"the mean of logarithms fits better in {sum(g > 0 for g in gains)} of {len(gains)}"
+    )
+
+
+def test_shapes_of_classifiers() -> None:
+    sides = {
+        "net50": (1000, 2048),
+        "net101": (2048, 1000),
+        "net18": (512, 2048),
+        "none": (2048, 1000),
+        "other50": (2048, 1000),
+    }
+    expected = {"net18": 512, "net50": 2048, "net101": 1024, "net7": 1024, "other50": 512}
+    rows = [{"name": name, "N": n, "M": m} for name, (n, m) in sides.items()]
+    found = {c.row: c for c in audit.shapes(rows, expected)}
+    assert {row: c.verdict for row, c in found.items()} == {
+        "net50": "is net50", "net101": "is net50", "other50": "is none that is known",
+    }  # fmt: skip
+    assert [c.value for c in found.values()] == [2048.0] * 3
+    assert found["net50"].reason is None
+    assert found["net101"].reason == "net101 has 1024 inputs to its classifier, this file 2048"
+
+
+@pytest.mark.parametrize(("published", "verdict"), [
+    (2.0, "a mean"), (2.009, "a mean"), (2.011, "no mean of its table"),
+    (1.0, "no mean of its table"), (4.0, "no mean of its table"),
+])  # fmt: skip
+def test_summaries_of_a_table(published: float, verdict: str) -> None:
+    cells = [Cell("NC_S_R2", f"s{i}", "x", value) for i, value in enumerate((1.0, 2.0, 3.0, None))]
+    cells += [
+        Cell("NC_S_R2", "s", "another", 9.0),
+        Cell("NC_S_RMSE", "s", "x", 9.0),
+        Cell("NC_T3", "R2 (mean)", "y", 1.0, published=1.0),
+    ]
+    (found,) = audit.summaries([*cells, Cell("NC_T3", "R2 (mean)", "x", 2.0, published=published)])
+    assert (found.value, found.n, found.verdict) == (2.0, 3, verdict)
+    same = [Cell("NC_S_R2", f"s{i}", "x", 1.0) for i in range(2)]
+    (found,) = audit.summaries([*same, Cell("NC_T3", "R2 (mean)", "x", 1.0, published=1.0)])
+    assert found.verdict == "a mean"
+    (found,) = audit.summaries([*same, Cell("NC_T3", "R2 (mean)", "x", 1.0, published=1.005)])
+    assert found.verdict == "no mean of its table"  # within rounding of the mean, beyond all that it averages
+
+
+def test_sentences_and_objections_of_the_audit() -> None:
+    cells = [
+        Cell("T", "r", "a", 1.0, published=1.0, verdict="reproduces", basis="weights"),
+        Cell("T", "r", "b", 1.0, published=2.0, verdict="differs", reason="why", basis="weights"),
+        Cell("T", "r", "c", 1.0, published=1.0, verdict="reproduces"),
+        Cell("T", "r", "d", 1.0),
+    ]
+    assert audit.sentences(cells) == [
+        "2 of 3 printed numbers reproduce at their printed precision",
+        "what that is an audit of: 1 of 2 from weights, 1 of 1 from nothing",
+        "T / r / b: printed 2, differs: why",
+    ]
+    guards = [
+        Cell("GUARD_SHAPES", "net", "inputs", 1.0, verdict="is net"),
+        Cell("GUARD_SHAPES", "net", "inputs", 1.0, verdict="is other", reason="why"),
+        Cell("GUARD_COUNTS", "row", "models", 1.0, verdict="models"),
+        Cell("GUARD_COUNTS", "row", "models", 1.0, verdict="differs"),
+        Cell("GUARD_MEANS", "row", "gain", 1.0),
+    ]  # fmt: skip
+    assert audit.findings(guards) == ["guard shapes: net inputs: is other (why)", "guard counts: row models: differs"]
+
+
+def test_a_printed_number_reproduces_within_its_rounding() -> None:
+    cells = [
+        Cell("T", "r", c, v)
+        for c, v in (("half", 0.4251), ("up", 0.4149), ("low", 0.415), ("high", 0.425), ("none", None), ("more", 1.0))
+    ]
+    printed = {("T", "r", c): "0.42" for c in ("half", "up", "low", "high", "none", "gone")}
+    found = {c.column: c for c in judge(cells, printed, {"T / r / up": "known"})}
+    assert {name: c.verdict for name, c in found.items()} == {
+        "half": "differs", "up": "differs", "low": "reproduces", "high": "reproduces", "none": "not recomputed",
+        "gone": "not recomputed", "more": None,
+    }  # fmt: skip
+    assert found["half"].reason == "unexplained; it should read 0.4251"
+    assert found["up"].reason == "known; it should read 0.4149"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_contests_tables(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    words = ("None", "Weak", "Modest", "Strong")
+    rows = [f"Task{task} / {group}" for task in (1, 2) for group in ("0xx", "1xx", "2xx")]
+    value = {
+        key: float(rng.choice([0.05, 0.1, 0.3, 0.31, 0.5, 0.7]) * rng.choice([-1, 1]))
+        for key in itertools.product(range(4), rows, ("R2", "tau"))
+    }
+    tables = {}
+    for place, table in enumerate(("C_T1", "C_T2", "C_T5", "C_T6")):
+        columns = ["R2", "tau", "label"] if table == "C_T1" else ["R2", "tau"] if table == "C_T2" else ["R2 m", "tau m"]
+        body = {}
+        for row in rows:
+            numbers = [f"{abs(value[place, row, 'R2']):.2f}", f"{value[place, row, 'tau']:.2f}"]
+            body[row] = numbers + ([str(rng.choice(words))] if table == "C_T1" else [])
+        for task in (1, 2):
+            own = [texts for row, texts in body.items() if row.startswith(f"Task{task} / ") and "AVG" not in row]
+            means = [np.mean([float(t[i]) for t in own]) + (0.02 if task == 2 and i == 0 else 0.0) for i in (0, 1)]
+            body[f"Task{task} / AVG"] = [f"{m:.2f}" for m in means] + ([None] if table == "C_T1" else [])
+        tables[table] = {"columns": columns, "rows": body}
+    printed = {"tables": tables, "anti_correlated": [rows[0], rows[4]]}
+    found = contest_audit.run({}, contest_audit.Options(), printed)
+    cells = {(c.table_id, c.row, c.column): c for c in found.cells}
+    for table, body in tables.items():
+        for task in (1, 2):
+            for column in body["columns"][:2]:
+                assert cells["C_AUDIT_AVG", f"{table} / Task{task} / AVG", column].verdict == (
+                    "differs" if task == 2 and "R2" in column else "reproduces"
+                )
+    labelled = {
+        row: (texts[2], float(texts[0]), abs(float(texts[1])))
+        for row, texts in tables["C_T1"]["rows"].items()
+        if texts[2]
+    }
+
+    def word(tau: float) -> str:
+        return words[(tau >= 0.1) + (tau >= 0.3) + (tau >= 0.5)]
+
+    for row, (own, r2, tau) in labelled.items():
+        cell = cells["C_AUDIT_WORD", f"C_T1 / {row}", "|tau|"]
+        assert (cell.value, cell.verdict) == (tau, "as by the rule" if word(tau) == own else "other than by the rule")
+        against = [r for r, (w, a, b) in labelled.items() if words.index(w) > words.index(own) and a <= r2 and b <= tau]
+        key = ("C_AUDIT_WORD", f"C_T1 / {row}", "contradicted")
+        assert (cells[key].value if key in cells else 0) == len(against)
+    assert cells["C_AUDIT_WORD", "RULE", "words as by the rule"].value == sum(
+        word(tau) == own for own, _, tau in labelled.values()
+    )
+    for column, place in (("R2", 1), ("|tau|", 2)):
+        data = [(words.index(one[0]), one[place]) for one in labelled.values()]
+        bounds = [*sorted({v for _, v in data}), math.inf]
+        best = max(
+            sum(sum(v >= bound for bound in three) == wanted for wanted, v in data)
+            for three in itertools.product(bounds, repeat=3) if list(three) == sorted(three)
+        )  # fmt: skip
+        assert cells["C_AUDIT_WORD", "RULE", f"most words by any {column}"].value == best
+    for place, table in enumerate(tables):
+        for row in rows:
+            label = f"{table} / {row} / {'line' if place < 2 else 'm'}"
+            tau = float(tables[table]["rows"][row][1])
+            cell = cells["C_AUDIT_SIGN", label, "R2 implied by tau"]
+            assert cell.value == pytest.approx(math.sin(math.pi * tau / 2) ** 2)
+    for row in (rows[0], rows[4]):
+        tau = float(tables["C_T2"]["rows"][row][1])
+        assert cells["C_AUDIT_SIGN", f"C_T2 / {row}", "tau"].verdict == (
+            "as the text" if tau < 0 else "sign differs from the text"
+        )
+    for row in rows:
+        sizes = {
+            "training error": abs(float(tables["C_T2"]["rows"][row][1])),
+            "m": abs(float(tables["C_T6"]["rows"][row][1])),
+        }
+        best = "training error" if sizes["training error"] >= sizes["m"] else "m"
+        assert cells["C_AUDIT_TRAIN", row, "|tau| training error"].verdict == f"{best} follows best"
+        assert cells["C_AUDIT_TRAIN", row, "|tau| m"].value == sizes["m"]
+    assert sum(c.table_id == "C_AUDIT_TRAIN" for c in found.cells) == 12
+    assert found.notes[0] == "12 of 16 AVG cells are plain means of the sub-groups as printed"
+    assert found.notes[-1].count(" follows best") == 6
+
+
+@pytest.mark.parametrize(("weak", "modest", "strong", "fine"), [
+    (0.1, 0.2, 0.3, True), (0.0, 0.2, 0.3, False), (0.2, 0.2, 0.3, False), (0.1, 0.3, 0.3, False),
+    (0.1, 0.2, 1.0, False),
+])  # fmt: skip
+def test_thresholds_ascend(weak: float, modest: float, strong: float, fine: bool) -> None:
+    if fine:
+        assert contest_audit.Options(weak, modest, strong).word(-0.3) == "Strong"
+    else:
+        with pytest.raises(ValueError, match="expected 0 < weak < modest < strong < 1"):
+            contest_audit.Options(weak, modest, strong)
+
+
+def test_invariance_names_the_law_of_each_metric() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(3):
+        weights = rng.standard_t(3, (60, 40))
+        evals = np.linalg.eigvalsh(weights.T @ weights)
+        rows.append({"content_hash": f"h{i}", "layer_type": "dense", "N": 60, "M": 40, "evals": [evals.tolist()]})
+    found = invariance.run({"spectra": rows}, invariance.Options(threshold=1e-12))
+    cells = {(c.row, c.column): c for c in found.cells}
+    laws = {row: cell.verdict for (row, column), cell in cells.items() if column == "layers changed"}
+    assert laws["alpha"] == laws["stable_rank"] == laws["D"] == "invariant"
+    assert (laws["xmin"], cells["xmin", "power"].value) == ("power", pytest.approx(2.0))
+    for name in ("log_norm", "log_spectral_norm"):
+        assert (laws[name], cells[name, "shift"].value) == ("shift", pytest.approx(2.0))
+        assert cells[name, "median change a decade"].value == pytest.approx(2.0)
+    assert laws["alpha_weighted"] == "by layer"  # alpha log10 lam_max moves by 2 alpha a decade
+    alphas = [c for (row, column), c in cells.items() if row == "alpha_weighted" and column.endswith("a decade")]
+    assert alphas[0].value < alphas[1].value < alphas[2].value
+    assert cells["alpha", "layers changed"].value == 0.0
+    assert cells["alpha_weighted", "layers changed"].value == 1.0
+    assert cells["alpha", "fits lost"].value == 0.0
+    assert cells["alpha", "power"].reason == "the law is: invariant"
+    lost = invariance.run({"spectra": rows}, invariance.Options(factors=[1e-9]))  # below the absolute threshold
+    assert next(c.value for c in lost.cells if c.column == "fits lost" and c.row == "log_norm") == 0.0
+    assert "alpha" not in {c.row for c in lost.cells}
+    half = invariance.run({"spectra": rows}, invariance.Options(factors=[1e-9, 10.0], threshold=1e-12))
+    assert next(c.value for c in half.cells if (c.row, c.column) == ("alpha", "fits lost")) == 0.5
+    for factors in ([], [1.0], [0.0], [-2.0]):
+        with pytest.raises(ValueError, match="factors="):
+            invariance.Options(factors=factors)
+
+
+def test_the_language_models_tables() -> None:
+    rng = np.random.default_rng(0)
+    metrics = ("log_norm", "log_spectral_norm", "alpha_weighted", "log_alpha_norm", "alpha")
+    rows = []
+    for name in (*language.NAMES, "gpt"):
+        for i in range(6):
+            kind = "embedding" if i < 2 else "dense"
+            rows.append(
+                {"name": name, "layer_id": i, "layer_type": kind} | {m: float(rng.normal(3, 1)) for m in metrics}
+            )
+            if i == 4:
+                rows[-1]["alpha"] = None
+            if i == 1:
+                rows[-1]["log_spectral_norm"] = language.LARGEST
+    averages = [
+        {"name": "gpt", "num_slices": 50, "basis": "printed averages"} | {m: float(rng.normal(3, 1)) for m in metrics}
+    ]
+    found = {(c.table_id, c.row, c.column): c for c in language.tables(rows, averages)}
+    for name, label in language.NAMES.items():
+        own = [r for r in rows if r["name"] == name]
+        kept = [r for r in own if label != "GPT2-small" or r["layer_id"] != language.TOKEN_EMBEDDING]
+        assert found["NC_T2", label, "# matrices"].value == len(kept)
+        for metric in language.METRICS:
+            assert found["NC_T2", label, metric].value == pytest.approx(np.mean([r[metric] for r in kept]))
+            blocks = [r[metric] for r in own if r["layer_type"] == "dense"]
+            assert found["NC_T2_NO_EMBEDDING", label, metric].value == pytest.approx(np.mean(blocks))
+        if label == "GPT2-small":
+            alphas = [r["alpha"] for r in own if r["alpha"] is not None]
+            assert found["NC_TEXT_GPT2", label, "max alpha (text: all <= 6)"].value == max(alphas)
+            assert found["NC_TEXT_GPT2", label, "alpha (Fig. legend 3.8)"].value == pytest.approx(np.mean(alphas))
+        else:
+            small = [r for r in own if r["log_spectral_norm"] < language.LARGEST]
+            alphas = [r["alpha"] for r in small if r["alpha"] is not None]
+            assert found["NC_TEXT_GPT2", label, "alpha"].value == pytest.approx(np.mean(alphas))
+            norms = [r["log_alpha_norm"] for r in small]
+            assert found["NC_TEXT_GPT2", label, "log_alpha_norm"].value == pytest.approx(np.mean(norms))
+    token = next(r for r in rows if r["name"] == "gpt" and r["layer_id"] == language.TOKEN_EMBEDDING)
+    assert found["NC_T2", "GPT", "# matrices"].value == 49
+    for metric in language.METRICS:
+        assert found["NC_T2", "GPT", metric].value == pytest.approx((50 * averages[0][metric] - token[metric]) / 49)
+    assert not [c for c in language.tables([], averages) if c.row == "GPT"]
