@@ -86,7 +86,10 @@ def spread(values: Sequence[float], groups: Sequence[str]) -> Spread:
 
 
 def run(designs: Designs, options: Options) -> Findings:
-    """Seeds, treatment and quality of every profile and metric."""
+    """Seeds, treatment and quality of every profile and metric.
+
+    Raises ValueError for a profile, column or metric that is not there, and for a treatment that is no number.
+    """
     catalog = {row["model_id"]: row for row in designs["catalog"] if row.get("double_of") is None}
     columns = {name for row in designs["catalog"] for name in row}
     profiles = sorted({row["profile"] for row in designs["averages"]})
