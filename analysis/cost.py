@@ -1,13 +1,13 @@
 """What a layer's spectrum costs, from shapes alone: for planning shards before anything is read.
 
-Estimates, good to a factor of two. Not covered: reading and decoding the bytes, fits (milliseconds), and GPUs.
+Estimates; tests/bench/RESULTS.md says how good. Not covered: reading and decoding the bytes, and GPUs.
 
 Legend: S matrices of N x M, N >= M.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,19 +17,28 @@ from zoospectra.analysis.kernels.cast import BLOCK_BYTES, block_rows
 from zoospectra.analysis.kernels.svd import rows_at_once
 from zoospectra.analysis.spectrum import SVD_M
 
-# Gflop/s of float64 work on one core by M, measured with spectrum() on a 2-core EPYC (AVX-512): small matrices are
-# bound by calls and memory, the tridiagonalisation of large ones by memory.
-RATES = ((16, 0.8e9), (64, 4e9), (256, 14e9), (768, 27e9), (4096, 27e9))
+# Flop/s of float64 work on one core by M, measured on a 2-core EPYC (AVX-512, tests/bench/RESULTS.md): the Gram matrix,
+# counted in full though half of it is computed, and its eigenvalues. Small matrices are bound by calls.
+GRAM_RATES = ((16, 2e9), (64, 12e9), (256, 32e9), (512, 46e9), (1024, 48e9))
+EIGENVALUE_RATES = (
+    *((16, 0.7e9), (32, 1.5e9), (64, 3.1e9), (128, 5.9e9)),
+    *((256, 11e9), (512, 16e9), (768, 22e9), (1024, 24e9)),
+)
 # Seconds a call of spectrum() takes on a 1 x 1 matrix.
 CALL_SECONDS = 1e-4
-# A nearly square matrix of M <= SVD_M may need singular values after the Gram matrix: every tenth to third does, and
-# they take six times as long.
-SVD_FACTOR = 2.0
+# A nearly square matrix of M <= SVD_M may need singular values after the Gram matrix. They take one and a half (384) to
+# three times as long (2048); of trained layers 1 in 25 (384 x 384) to 1 in 6 (slices of 64 x 64) does.
+SVD_FACTOR = 1.25
 SQUARE = 1.2
 # Above this M a matrix takes seconds and two threads help it (2.2 against 3.7 s at 4096); below, several at once is
 # faster, as it is for larger ones wherever a model has two of them (see `with_one_thread`).
 ONE_THREAD_M = 3000
 TWO_THREADS = 1.6  # times as fast as one
+# Seconds of a fit with the plain metrics, by the number of eigenvalues: calls below a thousand, sorting above.
+FIT_SECONDS = ((1, 2e-4), (144, 3e-4), (576, 5e-4), (1152, 7e-4), (4608, 1.4e-3), (32768, 1e-2))
+# Seconds a row of results takes, and seconds of one eigenvalue in one resample of a bootstrap.
+ROW_SECONDS = 2e-4
+RESAMPLED_SECONDS = 1.7e-7
 # Workspaces of LAPACK (up to 64 columns) and the allocator's rounding.
 SLACK_BYTES = 4 << 20
 # One float64 block of rows when two layers are compared; three of them at once.
@@ -64,8 +73,18 @@ def cost(N: int, M: int, S: int, itemsize: int) -> Cost:
     flops = S * (N * M**2 + 4 / 3 * M**3)
     threads = 1 if M <= ONE_THREAD_M else 2
     again = SVD_FACTOR if M <= SVD_M and N <= SQUARE * M else 1.0
-    seconds = CALL_SECONDS + flops / _rate(M) * again / (TWO_THREADS if threads > 1 else 1.0)
+    work = S * (N * M**2 / _rate(GRAM_RATES, M) + 4 / 3 * M**3 / _rate(EIGENVALUE_RATES, M))
+    seconds = CALL_SECONDS + work * again / (TWO_THREADS if threads > 1 else 1.0)
     return Cost(flops, S * N * M * itemsize, _peak_bytes(N, M, S) + decoded, seconds, threads)
+
+
+def fit_seconds(K: int, resamples: int = 0) -> float:
+    """Time of the fit and metrics of K eigenvalues on one core, and of making rows of them.
+
+    resamples: samples of as many values that a bootstrap fits beside them.
+    """
+    sizes, seconds = zip(*FIT_SECONDS, strict=True)
+    return ROW_SECONDS + float(np.interp(K, sizes, seconds)) + RESAMPLED_SECONDS * resamples * K
 
 
 def pair_bytes(N: int, M: int, S: int, copied: int) -> int:
@@ -93,9 +112,9 @@ def with_one_thread(whole: Cost) -> Cost:
     return replace(whole, threads=1, seconds=whole.seconds * (TWO_THREADS if whole.threads > 1 else 1.0))
 
 
-def _rate(M: int) -> float:
+def _rate(measured: Sequence[tuple[int, float]], M: int) -> float:
     """Flop/s on one core, interpolated linearly in M between the measured sizes."""
-    sizes, rates = zip(*RATES, strict=True)
+    sizes, rates = zip(*measured, strict=True)
     return float(np.interp(M, sizes, rates))
 
 

@@ -75,7 +75,7 @@ def tasks(paths: Sequence[Path], profile: Profile) -> list[Task]:
     for path in paths:
         size = path.stat().st_size
         if size >= TASK_BYTES:
-            planned += _by_layer(str(path), profile)
+            planned += _by_layer(str(path), profile, len(paths))
             continue
         if together and filled + size > TASK_BYTES:
             planned.append(_together(together, filled, profile))
@@ -89,13 +89,13 @@ def _together(paths: Sequence[str], filled: int, profile: Profile) -> Task:
     return Task(paths[0], analyse_portion, Portion(tuple(paths), None, profile), seconds=0.1 * filled / TASK_BYTES)
 
 
-def _by_layer(path: str, profile: Profile) -> list[Task]:
+def _by_layer(path: str, profile: Profile, files: int) -> list[Task]:
     """One task a layer, with its predicted cost."""
     chosen, _ = layers(open_checkpoint(path).tensors)
     rule = unfold_rule(profile.unfold)
     planned = []
     shapes = [rule.shape_of(layer.shape, layer.layer_type) for layer in chosen]
-    several = several_large(shape.M for shape in shapes)
+    several = files > 1 or several_large(shape.M for shape in shapes)
     for layer, shape in zip(chosen, shapes, strict=True):
         predicted = cost(shape.N, shape.M, shape.rf, itemsize(layer.ref.dtype))
         predicted = with_one_thread(predicted) if several else predicted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from zoospectra.zoo.model import Model
 METRICS = ("alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm")
 """Averages that the papers regress on reported quality."""
 
-SHOWN_MODELS = 60
-"""Rows of the table of averages; the rest is one query away."""
+SHOWN_MODELS, SHOWN_LINES = 20, 20
+"""Rows of the table of averages, and of regressions; the rest is one query away."""
 
 SHOWN_FAILURES = 20
 """Groups of failures of one model and reason that are listed."""
@@ -64,6 +65,9 @@ def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile]
         f"{fitted} of {len(fits)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"
     )
     print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
+    if sys.stdout.isatty():
+        where = "" if warehouse == Path("data") else f" warehouse.dir={plain(str(warehouse))}"
+        print(f"next: zoospectra report{where}, zoospectra study study=simpson{where}, zoospectra sql{where}")
 
 
 def _scoped(warehouse: Path, sql: str, scope: set[str]) -> list[dict[str, Any]]:
@@ -89,7 +93,7 @@ def _print_failed(rows: Sequence[dict[str, Any]]) -> None:
     if table:
         print_table(pa.Table.from_pylist(table), keep=("reason", "detail"))
     if len(grouped) > SHOWN_FAILURES:
-        print(f"... and {len(grouped) - SHOWN_FAILURES} more groups: SELECT * FROM skipped WHERE failed")
+        print(f'... and {len(grouped) - SHOWN_FAILURES} more groups: zoospectra sql "FROM skipped WHERE failed"')
 
 
 def _averages(warehouse: Path, profile: str, scope: set[str]) -> list[dict[str, Any]]:
@@ -120,7 +124,7 @@ def _print_averages(rows: Sequence[dict[str, Any]], profile: str, target: Target
         title = f"averages over layers, profile {profile}"
         print_table(pa.Table.from_pylist(table), title, digits=4, whole=False, keep=[target.metric] if target else ())
     if len(rows) > SHOWN_MODELS:
-        print(f"... and {len(rows) - SHOWN_MODELS} more: SELECT * FROM model_metrics")
+        print(f'... and {len(rows) - SHOWN_MODELS} more: zoospectra sql "FROM model_metrics"')
 
 
 def _print_regressions(warehouse: Path, profile: str, target: str) -> None:
@@ -139,7 +143,11 @@ def _print_regressions(warehouse: Path, profile: str, target: str) -> None:
         if row["reason"] is None
     ]
     if table:
-        print_table(pa.Table.from_pylist(table), f"{target} = intercept + slope * metric", digits=4, whole=False)
+        title = f"{target} = intercept + slope * metric"
+        print_table(pa.Table.from_pylist(table[:SHOWN_LINES]), title, digits=4, whole=False)
+    if len(table) > SHOWN_LINES:
+        more = plain(f"FROM regress('{METRICS[0]}', '{target}')")
+        print(f'... and {len(table) - SHOWN_LINES} more: zoospectra sql "{more}", and other metrics')
     missing = [row for row in rows if row["reason"] is not None]
     if missing:
         reasons = dict.fromkeys(f"{row['group']} on {row['dataset']}: {row['reason']}" for row in missing)

@@ -111,7 +111,7 @@ def _row(name: str, path: str) -> dict[str, Any]:
 def describe(path: str | Path, profiles: Sequence[Profile], rules: Rules) -> Description:
     """Layers and skips of one checkpoint, one row a tensor; CheckpointError (a ValueError) when it is unreadable."""
     from zoospectra.analysis.unfold import unfold_rule
-    from zoospectra.jobs.work.plan import needed, spectra_cost
+    from zoospectra.jobs.work.plan import needed, work_cost
     from zoospectra.zoo.checkpoint.dtype import itemsize
     from zoospectra.zoo.checkpoint.formats import open_checkpoint
     from zoospectra.zoo.checkpoint.selection import containers
@@ -122,7 +122,8 @@ def describe(path: str | Path, profiles: Sequence[Profile], rules: Rules) -> Des
     kept = []
     for layer in chosen:
         shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
-        cost = spectra_cost(layer.shape, layer.layer_type, needed(profiles), itemsize(layer.ref.dtype))
+        stored = itemsize(layer.ref.dtype)
+        cost = work_cost(layer.shape, layer.layer_type, profiles, needed(profiles), stored)
         row = {"layer_id": layer.layer_id, "longname": layer.longname, "layer_type": layer.layer_type}
         row |= {"dtype": layer.dtype, "shape": "x".join(map(str, layer.shape))}
         row |= {"matrices": f"{shape.rf} of {shape.N}x{shape.M}", "num_evals": shape.M * shape.rf}

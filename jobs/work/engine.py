@@ -24,7 +24,7 @@ from zoospectra.jobs.work.index import IndexRequest, ReadLayer, index_all
 from zoospectra.jobs.work.job import Counts, Job, Owner
 from zoospectra.jobs.work.opening import MEMORY, opening_of, together, waiting_for
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, list_layers, pieces, read_piece
-from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, within_memory
+from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, task_bytes, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
@@ -194,7 +194,8 @@ class Engine:
         """Pieces of a large model; one that could not be opened is left to a last try, which says why."""
         listed = outcome.value if isinstance(outcome.value, tuple) else ()
         underway = self._underway[request.model] = Underway(request, listed)
-        made = pieces(underway, self._knowledge, self._profiles, self._shard_seconds, self._capacity().memory)
+        memory, models = self._capacity().memory, self.counts.models
+        made = pieces(underway, self._knowledge, self._profiles, self._shard_seconds, memory, models)
         underway.left = len(made)
         tasks = [self._piece_task(piece) for piece in sorted(made, key=lambda piece: piece.seconds)]
         return [replace(tasks[0], soon=True), *tasks[1:]] if tasks else [self._last_index_task(underway)]
@@ -316,7 +317,8 @@ class Engine:
             else:
                 self.counts.skipped += left.filtered(content_hash)
         capacity = self._capacity()
-        small, large = within_memory(side_by_side(items, [layer.shape for layer in layers]), capacity.memory)
+        items = side_by_side(items, [layer.shape for layer in layers], self.counts.models)
+        small, large = within_memory(items, capacity.memory)
         for item in large:
             detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
             detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
@@ -344,7 +346,7 @@ class Engine:
             argument=work,
             seconds=work.seconds,
             cpus=max(item.cost.threads for item in work.items),
-            memory=max(item.cost.peak_bytes for item in work.items),
+            memory=task_bytes(work.items),
             gpus=int(work.device != "cpu"),
             waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in work.items if item.layer),
         )

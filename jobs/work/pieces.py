@@ -124,15 +124,18 @@ def unread(request: IndexRequest, listed: Iterable[Layer]) -> list[Layer]:
 
 
 def pieces(
-    underway: Underway, knowledge: Knowledge, profiles: tuple[Profile, ...], seconds: float, memory: int
+    underway: Underway, knowledge: Knowledge, profiles: tuple[Profile, ...], seconds: float, memory: int, models: int
 ) -> list[Piece]:
-    """Pieces of about `seconds` each of a model's unread layers; what needs more than `memory` bytes is read only."""
+    """Pieces of about `seconds` each of a model's unread layers; what needs more than `memory` bytes is read only.
+
+    models: of the run, see side_by_side.
+    """
     todo = unread(underway.request, underway.layers)
     kept = knowledge.candidates(underway.request.model.model_id, {(layer.ref.name, layer.longname) for layer in todo})
     contents = {*kept.loose, *(content_hash for hashes in kept.named.values() for content_hash in hashes)}
     left = Todo(knowledge.of_contents(contents), profiles)
     shapes = [layer.shape for layer in underway.layers]
-    items = side_by_side([left.item(_unhashed(layer)) for layer in todo], shapes)
+    items = side_by_side([left.item(_unhashed(layer)) for layer in todo], shapes, models)
     small, large = within_memory(items, memory)
     loose = _state(kept.loose, left)
     made = []

@@ -8,14 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from zoospectra.analysis.cost import Cost, cost, several_large, with_one_thread
+from zoospectra.analysis.cost import Cost, cost, fit_seconds, several_large, with_one_thread
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
+from zoospectra.analysis.methods import method
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
 from zoospectra.zoo.layers.layer import Layer
 
-REFIT_COST = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.005, threads=1)
-"""A fit from a stored spectrum: milliseconds whatever the matrix was."""
+READ_SPECTRUM = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.002, threads=1)
+"""Reading a stored spectrum, whatever the matrix was."""
+
+TASK_BYTES = 40 << 20
+"""What a task takes beside its largest matrix: heaps that libraries grow, tables that leave the worker."""
+
+ITEM_BYTES = 160 << 10
+"""What the results of a tensor take until their task is over."""
 
 
 class Costed(Protocol):
@@ -73,13 +80,14 @@ def is_large(item: Item) -> bool:
     return item.layer is not None and min(item.layer.shape[:2]) >= SMALLEST_M
 
 
-def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]]) -> list[Item]:
-    """The items with one thread each where the model has several matrices that two threads would help.
+def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]], models: int) -> list[Item]:
+    """The items with one thread each where anything else can use the other core: several matrices that two threads
+    would help, or several models. A task of two threads also waits for two free cores, which small tasks take first.
 
-    shapes: of all tensors of the model, also those whose results are known, so that a run that goes on after a crash
-    decides as the first one did.
+    shapes: of all tensors of the model; models: of the run; both with what is known already, so that a run that goes on
+    after a crash decides as the first one did.
     """
-    if not several_large(min(shape[:2], default=0) for shape in shapes):
+    if models == 1 and not several_large(min(shape[:2], default=0) for shape in shapes):
         return list(items)
     return [replace(item, cost=with_one_thread(item.cost)) for item in items]
 
@@ -141,6 +149,31 @@ def spectra_cost(shape: tuple[int, ...], layer_type: str, names: Sequence[str], 
         seconds=sum(part.seconds for part in costs),
         threads=max(part.threads for part in costs),
     )
+
+
+def work_cost(
+    shape: tuple[int, ...], layer_type: str, profiles: Sequence[Profile], absent: Sequence[str], itemsize: int
+) -> Cost:
+    """Cost of one tensor: the absent spectra, or reading those that are kept, then the fits of every profile."""
+    spectra = spectra_cost(shape, layer_type, absent, itemsize) if absent else READ_SPECTRUM
+    return replace(
+        spectra, seconds=spectra.seconds + sum(_fits_seconds(shape, layer_type, profile) for profile in profiles)
+    )
+
+
+def _fits_seconds(shape: tuple[int, ...], layer_type: str, profile: Profile) -> float:
+    matrix = unfold_rule(profile.unfold).shape_of(shape, layer_type)
+    options = (method(name).options(profile.options.get(name, {})) for name in profile.methods)
+    resamples = sum(int(chosen.get("replicates", 0)) for chosen in options)
+    if profile.pool:
+        return fit_seconds(matrix.M * matrix.rf, resamples)
+    return matrix.rf * fit_seconds(matrix.M, resamples)
+
+
+def task_bytes(items: Iterable[Item]) -> int:
+    """Memory of a task: its largest item at its worst moment, beside what all of them leave."""
+    peaks = [item.cost.peak_bytes for item in items]
+    return TASK_BYTES + max(peaks) + ITEM_BYTES * len(peaks)
 
 
 def within_memory(items: Iterable[Work], memory: int) -> tuple[list[Work], list[Work]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.analysis.sketch import SKETCH_VERSION
 from zoospectra.jobs.records.published import CODE as PUBLISHED
-from zoospectra.jobs.work.plan import REFIT_COST, Item, needed, spectra_cost
+from zoospectra.jobs.work.plan import Item, needed, work_cost
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
 from zoospectra.warehouse.known import Asked, Known, LayerRow, ResultKind
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -131,11 +131,10 @@ class Todo:
         """The work on one tensor: spectra that are not kept yet, then the fits."""
         stored = self.stored(layer.content_hash)
         absent = [name for name in needed(self.profiles) if name not in dict(stored)]
-        if not absent:
-            return Item(layer.content_hash, layer.layer_type, layer.dtype, None, REFIT_COST, stored)
         itemsize = -(-layer.layer.ref.nbytes // prod(layer.layer.ref.shape)) if layer.layer else 4
-        cost = spectra_cost(layer.shape, layer.layer_type, absent, itemsize)
-        return Item(layer.content_hash, layer.layer_type, layer.dtype, layer.layer, cost, stored)
+        cost = work_cost(layer.shape, layer.layer_type, self.profiles, absent, itemsize)
+        weights = layer.layer if absent else None
+        return Item(layer.content_hash, layer.layer_type, layer.dtype, weights, cost, stored)
 
     def refits(self, layers: Iterable[KnownLayer]) -> Refits:
         """What the stored spectra of these layers allow, each tensor once."""

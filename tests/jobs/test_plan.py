@@ -1,4 +1,4 @@
-"""Threads of large matrices: by the shapes of the whole model, never by what is left to do."""
+"""Threads of large matrices: by the shapes of the model and the number of models, never by what is left to do."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ def items(*shapes: tuple[int, ...]) -> list[Item]:
 
 
 def test_one_large_matrix_keeps_two_threads() -> None:
-    planned = side_by_side(items(LARGE, (64, 64)), [LARGE, (64, 64), (ONE_THREAD_M, ONE_THREAD_M)])
+    planned = side_by_side(items(LARGE, (64, 64)), [LARGE, (64, 64), (ONE_THREAD_M, ONE_THREAD_M)], 1)
     assert [item.cost.threads for item in planned] == [2, 1]
 
 
 def test_several_large_matrices_go_side_by_side_also_when_all_but_one_are_known() -> None:
-    (planned,) = side_by_side(items(LARGE), [LARGE, LARGE])
+    (planned,) = side_by_side(items(LARGE), [LARGE, LARGE], 1)
     assert planned.cost.threads == 1
     assert planned.cost.seconds == pytest.approx(1.6 * cost(*LARGE, 1, 4).seconds)
     assert planned.cost.peak_bytes == cost(*LARGE, 1, 4).peak_bytes
+
+
+def test_no_task_waits_for_two_cores_where_other_models_have_work() -> None:
+    (planned,) = side_by_side(items(LARGE), [LARGE], 2)
+    assert planned.cost.threads == 1

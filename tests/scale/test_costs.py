@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.scale.shapes import read_shapes
 from tests.scale.transformers import DECODERS, costs
-from zoospectra.analysis.cost import cost
+from zoospectra.analysis.cost import cost, with_one_thread
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 
@@ -18,7 +18,8 @@ def catalog_rows() -> list[str]:
     packages = defaultdict(list)
     for shape in read_shapes():
         packages[shape.package].append((shape, cost(shape.N, shape.M, shape.rf, 4)))
-    for package, priced in packages.items():
+    for package, planned in packages.items():
+        priced = [(shape, with_one_thread(one)) for shape, one in planned]
         models = len({shape.model for shape, _ in priced})
         layers = sum(shape.layers for shape, _ in priced)
         size = sum(shape.layers * one.bytes_read for shape, one in priced) / 1e9

@@ -16,8 +16,9 @@ import pytest
 
 from tests.scale.shapes import Shape, read_shapes
 from tests.scale.simulated import SimulatedExecutor, Weather
-from zoospectra.analysis.cost import cost
+from zoospectra.analysis.cost import cost, with_one_thread
 from zoospectra.jobs.work.executors.task import Outcome, Task
+from zoospectra.jobs.work.opening import FILE_SECONDS
 from zoospectra.jobs.work.opening import RATE as INDEX_RATE
 from zoospectra.jobs.work.plan import Item, pack
 from zoospectra.jobs.work.schedule import run
@@ -31,7 +32,7 @@ def items_of(shapes: list[Shape]) -> Iterator[list[Item]]:
     """Distinct tensors of one model after another, in random order, over and over."""
     models: dict[str, list[Item]] = defaultdict(list)
     for shape in shapes:
-        price = cost(shape.N, shape.M, shape.rf, 4)
+        price = with_one_thread(cost(shape.N, shape.M, shape.rf, 4))  # as wherever there are several models
         models[shape.package + shape.model] += [Item("", "dense", "float32", None, price)] * shape.layers
     order = list(models.values())
     random.Random(0).shuffle(order)
@@ -71,7 +72,8 @@ def night(layers: int, weather: Weather, nodes: int = NODES) -> tuple[SimulatedE
 
     sizes = [sum(item.cost.bytes_read for item in model) for model in models]
     opened = [
-        Task("index", open_model, i, seconds=0.01 + size / INDEX_RATE, opens=True) for i, size in enumerate(sizes)
+        Task("index", open_model, i, seconds=FILE_SECONDS + size / INDEX_RATE, opens=True)
+        for i, size in enumerate(sizes)
     ]
     began = time.process_time()
     run(opened, executor, handle, attempts=3)

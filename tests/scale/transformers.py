@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoospectra.analysis.cost import Cost, cost
+from zoospectra.analysis.cost import Cost, cost, several_large, with_one_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +44,7 @@ DECODERS = {
 
 
 def costs(decoder: Decoder) -> list[tuple[Cost, int]]:
-    """Cost of one matrix of each shape, stored in 2 bytes an element, and how many there are."""
-    return [(cost(max(a, b), min(a, b), 1, 2), many) for a, b, many in decoder.layers()]
+    """Cost of one matrix of each shape, stored in 2 bytes an element and planned as a scan does; how many there are."""
+    several = several_large(min(a, b) for a, b, many in decoder.layers() for _ in range(many))
+    priced = [(cost(max(a, b), min(a, b), 1, 2), many) for a, b, many in decoder.layers()]
+    return [(with_one_thread(one) if several else one, many) for one, many in priced]

@@ -22,7 +22,7 @@ from zoospectra.jobs.show.page.html import html
 
 VIEWS: dict[str, dict[str, Any]] = {
     "wide": {"viewport": {"width": 1280, "height": 900}},
-    "narrow": {"viewport": {"width": 375, "height": 800}},
+    "narrow": {"viewport": {"width": 390, "height": 844}},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
 }
 TO_THE_END = """async () => {
@@ -40,6 +40,7 @@ class Watched:
 
     def __init__(self, browser: Any, path: Path, view: str) -> None:
         self.page = browser.new_page(**VIEWS[view])
+        self.page.set_default_timeout(250_000)  # ms: a busy machine is no fault of the page
         self.messages: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.messages.append(message.text))
@@ -130,6 +131,7 @@ def test_the_digits_zoo(chromium: Any, tmp_path: Path) -> None:
     assert main(["scan", f"warehouse.dir={tmp_path}", "cluster=inline"]) == 0
     inspect(chromium, written(tmp_path), "digits")
     inspect(chromium, written(tmp_path, "studies=simpson"), "digits-simpson")
+    inspect(chromium, written(tmp_path, "series=mlp-3"), "digits-series", ("narrow",))
 
 
 @pytest.mark.slow

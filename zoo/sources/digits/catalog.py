@@ -107,6 +107,8 @@ def _crawl(options: DigitsOptions, crawling: Crawl) -> tuple[Model, ...]:
         if done % REPORT_EVERY == 0 or done == total:
             crawling.report(f"trained {done} of {total}: {model}")
 
+    if not (crawling.cache / DESIGN.folder).is_dir():
+        crawling.report(f"{len(DESIGN.recipes)} networks are trained first, once: two minutes of processor time")
     return crawl(crawling.cache, zoo=crawling.zoo, workers=options.workers, progress=progress)
 
 
