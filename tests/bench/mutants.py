@@ -238,6 +238,10 @@ def copy_of_the_repository(folder: Path) -> Path:
     return copy
 
 
+def verdict(row: dict[str, Any]) -> str:
+    return "SURVIVED" if row["rc"] == 0 else "caught" if row["sound"] else "test broken"
+
+
 def main() -> None:
     """Run the mutants; a log that has some of them already is continued."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -260,6 +264,7 @@ def main() -> None:
     os.environ |= {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1", "ZOOSPECTRA_SHARED": str(folder / "none")}
     preload()
 
+    sound: dict[str, bool] = {}
     nth, of = map(int, asked.share.split("/"))
     for one in chosen(asked.count, asked.seed)[nth::of]:
         if (one.path, one.line, one.column, one.new) in done:
@@ -271,15 +276,16 @@ def main() -> None:
         rc = judged(tests, folder / "output") if tests else 0
         write(file, original)
         said = (folder / "output").read_text() if tests else ""
-        failed = re.findall(r"^(?:FAILED|ERROR) (.+)", said, re.MULTILINE)
+        failed = [line.split(" - ")[0] for line in re.findall(r"^(?:FAILED|ERROR) (.+)", said, re.MULTILINE)]
         assert rc == 0 or failed or rc == 124, said  # neither passed nor failed: the tests did not run
+        for test in failed[:1]:  # one that fails without any mutant catches none
+            sound.setdefault(test, judged([test], folder / "output") == 0)
         row = asdict(one) | {"rc": rc, "by": failed[:1], "seconds": round(time.monotonic() - start, 1)}
-        row |= {"tests": len(tests), "left_out": left_out}
+        row |= {"tests": len(tests), "left_out": left_out, "sound": all(map(sound.get, failed[:1]))}
         with log.open("a") as out:
             out.write(json.dumps(row) + "\n")
-        print("SURVIVED" if rc == 0 else "caught", row, flush=True)
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
-    print(log, Counter("survived" if row["rc"] == 0 else "caught" for row in rows))
+        print(verdict(row), row, flush=True)
+    print(log, Counter(verdict(json.loads(line)) for line in log.read_text().splitlines()))
 
 
 if __name__ == "__main__":

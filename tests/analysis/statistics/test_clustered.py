@@ -55,6 +55,9 @@ def test_the_corrected_error_is_its_own_matrix_formula() -> None:
     omega = (1 - rho) * np.eye(len(x)) + rho * (family[:, None] == family[None, :])
     gram = np.array(columns) @ omega @ np.array(columns).T
     assert line.freedom == pytest.approx(np.trace(gram) ** 2 / (gram**2).sum(), rel=1e-9)
+    law = stats.t(line.freedom, loc=line.slope, scale=line.slope_se)
+    assert (line.low, line.high) == pytest.approx(law.interval(0.95), rel=1e-9)
+    assert line.p == pytest.approx(2 * min(law.cdf(0.0), law.sf(0.0)), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
