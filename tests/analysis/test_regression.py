@@ -91,3 +91,10 @@ def test_misuse() -> None:
         regression([1], [1, 2])
     with pytest.raises(ValueError, match="finite"):
         regression([1, math.nan], [1, 2])
+
+
+def test_three_points_have_one_degree_of_freedom() -> None:
+    x, y = [1.0, 2.0, 4.0], [1.0, 3.0, 2.0]
+    line, other = regression(x, y), stats.linregress(x, y)
+    assert (line.slope_se, line.slope_p) == pytest.approx((other.stderr, other.pvalue))
+    assert regression(x[:2], y[:2]).slope_se is None
