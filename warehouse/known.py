@@ -65,10 +65,10 @@ class Known:
     """Model -> its listed layers, in order."""
     readers: Mapping[ModelId, str] = field(default_factory=dict)
     """Model -> what listed its layers, if all that it listed is there."""
-    begun: Mapping[ModelId, str] = field(default_factory=dict)
-    """Model -> what has listed some of its layers, and was interrupted or still reads the others."""
     skipped: Mapping[ModelId, tuple[SkipRow, ...]] = field(default_factory=dict)
     """Model -> everything not analysed."""
+    begun: Mapping[ModelId, str] = field(default_factory=dict)
+    """Model -> what has listed some of its layers, and was interrupted or still reads the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ FOLDERS = {
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 SOURCES = b"zoospectra:sources"
 """Key of a merged part's metadata: JSON list of the names of the parts it replaces."""
+CONTRACT = b"zoospectra:contract"
+"""Key of the metadata of a part without rows: digest of its columns."""
 ROW_GROUP = 2**21
 """Bytes of a row group of spectra, uncompressed."""
 STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost its writer
@@ -214,11 +216,16 @@ def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
 
 
 def contract_part(directory: Path, kind: str) -> Path:
-    """A part without rows that has the contract's columns, written anew; returns its path."""
+    """A part without rows that has the contract's columns, written where it is not there; returns its path."""
     path = directory.resolve() / "parts" / "contract" / f"{kind}.parquet"
+    contract = PARTS[kind].append(WRITTEN)
+    digest = hashlib.sha256(contract.serialize().to_pybytes()).digest()  # lists read back have other names inside
+    with suppress(OSError, pa.ArrowException):
+        if (pq.read_metadata(path).metadata or {}).get(CONTRACT) == digest:
+            return path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{kind}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    pq.write_table(PARTS[kind].append(WRITTEN).empty_table(), temporary)
+    pq.write_table(pa.Table.from_batches([], contract.with_metadata({CONTRACT: digest})), temporary)
     temporary.replace(path)
     return path
 

@@ -168,11 +168,13 @@ def compare(
     *,
     profile: str = "weightwatcher",
     config_dir: str | PathLike[str] | None = None,
+    **keys: Any,  # noqa: ANN401 - any value of a key
 ) -> pa.Table:
     """Two checkpoints of one architecture, layer by layer: how far each moved, and what its spectrum did.
 
-    Equivalent to `zoospectra compare BASE PATH`; one row a layer of either. Raises ValueError when one cannot be read.
+    Equivalent to `zoospectra compare BASE PATH`, keywords as in `scan`; one row a layer of either, and one a tensor
+    that was refused, whose status says why. Raises ValueError when one cannot be opened.
     """
-    words = words_of({"profiles": [profile]}, config_dir)
+    words = words_of({"profiles": [profile]} | keys, config_dir)
     table: pa.Table = call("compare", fspath(base), fspath(path), *words).shown.table
     return table

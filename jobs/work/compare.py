@@ -147,8 +147,7 @@ def _refused(base: Opened, other: Opened, *, every: bool) -> Refused:
 def _run(pairs: Sequence[Pair], cluster: Cluster, progress: ProgressLine) -> list[Compared]:
     """Compare all pairs on the cluster; one that is too large, or whose worker dies on it alone, has failed."""
     rows: list[Compared] = []
-    read = (layer for pair in pairs for layer in (pair.old, pair.new) if layer is not None)
-    files = sorted({layer.ref.path for layer in read})
+    files = sorted({layer.ref.path for pair_ in pairs for layer in pair_.sides})
     shared = cluster.address is not None
     executor = open_executor(cluster, node.wanted(files if shared else ()), progress.print)
     small, large = within_memory(pairs, executor.capacity.memory)
@@ -187,7 +186,6 @@ def _failed(pair_: Pair, words: str) -> Compared:
 
 
 def _task(batch: tuple[Pair, ...]) -> Task:
-    layers_ = [layer for pair_ in batch for layer in (pair_.old, pair_.new) if layer is not None]
     return Task(
         key=f"compare {batch[0].name}" + (f" and {len(batch) - 1} more" if len(batch) > 1 else ""),
         function=compare_all,
@@ -195,5 +193,5 @@ def _task(batch: tuple[Pair, ...]) -> Task:
         seconds=sum(pair_.cost.seconds for pair_ in batch),
         cpus=max(pair_.cost.threads for pair_ in batch),
         memory=max(pair_.cost.peak_bytes for pair_ in batch),
-        waits=sum(waiting_for(layer.ref.path, layer.ref.nbytes) for layer in layers_),
+        waits=sum(waiting_for(layer.ref.path, layer.ref.nbytes) for pair_ in batch for layer in pair_.sides),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from zoospectra.warehouse.build import renew
 from zoospectra.warehouse.query import query
 
 SQL = {
@@ -71,9 +72,13 @@ class Night:
 
 
 def state(warehouse: Path) -> State:
-    """The state of a warehouse; an empty one where there is none yet."""
+    """The state of a warehouse; an empty one where there is none yet. One of another version is built anew first.
+
+    Raises ValueError as `build.renew` does.
+    """
     if not (warehouse / "warehouse.duckdb").exists():
         return State()
+    renew(warehouse)
     rows = {name: query(warehouse, sql).to_pylist() for name, sql in SQL.items()}
     return State(
         {row["model_id"]: row["revision"] for row in rows["models"]},

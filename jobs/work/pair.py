@@ -19,6 +19,7 @@ from zoospectra.analysis.spectrum import is_finite, spectrum
 from zoospectra.analysis.unfold import unfold, unfold_rule
 from zoospectra.analysis.unfold.shape import AnyArray
 from zoospectra.zoo.checkpoint.dtype import itemsize
+from zoospectra.zoo.checkpoint.remote import prefetched
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.values import layer_hash, read_layer
@@ -52,11 +53,14 @@ class Pair:
     """Predicted work and memory."""
 
     @property
+    def sides(self) -> tuple[Layer, ...]:
+        """The layers that are there, the base's first."""
+        return tuple(layer for layer in (self.old, self.new) if layer is not None)
+
+    @property
     def either(self) -> Layer:
         """The base's, or the only one."""
-        layer = self.old or self.new
-        assert layer is not None, "a pair has a layer"
-        return layer
+        return self.sides[0]
 
     @property
     def alike(self) -> bool:
@@ -107,8 +111,14 @@ def _copied(layer: Layer) -> int:
 
 
 def compare_all(pairs: Sequence[Pair]) -> tuple[Compared, ...]:
-    """Compare pairs that travel together, one after the other."""
-    return tuple(compare_one(pair) for pair in pairs)
+    """Compare pairs that travel together, one after the other; neighbours in a remote file share a request."""
+    fetched = prefetched([layer.ref for pair in pairs for layer in pair.sides])
+    rows = []
+    for pair in pairs:
+        for _ in pair.sides:
+            next(fetched)
+        rows.append(compare_one(pair))
+    return tuple(rows)
 
 
 def compare_one(pair: Pair) -> Compared:

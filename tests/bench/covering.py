@@ -18,6 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,7 @@ def named(fixture: Any) -> str:
     return f"fixture {fixture.baseid}::{fixture.argname}"
 
 
+@cache
 def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
@@ -153,11 +155,12 @@ def preload() -> None:
 
 
 def main() -> None:
-    """Add what is missing to the map: test file -> its digest, and test -> seconds, lines, SQL."""
+    """Add what is missing to the map: test file -> its digest, those of analysis/, and test -> seconds, lines, SQL."""
     into, *places = sys.argv[1:]
     kept = json.loads(Path(into).read_text()) if Path(into).exists() else {}
     part, output = Path(f"{into}.part"), Path(f"{into}.output")
     preload()
+    code = {str(one.relative_to(ROOT)): digest(one) for one in ROOT.glob("analysis/**/*.py")}
     for place in places:
         files = sorted((ROOT / place).rglob("test_*.py")) if (ROOT / place).is_dir() else [ROOT / place]
         for file in files:
@@ -166,7 +169,7 @@ def main() -> None:
                 continue
             part.write_text("{}")
             status = forked(lambda name=name: record(name, part), output, 1200)
-            kept[name] = {"digest": digest(file), "tests": json.loads(part.read_text())}
+            kept[name] = {"digest": digest(file), "code": code, "tests": json.loads(part.read_text())}
             Path(into).write_text(json.dumps(kept))
             last = (output.read_text().strip().splitlines() or [""])[-1]
             print(f"{time.monotonic() - began:6.1f} s  {name}: exit status {status}; {last}", flush=True)

@@ -115,6 +115,10 @@ def test_two_checkpoints_are_compared(zoo: Path) -> None:
     assert set(same["status"].to_pylist()) == {"identical"}
     other = zoospectra.compare(zoo / "net0.safetensors", zoo / "net1.safetensors", profile="corrected")
     assert set(other["status"].to_pylist()) == {"compared"}
+    every = zoospectra.compare(zoo / "net0.safetensors", zoo / "net1.safetensors", all=True, cluster="inline")
+    vectors = [name for name in every["longname"].to_pylist() if name.endswith("bias")]
+    assert vectors
+    assert every.num_rows > other.num_rows
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import zoospectra
 from tests.door.nets import NETS, net
@@ -265,3 +266,50 @@ def test_the_pages_script_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(code, "weightwatcher.md", "exec"), {})
     assert "['layer_id', 'name', 'D', 'M']" in capsys.readouterr().out
+
+
+def test_a_base_model_gives_the_spectrum_of_the_difference(tmp_path: Path) -> None:
+    """Numbers of `compare`; WeightWatcher pairs layers by their order, and takes one without its partner as it is."""
+
+    class Net(torch.nn.Module):
+        def __init__(self, *, more: bool) -> None:
+            super().__init__()
+            if more:
+                self.adapter = torch.nn.Linear(64, 64)
+            self.fc1, self.conv, self.fc2 = (
+                torch.nn.Linear(100, 64),
+                torch.nn.Conv2d(16, 64, 3),
+                torch.nn.Linear(64, 60),
+            )
+
+    torch.manual_seed(0)
+    base, tuned = Net(more=False), Net(more=False)
+    tuned.load_state_dict(base.state_dict())
+    with torch.no_grad():
+        for weight in tuned.parameters():
+            weight.add_(0.1 * torch.randn_like(weight) * torch.exp(torch.randn(weight.shape[-1])))
+    for name, model in (("base", base), ("tuned", tuned)):
+        save_file(model.state_dict(), tmp_path / f"{name}.safetensors")
+    names = ["alpha", "log_norm", "log_spectral_norm", "stable_rank", "entropy"]
+
+    def compared(base: str) -> dict[str, dict[str, Any]]:
+        table = zoospectra.compare(tmp_path / f"{base}.safetensors", tmp_path / "tuned.safetensors")
+        return {row["longname"]: row for row in table.to_pylist()}
+
+    def watched(against: torch.nn.Module) -> dict[str, dict[str, float]]:
+        details = theirs.WeightWatcher(model=tuned, base_model=against).analyze(base_model=against)
+        return details.set_index("longname")[names].to_dict("index")
+
+    rows, expected = compared("base"), watched(base)
+    assert rows.keys() == expected.keys() == {"fc1", "conv", "fc2"}
+    for layer, row in rows.items():
+        assert {name: row[f"{name}_difference"] for name in names} == pytest.approx(expected[layer], rel=1e-5)
+    longer = Net(more=True)
+    longer.load_state_dict(base.state_dict(), strict=False)
+    assert {layer: row["alpha"] for layer, row in watched(longer).items()} == pytest.approx(
+        {layer: row["alpha"] for layer, row in rows.items()}, rel=1e-6
+    )
+    save_file(longer.state_dict(), tmp_path / "longer.safetensors")
+    more = compared("longer")
+    assert more.pop("adapter")["status"] == "only in the base"
+    assert more == rows

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
+from torch.nn.utils import prune
 
 from zoospectra.jobs.call import call
 from zoospectra.jobs.main import main
@@ -37,6 +40,23 @@ def data(tmp_path_factory: pytest.TempPathFactory, weights: dict[str, np.ndarray
 
 def export(data: Path, what: str, *words: str) -> str:
     return call("export", "local/net.safetensors", f"what={what}", f"warehouse.dir={data}", *words)
+
+
+def module(weights: dict[str, np.ndarray]) -> Any:
+    """A torch module whose layers have these names and weights, an embedding and a head."""
+    root = torch.nn.Module()
+    ends = {"model.embed_tokens": np.ones((9, 32), np.float32), "lm_head": np.ones((9, 32), np.float32)}
+    for name, W in (weights | ends).items():
+        *path, last = name.split(".")
+        holder = root
+        for part in path:
+            if not hasattr(holder, part):
+                holder.add_module(part, torch.nn.Module())
+            holder = getattr(holder, part)
+        linear = torch.nn.Linear(W.shape[1], W.shape[0], bias=False)
+        linear.weight.data = torch.tensor(W)
+        holder.add_module(last, linear)
+    return root
 
 
 def near(values: dict[str, float]) -> object:
@@ -70,6 +90,17 @@ def test_spectrum_chooses_the_layers_with_most_signal(data: Path, weights: dict[
     assert set(chosen) == set(expected)
 
 
+@pytest.mark.slow
+def test_axolotl_trains_the_chosen_layers_alone(data: Path, weights: dict[str, np.ndarray]) -> None:
+    freeze = pytest.importorskip("axolotl.utils.freeze")
+    yaml = pytest.importorskip("yaml")
+    net, chosen = module(weights), yaml.safe_load(export(data, "spectrum"))["unfrozen_parameters"]
+    freeze.freeze_layers_except(net, chosen)
+    trained = {name for name, weight in net.named_parameters() if weight.requires_grad}
+    assert trained == {f"{name.strip('^$').removesuffix('.weight')}.weight" for name in chosen}
+    assert len(trained) == 2 + len(KINDS) * (BLOCKS // 2)
+
+
 def test_pruning_is_that_of_alphapruning(data: Path, weights: dict[str, np.ndarray]) -> None:
     ratios = json.loads(export(data, "pruning", "amounts.sparsity=0.7", "amounts.epsilon=0.2"))
     alpha = {name: hill(W) for name, W in weights.items()}
@@ -79,11 +110,15 @@ def test_pruning_is_that_of_alphapruning(data: Path, weights: dict[str, np.ndarr
     shape = (score - score.min()) / (score.max() - score.min()) * 0.4 + 0.8
     assert ratios == near(dict(zip(weights, (shape * size.sum() * 0.7 / (size * shape).sum()).tolist(), strict=True)))
     assert sum(ratios[name] * W.size for name, W in weights.items()) / size.sum() == pytest.approx(0.7)
+    net = module(weights)
+    for name, ratio in ratios.items():
+        prune.l1_unstructured(net.get_submodule(name), "weight", amount=ratio)
+        zeros = int((net.get_submodule(name).weight == 0).sum())
+        assert zeros == round(ratio * weights[name].size)
 
 
 @pytest.mark.parametrize("what", ["learning_rates", "decays"])
 def test_rates_are_those_of_tempbalance(data: Path, weights: dict[str, np.ndarray], what: str) -> None:
-    torch = pytest.importorskip("torch")
     rates = json.loads(export(data, what, "amounts.rate=0.1"))
     alpha = [hill(W) for W in weights.values()]
     expected = np.interp(alpha, [min(alpha), max(alpha)], [0.05, 0.15])
@@ -114,6 +149,11 @@ def test_ranks_are_read_by_peft(data: Path, weights: dict[str, np.ndarray]) -> N
     peft = pytest.importorskip("peft")
     loaded = peft.LoraConfig.from_peft_type(**config)
     assert (loaded.rank_pattern, loaded.r) == (expected, max(expected.values()))
+    adapted = peft.get_peft_model(module(weights), loaded)
+    made = {name: W.shape[0] for name, W in adapted.named_parameters() if "lora_A" in name}
+    assert {
+        name.removeprefix("base_model.model.").partition(".lora_A")[0]: rank for name, rank in made.items()
+    } == expected
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def models(raw: dict[str, list[Row]]) -> dict[tuple[str, str], Row]:
         words = max(rows, key=lambda row: (seen[row["snapshot"]][1], row["written"], row["snapshot"]))
         first = min(seen[row["snapshot"]][0] for row in rows)
         found[key] = words | {"first_seen": first, "last_seen": max(seen[row["snapshot"]][1] for row in rows)}
-    for key, rows in grouped(raw["layers"], "model_id", "revision").items():
+    for key, rows in grouped(newest(raw["layers"], "model_id", "revision"), "model_id", "revision").items():
         written = max(row["written"] for row in rows)
         found.setdefault(key, {"model_id": key[0], "revision": key[1], "written": written})
         tensors = grouped(rows, "tensor").values()
@@ -622,8 +622,8 @@ def test_regress_agrees_with_scipy_by_data_set_and_group_and_says_why_not() -> N
             else (None, "x", "y", "few")[int(rng.choice(4, p=(0.3, 0.4, 0.25, 0.05)))]
         )
         content = f"h{i if i % 7 or i < 14 else 7}"  # every seventh is the first of them under another name
-        alpha = 2.0 if i < 5 else float(np.round(rng.normal(3, 1), 1)) if content == f"h{i}" else points[7]["x"]
-        value = 7.0 if 5 <= i < 10 else float(np.round(rng.normal(80, 2)))
+        alpha = 0.0 if i < 5 else float(np.round(rng.normal(3, 1), 1)) if content == f"h{i}" else points[7]["x"]
+        value = 0.0 if 5 <= i < 10 else float(np.round(rng.normal(80, 2)))
         base = {"model_id": f"z/m{i:02d}", "revision": "r"}
         own = ("d", "e", None)[i % 3] if i >= 10 else "d"
         raw["models"].append(base | {"snapshot": "s", "zoo": "z", "series": series, "dataset": own})

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.build import build, publish_results, refresh, renew
 from zoospectra.warehouse.connect import newest
@@ -73,6 +74,18 @@ def test_a_study_on_it_ends_in_no_traceback(old: Path, study: str, capsys: pytes
     error = capsys.readouterr().err
     assert status == 0, error
     assert_whole(old, before)
+
+
+@pytest.mark.slow
+def test_a_scan_into_it_ends_in_no_traceback(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with duckdb.connect(str(newest(old))) as connection:
+        connection.execute("DROP VIEW skipped")
+    before = query(old, "SELECT model_id FROM models")["model_id"].to_pylist()
+    zoo = make_zoo(tmp_path / "zoo", models=1)
+    status = main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={old}", "cluster=inline"])
+    assert status == 0, capsys.readouterr().err
+    after = query(old, "SELECT model_id FROM models")["model_id"].to_pylist()
+    assert set(after) == {*before, "local/net0.safetensors"}
 
 
 def test_a_query_on_it_says_what_builds_it_anew(old: Path, capsys: pytest.CaptureFixture[str]) -> None:

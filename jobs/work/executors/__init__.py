@@ -45,6 +45,9 @@ class Cluster:
         if self.executor not in EXECUTORS:
             msg = f"executor={self.executor}: expected one of {', '.join(EXECUTORS)}"
             raise ValueError(msg)
+        if self.cpus is not None and self.cpus < 1:
+            msg = f"cpus={self.cpus}: expected at least 1, or null for every core"
+            raise ValueError(msg)
         for name in ("deadline_floor", "deadline_factor"):
             if not getattr(self, name) > 0:
                 msg = f"{name}={getattr(self, name):g}: expected more than 0"

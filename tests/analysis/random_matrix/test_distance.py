@@ -104,3 +104,12 @@ def test_misuse_is_refused(pair):
         layer_distance(A[None], B[None], "cosine")
     with pytest.raises(ValueError, match="unfolded layers"):
         layer_distance(A, B, "cka")
+
+
+@pytest.mark.parametrize("rows", [1, 7, 29])
+def test_blocks_of_rows_make_no_difference(pair, rows, monkeypatch):
+    A, B = pair
+    whole = difference(A, B), cka(A, B), overlap(A, B), frobenius(A, B)
+    monkeypatch.setattr("zoospectra.analysis.distance.PAIR_BLOCK_BYTES", 8 * 12 * rows)
+    assert np.array_equal(difference(A, B), whole[0])
+    assert (cka(A, B), overlap(A, B), frobenius(A, B)) == pytest.approx(whole[1:], rel=1e-12)

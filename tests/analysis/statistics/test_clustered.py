@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.jobs.studies.test_batch import population
 from zoospectra.analysis.regression import regression
@@ -54,6 +55,23 @@ def test_the_corrected_error_is_its_own_matrix_formula() -> None:
     omega = (1 - rho) * np.eye(len(x)) + rho * (family[:, None] == family[None, :])
     gram = np.array(columns) @ omega @ np.array(columns).T
     assert line.freedom == pytest.approx(np.trace(gram) ** 2 / (gram**2).sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_effective_number_is_that_of_the_analysis_of_variance(seed: int) -> None:
+    """rho = (F - 1) / (F - 1 + n0) of residuals by families, n0 their size in the balanced case (Donner 1986)."""
+    rng = np.random.default_rng(seed)
+    family = np.repeat(np.arange(7), [1, 2, 3, 4, 5, 6, 9])
+    x = rng.normal(size=len(family))
+    y = x + (seed > 0) * rng.normal(size=7)[family] + 0.5 * rng.normal(size=len(family))
+    line = stats.linregress(x, y)
+    residual = y - line.intercept - line.slope * x
+    F = stats.f_oneway(*(residual[family == i] for i in range(7))).statistic
+    n, sizes = len(x), np.bincount(family)
+    size = (n - (sizes @ sizes) / n) / 6
+    rho = max(0.0, (F - 1) / (F - 1 + size))
+    effective = n / (1 + ((sizes @ sizes) / n - 1) * rho)
+    assert clustered(x.tolist(), y.tolist(), family.tolist()).effective == pytest.approx(effective)
 
 
 def test_families_of_one_are_independent_models() -> None:

@@ -56,6 +56,13 @@ def test_ends_of_xmin_are_data_and_the_seed_decides(body_and_tail):
     assert found != searched(x, 150, 4)
 
 
+def test_every_value_is_drawn():
+    x = np.sort((1.0 - np.random.default_rng(0).random(12)) ** (-1 / 1.5))
+    found = searched(x, 1000, 0, level=0.99)  # a law from the first value on: most resamples start there
+    assert found.xmin.low == x[0]
+    assert found.replicates <= 1000
+
+
 @pytest.mark.parametrize("x", [np.ones(50), np.arange(1.0, 5.0), np.array([])], ids=["constant", "few", "none"])
 def test_nothing_to_fit_is_none(x):
     assert searched(x, 10, 0) is None
