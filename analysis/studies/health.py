@@ -20,7 +20,7 @@ from scipy import stats
 from zoospectra.analysis.statistics.multiple import holm
 from zoospectra.analysis.studies.collapse import FEW, robust_z
 from zoospectra.analysis.studies.noise import Kind, entry_scale, excess, kind
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number, positive
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, iso_date, number, positive
 from zoospectra.analysis.studies.target import Target, targets, unnamed
 
 ENOUGH = 40
@@ -124,6 +124,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         positive(self.thresholds)
+        iso_date("source_date", self.source_date)
 
 
 @dataclass(frozen=True, slots=True)
