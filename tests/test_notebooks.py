@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+SLOW = ("meta_analysis.ipynb", "nights.ipynb")
 PLACES = re.compile(r"/(?:tmp|home|root|Users|work|private|var)/|[A-Z]:\\\\")
 
 
@@ -26,13 +27,14 @@ def kinds(cell: dict[str, Any]) -> list[list[str]]:
 
 
 def test_there_is_one_for_each_kind_of_user() -> None:
-    assert NOTEBOOKS == ["from_weightwatcher.ipynb", "meta_analysis.ipynb", "one_checkpoint.ipynb", "sql.ipynb"]
+    names = ("from_weightwatcher", "meta_analysis", "nights", "one_checkpoint", "sql")
+    assert [f"{name}.ipynb" for name in names] == NOTEBOOKS
     readme = (ROOT / "README.md").read_text()
     assert all(f"docs/notebooks/{name}" in readme for name in NOTEBOOKS)
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "meta_analysis.ipynb" else ()) for name in NOTEBOOKS]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NOTEBOOKS]
 )
 def test_it_runs_and_keeps_what_it_shows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("pandas", "matplotlib"):

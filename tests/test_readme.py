@@ -1,4 +1,4 @@
-"""README, docs/usage.md and docs/index.md are true: commands run, Python runs, the README's two are what CI runs."""
+"""README and the pages of users are true: commands run, Python runs, and CI runs the two commands of the README."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.zoo.fetch.models import gpt2, safetensors
 from zoospectra.jobs.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "docs" / "usage.md", ROOT / "docs" / "index.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("usage.md", "index.md", "check.md"))]
 TEXT = "\n".join(page.read_text() for page in PAGES)
 CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 COMMANDS = list(dict.fromkeys(CONSOLE))

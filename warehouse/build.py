@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 
+from zoospectra.warehouse.allocator import give_back
 from zoospectra.warehouse.connect import connect, disk_errors, newest, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import MEDIAN, describe
@@ -112,6 +113,7 @@ def _publish_within(
 ) -> Built:
     """Build with so much of DuckDB's memory; damaged parts are added to `broken`, which holds those met before."""
     began = time.monotonic()
+    give_back()
     try:
         with disk_errors(directory), publishing(directory, keep) as draft:
             settings = {"memory_limit": memory, "temp_directory": f"{draft.file}.spill"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class WarehouseSettings:
     def __post_init__(self) -> None:
         if not self.dir:
             msg = "dir='': expected a folder"
+            raise ValueError(msg)
+        if Path(self.dir).exists() and not Path(self.dir).is_dir():
+            msg = f"dir={self.dir}: expected a folder, this is a file"
             raise ValueError(msg)
         check_keep(self.keep)
         if not 0 < self.log_seconds <= 3600:

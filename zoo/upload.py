@@ -63,6 +63,7 @@ def remote_files(repository: str) -> dict[str, str]:
 
     Raises UploadError when the hub cannot be asked.
     """
+    import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
     from huggingface_hub.hf_api import RepoFile
@@ -72,7 +73,7 @@ def remote_files(repository: str) -> dict[str, str]:
         tree = list(api.list_repo_tree(repository, recursive=True, repo_type="dataset"))
     except RepositoryNotFoundError:
         return {}
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, OSError, httpx2.HTTPError) as error:
         raise UploadError(_line(repository, error)) from error
     files = [entry for entry in tree if isinstance(entry, RepoFile)]
     return {file.path: file.lfs.sha256 if file.lfs is not None else file.blob_id for file in files}
@@ -85,6 +86,7 @@ def push(repository: str, files: Mapping[str, Path], change: Changes, message: s
     """
     if not (change.added or change.removed):
         return None
+    import httpx2
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -96,7 +98,7 @@ def push(repository: str, files: Mapping[str, Path], change: Changes, message: s
             *(CommitOperationDelete(name) for name in change.removed),
         ]
         commit = api.create_commit(repository, operations, commit_message=message, repo_type="dataset")
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, OSError, httpx2.HTTPError) as error:
         raise UploadError(_line(repository, error)) from error
     return str(commit.commit_url)
 

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.regression import CONSTANT
 from zoospectra.analysis.statistics.sample import Sample, is_constant, sample
 from zoospectra.analysis.statistics.within import centred
 
@@ -128,8 +129,11 @@ def _p(slope: float, error: float, freedom: float) -> float:
 
 def _basis(covariates: FloatArray, group: np.ndarray[tuple[int], np.dtype[np.intp]]) -> FloatArray:
     """Orthonormal columns that span the covariates inside groups, (n, at most k)."""
-    sides = [centred(side, group) for side in covariates.T]
-    scaled = [side / np.abs(side).max() for side in sides if np.abs(side).max() > 0]
+    scaled = []
+    for covariate in covariates.T:
+        side = centred(covariate, group)
+        if (size := np.abs(side).max()) > CONSTANT * np.abs(covariate).max():  # else it is the same inside every group
+            scaled.append(side / size)
     if not scaled:
         return np.zeros((len(covariates), 0))
     left, sizes, _ = np.linalg.svd(np.column_stack(scaled), full_matrices=False)

@@ -8,6 +8,7 @@ of the reported number on alpha-hat as a mean (the papers), as a sum over layers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,7 +18,7 @@ import numpy as np
 from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped
 from zoospectra.analysis.studies.population import Population, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least, iso_date
 from zoospectra.analysis.studies.target import unnamed
 
 VARIANTS = {
@@ -53,7 +54,8 @@ class Options:
         """Refuse values that mean nothing."""
         check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
-        if not self.edges or sorted(set(self.edges)) != self.edges:
+        iso_date("source_date", self.source_date)
+        if not self.edges or not all(map(math.isfinite, self.edges)) or sorted(set(self.edges)) != self.edges:
             msg = f"edges={self.edges}: expected ascending bounds between ranges of alpha, such as [2,4,6]"
             raise ValueError(msg)
 

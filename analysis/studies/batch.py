@@ -9,7 +9,6 @@ networks", whose lines stay inside architectures. Not covered: groupings, see st
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +18,8 @@ from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.robust import RobustSlope, robust_slope
 from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells
-from zoospectra.analysis.studies.population import Population, covariates, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
+from zoospectra.analysis.studies.population import Population, covariates, logarithms, metrics, populations
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least, iso_date
 from zoospectra.analysis.studies.target import unnamed
 
 KNOWN = 0.5
@@ -55,6 +54,7 @@ class Options:
         """Refuse values that mean nothing."""
         check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
+        iso_date("source_date", self.source_date)
 
 
 def run(designs: Designs, options: Options) -> Findings:
@@ -90,7 +90,7 @@ def _held(one: Population, options: Options) -> dict[str, Column]:
         column = next((column for column in columns if any(_number(row.get(column)) for row in one.rows)), None)
         if column:
             values = [_number(row.get(column)) for row in one.rows]
-            known[name] = [math.log10(v) if v else None for v in values] if column == "params" else values
+            known[name] = logarithms(values) if column == "params" else values
     enough = {name: [v for v in values if v is not None] for name, values in known.items()}
     return {
         name: known[name]

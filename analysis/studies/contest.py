@@ -15,7 +15,7 @@ from zoospectra.analysis.statistics.mutual_information import cmi_official, cmi_
 from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import NORMALITY, SMALLEST, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, groupings, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among, at_least
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among, at_least, iso_date
 from zoospectra.analysis.studies.target import unnamed
 
 LABELS = {
@@ -58,6 +58,7 @@ class Options:
         """Refuse values that mean nothing."""
         check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
+        iso_date("source_date", self.source_date)
 
 
 def run(designs: Designs, options: Options) -> Findings:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped, once
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, number, positive
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, iso_date, number, positive
 from zoospectra.analysis.studies.target import Target, targets, unnamed
 
 COLUMNS = ("slope", "dispersion", "median", "mad", "roughness", "outliers", "largest")
@@ -46,6 +46,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         at_least("smallest", self.smallest, 3)
+        iso_date("source_date", self.source_date)
         positive(self.thresholds)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from zoospectra.analysis.studies import audit, language, supplement
 from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells, grouped
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, number
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, iso_date, number
 from zoospectra.analysis.studies.target import Target, targets, unnamed
 from zoospectra.analysis.studies.verdict import judge, printed_cells
 
@@ -48,6 +48,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         at_least("smallest", self.smallest, 3)
+        iso_date("source_date", self.source_date)
 
 
 def run(designs: Designs, options: Options, printed: Mapping[str, Any]) -> Findings:

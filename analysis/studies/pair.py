@@ -49,6 +49,7 @@ class Options:
         """Refuse values that mean nothing."""
         at_least("smallest", self.smallest, 4)
         at_least("shuffles", self.shuffles, 99)
+        at_least("seed", self.seed, 0)
         if (self.model is None) != (self.other is None):
             msg = f"model={self.model}: expected study.model=GLOB and study.other=GLOB, both or neither"
             raise ValueError(msg)

@@ -180,10 +180,15 @@ def covariates(population: Population, wanted: Sequence[str] = ()) -> dict[str, 
         if wanted or own:
             values = [None if label is None else float(label) for label in labels]  # type: ignore[arg-type]
             if name == "params":
-                found["log10 params"] = [None if not value else math.log10(value) for value in values]
+                found["log10 params"] = logarithms(values)
             else:
                 found[name] = values
     return found
+
+
+def logarithms(values: Sequence[float | None]) -> list[float | None]:
+    """log10 of numbers above 0; None of all others."""
+    return [math.log10(value) if value is not None and value > 0 else None for value in values]
 
 
 def _is_number(value: object) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,10 +97,21 @@ def at_least(key: str, value: float, least: float) -> None:
         raise ValueError(msg)
 
 
+def iso_date(key: str, value: str | None) -> None:
+    """Raise ValueError '<key>=<value>: expected a date ...' for text that is no ISO date; None is fine."""
+    if value is None:
+        return
+    try:
+        datetime.date.fromisoformat(value)
+    except ValueError as error:
+        msg = f"{key}={value}: expected a date such as 2026-11-21"
+        raise ValueError(msg) from error
+
+
 def positive(record: Any) -> None:  # noqa: ANN401 - a record of thresholds
     """Raise ValueError for the first field of a record of thresholds that is not above 0."""
     for one in dataclasses.fields(record):
-        if not getattr(record, one.name) > 0:
+        if not 0 < getattr(record, one.name) < math.inf:
             msg = f"thresholds.{one.name}={getattr(record, one.name)}: expected a number above 0"
             raise ValueError(msg)
 

@@ -23,7 +23,7 @@ from zoospectra.analysis.statistics import permutation, within
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.sample import Sample, sample
 from zoospectra.analysis.studies.population import METRICS
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, number
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least, iso_date, number
 
 LEVEL = 0.05
 """Of every verdict."""
@@ -51,6 +51,11 @@ class Options:
     """Averages to look at; empty means the papers' six."""
     seed: int = 0
     """Of the permutation tests."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        iso_date("source_date", self.source_date)
+        at_least("seed", self.seed, 0)
 
 
 DEFAULT = Options()
@@ -81,7 +86,10 @@ def spread(values: Sequence[float], groups: Sequence[str]) -> Spread:
 
 
 def run(designs: Designs, options: Options) -> Findings:
-    """Seeds, treatment and quality of every profile and metric."""
+    """Seeds, treatment and quality of every profile and metric.
+
+    Raises ValueError for a profile, column or metric that is not there, and for a treatment that is no number.
+    """
     catalog = {row["model_id"]: row for row in designs["catalog"] if row.get("double_of") is None}
     columns = {name for row in designs["catalog"] for name in row}
     profiles = sorted({row["profile"] for row in designs["averages"]})
@@ -89,6 +97,10 @@ def run(designs: Designs, options: Options) -> Findings:
     for key in ("family", "treatment", "member"):
         chosen = getattr(options, key)
         among(key, [] if chosen == getattr(DEFAULT, key) else [chosen], sorted(columns))
+    treatments = [row.get(options.treatment) for row in designs["catalog"]]
+    if any(isinstance(one, str) for one in treatments):
+        msg = f"treatment={options.treatment}: expected a column of numbers"
+        raise ValueError(msg)
     numbers = {name for row in designs["averages"] for name, value in row.items() if isinstance(value, float)}
     among("metrics", options.metrics, sorted(numbers))
     made: list[Cell] = []

@@ -21,7 +21,7 @@ from zoospectra.analysis.statistics.theil_sen import theil_sen
 from zoospectra.analysis.studies.independence import check_independent
 from zoospectra.analysis.studies.lines import SMALLEST, STATISTICS, Point, adjusted, cells
 from zoospectra.analysis.studies.population import Population, covariates, groupings, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least, iso_date
 from zoospectra.analysis.studies.target import unnamed
 
 SHOWN = 6
@@ -62,7 +62,9 @@ class Options:
         """Refuse values that mean nothing."""
         check_independent(self.independent)
         at_least("smallest", self.smallest, 3)
+        iso_date("source_date", self.source_date)
         at_least("replicates", self.replicates, 100)
+        at_least("seed", self.seed, 0)
 
 
 def run(designs: Designs, options: Options) -> Findings:

@@ -71,6 +71,9 @@ def _paths(target: str) -> list[str]:
         return [target]
     if Path(where).is_file():
         return [f"{target}#{name}" for name in listed_nets(where) or ()] or [target]
+    if not any(Path(where).iterdir()):
+        msg = f"{target}: an empty folder; expected a checkpoint, or a folder of them"
+        raise ValueError(msg)
     inside = sorted(candidates(Path(where)))
     return [str(path) for path in inside] or [target]
 

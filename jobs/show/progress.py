@@ -14,6 +14,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from zoospectra.jobs.show.log import log
@@ -66,7 +67,7 @@ class ProgressLine:
         console = Console(stderr=True)
         if console.is_terminal and not quiet:
             columns = (
-                TextColumn("{task.description}", markup=False),
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=len(label))),
                 BarColumn(bar_width=12),
                 TextColumn("{task.fields[state]}", markup=False),
                 TimeElapsedColumn(),

@@ -128,6 +128,7 @@ def check(settings: CheckSettings, _configuration: Configuration) -> Request:
     """Find what is to be looked at; ValueError when it is not there."""
     from zoospectra.jobs.checks import load_check
     from zoospectra.jobs.checks.subject import subjects
+    from zoospectra.warehouse.connect import newest
     from zoospectra.zoo.fetch.settings import configure
 
     warehouse = Path(settings.warehouse.dir)
@@ -135,6 +136,8 @@ def check(settings: CheckSettings, _configuration: Configuration) -> Request:
     of_models = [single for single in chosen if not single.of_warehouse]
     configure(settings.fetch, warehouse / "cache" / "fetch")
     _refuse(settings, of_models=bool(of_models))
+    if len(of_models) < len(chosen):
+        newest(warehouse)
     models: tuple[Subject, ...] = ()
     if settings.zoo.source != NO_ZOO:
         models = _of_zoo(settings, warehouse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -
             finished = False
             try:
                 run(
-                    tasks,
+                    _drained(tasks),
                     executor,
                     engine.handle,
                     attempts=job.attempts,
@@ -113,6 +113,13 @@ def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -
                 executor.close(cancel=not finished)
     finally:
         engine.close()
+
+
+def _drained(tasks: list[Task]) -> Iterator[Task]:
+    """The tasks in their order; the list is empty afterwards and keeps none of them in memory."""
+    tasks.reverse()
+    while tasks:
+        yield tasks.pop()
 
 
 def _blocked(outcome: Outcome) -> bool:

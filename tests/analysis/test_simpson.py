@@ -317,3 +317,18 @@ def test_groupings_that_make_the_same_groups_are_one_question() -> None:
 def test_misuse() -> None:
     with pytest.raises(ValueError, match="same length"):
         simpson([1.0, 2.0], [1.0], [0])
+
+
+@pytest.mark.parametrize(("smallest", "same_as"), [
+    (4, {"a": None, "b": "a", "c": "a", "d": None, "f": None}),
+    (2, {"a": None, "b": None, "c": "a", "d": None, "f": None}),
+])  # fmt: skip
+def test_groupings_with_the_same_large_groups_are_one_question(smallest: int, same_as: dict[str, str | None]) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 10)).tolist()
+    groupings = {
+        "a": [0] * 4 + [1] * 4 + [2] * 2, "b": ["x"] * 4 + ["y"] * 4 + [None, "z"], "c": [7] * 4 + [0] * 4 + [9] * 2,
+        "d": [0] * 5 + [1] * 5, "f": [0, 1] * 4 + [2] * 2,
+    }  # fmt: skip
+    found = search({"m": x}, y, groupings, smallest=smallest)
+    assert {one.grouping: one.same_as for one in found} == same_as

@@ -23,7 +23,8 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 2) 
     capsys.readouterr()
     assert main(words) == status
     captured = capsys.readouterr()
-    assert captured.err.startswith(f"zoospectra {words[0]}: ")
+    verb = words[1] if words[0] == "help" else words[0]
+    assert captured.err.startswith(f"zoospectra {verb}: ")
     assert captured.err.count("\n") == 1, captured.err
     assert "Traceback" not in captured.err
     return captured.err
@@ -57,6 +58,12 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 2) 
         (["sql", "SELECT 1", "format=xml"], "expected one of table, csv, json, parquet"),
         (["sql", "SELECT", "1"], 'expected ["SELECT ..."], got 2 words'),
         (["sql", "SELECT 1", "warehouse.dir=/no/such/folder"], "run 'zoospectra scan"),
+        (["sql", "SELECT 1", "warehouse.dir=/etc/hostname"], "warehouse.dir=/etc/hostname: expected a folder"),
+        (["sql", "warehouse.dir=/no/such/folder"], "no warehouse at"),
+        (["scan", "cluster.cpus=0"], "cluster.cpus=0: expected at least 1"),
+        (["check", "what=warehouse", "warehouse.dir=/no/such/folder"], "no warehouse at"),
+        (["scan", "-m", "limit=interval(1,2)"], "expected values to run with"),
+        (["help", "scan", "zoo=digit"], "did you mean 'digits'"),
     ],
 )
 def test_one_line(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,6 +88,7 @@ def test_sql(data: Path, query: str, expected: str, capsys: pytest.CaptureFixtur
 
 
 def test_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "an empty folder" in said(["check", str(tmp_path)], capsys)
     line = said(["scan", "zoo=local", f"zoo.path={tmp_path}", f"warehouse.dir={tmp_path / 'data'}"], capsys)
     assert str(tmp_path) in line
 

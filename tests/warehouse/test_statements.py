@@ -65,7 +65,7 @@ def models(raw: dict[str, list[Row]]) -> dict[tuple[str, str], Row]:
         words = max(rows, key=lambda row: (seen[row["snapshot"]][1], row["written"], row["snapshot"]))
         first = min(seen[row["snapshot"]][0] for row in rows)
         found[key] = words | {"first_seen": first, "last_seen": max(seen[row["snapshot"]][1] for row in rows)}
-    for key, rows in grouped(raw["layers"], "model_id", "revision").items():
+    for key, rows in grouped(newest(raw["layers"], "model_id", "revision"), "model_id", "revision").items():
         written = max(row["written"] for row in rows)
         found.setdefault(key, {"model_id": key[0], "revision": key[1], "written": written})
         tensors = grouped(rows, "tensor").values()

@@ -89,6 +89,8 @@ def test_partial_slopes(drawn) -> None:
     alone = sm.OLS(drawn.y, sm.add_constant(np.column_stack([drawn.x, *sides]))).fit(cov_type="HC3")
     pooled = robust_slope(drawn.x, drawn.y, covariates=sides)
     assert (pooled.slope, pooled.slope_se) == (near(alone.params[1]), near(alone.bse[1]))
+    constant = [0.1] * 40  # its mean is not 0.1: what rounding leaves is no covariate
+    assert robust_slope(drawn.x, drawn.y, drawn.groups, [*sides, constant]) == found
 
 
 def test_degrees_of_freedom_of_the_robust_error(drawn) -> None:

@@ -46,6 +46,8 @@ def zoo(seed: int) -> dict[str, list[dict]]:
         for name in names
         if rng.random() < {"acc": 0.6, "test_acc": 0.7, "train_acc": 0.95, "err": 0.65}[metric]
     ]
+    doubles = {row["model_id"]: row["double_of"] for row in catalog}
+    reported = [row | {"double_of": doubles[row["model_id"]]} for row in reported]
     kin = [{"model_id": name, "family": int(rng.integers(0, 9))} for name in names if name != "m05"]
     return {"averages": averages, "catalog": catalog, "reported": reported, "kin": kin}
 
@@ -54,7 +56,12 @@ def zoo(seed: int) -> dict[str, list[dict]]:
 @pytest.mark.parametrize("independent", ["off", "cluster", "one"])
 def test_populations(seed: int, independent: str) -> None:
     designs = zoo(seed)
-    found = {one.label: one for one in populations(designs, wanted=["err", "test_acc"], independent=independent)}
+    found = {
+        one.label: one
+        for one in populations(
+            designs, wanted=["err", "test_acc"], datasets=["d", "no data set"], independent=independent
+        )
+    }
     catalog = {row["model_id"]: row for row in designs["catalog"]}
     family = {row["model_id"]: row["family"] for row in designs["kin"]}
     values: dict[tuple, dict[str, float]] = defaultdict(dict)
@@ -132,11 +139,13 @@ def test_the_target_of_a_data_set_and_its_twin() -> None:
 
     reported = [*rows("d", "train_acc", 9), *rows("d", "other", 5), *rows("d", "test_acc", 5), *rows("d", "few", 4)]
     reported += [*rows(None, "b", 3, higher=2), *rows(None, "a", 3, higher=1), *rows("e", "train_acc", 2)]
-    found = targets(reported)
+    found = targets(reported, datasets=["d", "e", "no data set"])
     assert [(one.label, one.higher_is_better, len(one.values)) for one in found] == [
         ("d / test_acc", True, 5), ("e / train_acc", True, 2), ("no data set / a", False, 3),
     ]  # fmt: skip
-    assert [one.label for one in targets(reported, ["few", "b"])] == ["d / few", "no data set / b"]
+    assert targets(reported) == found[:2]  # without a data set a number is in no line that nobody asked for
+    assert [one.label for one in targets(reported, ["few", "b"])] == ["d / few"]
+    assert [one.label for one in targets(reported, ["b"], ["no data set"])] == ["no data set / b"]
     assert [one.label for one in targets(reported, datasets=["e"])] == ["e / train_acc"]
     assert len(twin(reported, found[0])) == 9
     assert twin(reported, found[2]) == {}

@@ -69,6 +69,9 @@ def test_size_counts_as_its_logarithm_and_year_where_half_of_the_models_have_it(
     assert cells["slope"] > 0
     assert cells["slope, log10 params held"] == pytest.approx(-3 / 0.2)  # y = 50 + 6 size - 3 inner, exactly
     assert cells["mixed slope, all held"] is None or cells["mixed slope, all held"] == pytest.approx(-15, rel=1e-3)
+    unknown = [0, -1, *(row["params"] for row in population()["catalog"][2:])]
+    beside = {cell.column: cell for cell in STUDY.run(population(params=unknown), Options(metrics=["alpha"])).cells}
+    assert beside["slope, log10 params held"].n == 28  # of numbers below 1 there is no logarithm
     years = [2015 + i % 4 for i in range(30)]
     assert held(population(year=years)) == "log10 params, year"
     assert held(population(year=[*years[:15], *[None] * 15])) == "log10 params, year"
