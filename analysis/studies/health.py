@@ -31,6 +31,8 @@ COMMON = 0.5
 """Share of the models of a warehouse from which a flag is common and says nothing about one of them."""
 FEW_MODELS = 10
 """Models below which there is no base rate and no telling whether flags go with quality."""
+SAID, NAMED = 20, 5
+"""Models that have a sentence each, and how many are named by check where there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +164,18 @@ def run(designs: Designs, options: Options) -> Findings:
         population = {model: _with_scale(rows) for model, rows in models.items()}
         flags = flagged(population, options.thresholds)
         rates = base_rates(flags)
+        looked: dict[str, list[str]] = {}
         for model in (name for name in population if name in asked):
             broken = [row for row in designs["skipped"] if row["model_id"] == model]
             cells = _model(f"{profile} / {model}", population[model], flags[model], rates, options)
             cells += [_failed(f"{profile} / {model}", population[model]), _damaged(f"{profile} / {model}", broken)]
-            looked = [
+            looked[model] = [
                 cell.row.rpartition(" / ")[2]
                 for cell in cells
                 if cell.verdict == "look at it" and cell.column == "layers"
             ]
-            notes.append(f"{profile} / {model}: {'look at ' + ', '.join(looked) if looked else 'nothing to object to'}")
             found += cells
+        notes += _sentences(profile, looked)
         found += _predicts(profile, flags, targets(designs["reported"]), notes)
     notes += unnamed(designs["reported"])
     design = [
@@ -181,6 +184,22 @@ def run(designs: Designs, options: Options) -> Findings:
         if row["model_id"] in asked and options.profile in (None, row["profile"])
     ]
     return Findings(tuple(found), tuple(design), tuple(notes))
+
+
+def _sentences(profile: str, looked: Mapping[str, Sequence[str]]) -> list[str]:
+    """What to look at (model -> checks), model by model; of many models check by check, some named."""
+    if len(looked) <= SAID:
+        return [
+            f"{profile} / {model}: {'look at ' + ', '.join(checks) if checks else 'nothing to object to'}"
+            for model, checks in looked.items()
+        ]
+    fine = sum(not checks for checks in looked.values())
+    said = [f"{profile}: nothing to object to in {fine} of {len(looked)} models"]
+    for check in dict.fromkeys(check for checks in looked.values() for check in checks):
+        models = [model for model, checks in looked.items() if check in checks]
+        more = f" and {len(models) - NAMED} more" if len(models) > NAMED else ""
+        said.append(f"{profile}: look at {check} in {len(models)}: {', '.join(models[:NAMED])}{more}")
+    return said
 
 
 def _with_scale(rows: Sequence[Row]) -> list[Row]:

@@ -119,7 +119,7 @@ def scan(models: Sequence[Model], profile: Profile, executor: Executor) -> list[
     """Analyse models into parts of an empty folder; sorted alphas."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        job = Job("scan", (profile,), WarehouseSettings(dir=folder), Cluster("inline"), shard_seconds=0.25)
+        job = Job("scan", (profile,), WarehouseSettings(dir=folder), Cluster("ray", cpus=executor.slots))
         engine = Engine(root, job, ProgressLine("bench", quiet=True))
         engine.executor = executor
         run(engine.open_models(models), executor, engine.handle)

@@ -155,7 +155,8 @@ def _about_training(verdict: Training, name: str) -> Iterator[Finding]:
         words = "no layer's weights correlate more than random numbers do: initialised, not trained"
         yield Finding("error", name, None, "untrained", words, verdict.p, ERROR, MARGIN)
     if verdict.verdict == "barely trained":
-        words = "biases are not as initialised, but the weights still look random: trained little, or with a small step"
+        words = "its biases are not as initialised, its weights moved less than their own randomness: "
+        words += "a short training, a small step, or a small network, whatever its accuracy"
         yield Finding("note", name, None, "barely_trained", words, verdict.p, ERROR, MARGIN)
     if verdict.verdict == "partly trained":
         words = f"{verdict.structured} of {verdict.tested} layers correlate, the others look as initialised"
@@ -203,7 +204,7 @@ def _summary(verdict: Training, own: Network, findings: Sequence[Finding]) -> st
     reasons = {
         "trained": f"{verdict.structured} of {verdict.tested} layers correlate as training makes them",
         "partly trained": f"only {verdict.structured} of {verdict.tested} layers correlate more than random numbers",
-        "barely trained": f"its biases moved, but the weights still look random (p {verdict.p:.2g})",
+        "barely trained": f"its biases moved, its weights less than their own randomness (p {verdict.p:.2g})",
         "untrained": f"none of {verdict.tested} layers correlates more than random numbers (p {verdict.p:.2g})",
         "undetermined": f"{verdict.tested} layers can be tested, too few or too small to tell training from chance",
     }

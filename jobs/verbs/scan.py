@@ -56,7 +56,7 @@ class ScanSettings:
     limit: int | None = None
     """At most so many models, in the zoo's order."""
     shard_seconds: float = 1.0
-    """Predicted seconds of work that travel together."""
+    """Predicted seconds of work that travel together at most; less where a run is too small to fill every core."""
     attempts: int = 2
     """Tries of a task whose worker died."""
     format: str = "text"

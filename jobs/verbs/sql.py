@@ -48,8 +48,16 @@ class SqlSettings:
 
 
 def check(settings: SqlSettings, _configuration: Configuration) -> SqlSettings | Printable:
-    """The result of the query, since only asking tells whether it is right; ValueError says what is wrong with it."""
-    return settings if settings.query is None else run_query(settings, settings.query)
+    """The result of the query, since only asking tells whether it is right; ValueError says what is wrong with it.
+
+    Without a query the settings, for a prompt; ValueError without a warehouse.
+    """
+    if settings.query is not None:
+        return run_query(settings, settings.query)
+    from zoospectra.warehouse.connect import newest
+
+    newest(Path(settings.warehouse.dir))
+    return settings
 
 
 def run_query(settings: SqlSettings, text: str) -> Printable:

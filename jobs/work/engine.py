@@ -22,7 +22,7 @@ from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer, index_all
 from zoospectra.jobs.work.job import Counts, Job, Owner
-from zoospectra.jobs.work.opening import MEMORY, opening_of, together, waiting_for
+from zoospectra.jobs.work.opening import MEMORY, opening_of, shares, together, waiting_for
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, list_layers, pieces, read_piece
 from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, task_bytes, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
@@ -47,7 +47,7 @@ class Engine:
     def __init__(self, root: Path, job: Job, progress: ProgressLine, *, last: bool = False) -> None:
         self._progress = progress
         self._shard_seconds = job.shard_seconds
-        self._device = job.cluster.device
+        self._device, self._slots = job.cluster.device, job.cluster.slots
         self.executor: Executor | None = None
         self._profiles = job.profiles
         self._rules = job.rules
@@ -182,7 +182,8 @@ class Engine:
         large = [request for request in requests if opening_of(request.path).size > fingerprint.LARGE]
         small = [request for request in requests if request not in large] if large else requests
         tasks = [self._list_task(request) for request in large]
-        return tasks + [self._index_task(batch) for batch in together(small, self._shard_seconds)]
+        seconds, self._packer.seconds = shares(requests, self._shard_seconds, self._slots)
+        return tasks + [self._index_task(batch) for batch in together(small, seconds)]
 
     def _list_task(self, request: IndexRequest) -> Task:
         """Opens a large model; it counts as being indexed until its last layer is read."""

@@ -30,7 +30,7 @@ class Job:
     attempts: int = 2
     """Tries of a task whose worker died."""
     shard_seconds: float = 1.0
-    """Predicted seconds of work that travel together."""
+    """Predicted seconds of work that travel together at most; less where a run is too small to fill every core."""
     rules: Rules = NO_RULES
     """What the user knows better about tensors."""
     config: str = "{}"

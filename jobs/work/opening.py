@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoospectra.jobs.work.index import IndexRequest
+from zoospectra.jobs.work.plan import even
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
@@ -20,6 +21,9 @@ FILE_SECONDS = 0.008
 
 PICKLE_SECONDS = 0.01
 """Seconds more that one takes which is no safetensors file."""
+
+ANALYSED = 3
+"""Times as long as opening it that analysing a model takes at least: 3 of small networks, 8 of GPT-2's shapes."""
 
 SERVER_RATE = 1e6
 """Bytes a second below which a server counts as hanging."""
@@ -65,6 +69,12 @@ def opening_of(path: str) -> Opening:
     size = _announced(path) if is_remote(path) else _size(Path(path))
     each = FILE_SECONDS + (0.0 if path.endswith(".safetensors") else PICKLE_SECONDS)
     return Opening(size, each + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
+
+
+def shares(requests: Sequence[IndexRequest], seconds: float, slots: int) -> tuple[float, float]:
+    """Seconds of a task that opens some of these checkpoints, and of one that analyses some of their layers."""
+    total = sum(opening_of(request.path).seconds for request in requests)
+    return even(seconds, total, slots), even(seconds, ANALYSED * total, slots)
 
 
 def together(requests: Iterable[IndexRequest], seconds: float) -> list[tuple[IndexRequest, ...]]:

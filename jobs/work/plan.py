@@ -25,6 +25,10 @@ ITEM_BYTES = 160 << 10
 """What the results of a tensor take until their task is over."""
 
 
+SHARDS, LEAST_SECONDS = 4, 0.1
+"""Shards a slot that a run is divided into at least, so that no core waits long for the last; a task costs 2 ms."""
+
+
 class Costed(Protocol):
     """Work whose cost is known before it is done."""
 
@@ -100,7 +104,7 @@ class Packer(Generic[Work]):
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._open: dict[int, list[Work]] = {}
         self._filled: dict[int, float] = {}
 
@@ -109,11 +113,11 @@ class Packer(Generic[Work]):
         full: list[tuple[Work, ...]] = []
         for item in items:
             seconds, threads = item.cost.seconds, item.cost.threads
-            if seconds >= self._seconds:
+            if seconds >= self.seconds:
                 full.append((item,))
                 continue
             shard = self._open.setdefault(threads, [])
-            if shard and self._filled[threads] + seconds > self._seconds:
+            if shard and self._filled[threads] + seconds > self.seconds:
                 full.append(tuple(shard))
                 shard.clear()
             self._filled[threads] = seconds + (self._filled[threads] if shard else 0.0)
@@ -131,6 +135,11 @@ def pack(items: Iterable[Work], seconds: float) -> list[tuple[Work, ...]]:
     """Shards of all items, see Packer: the same items give the same shards."""
     packer = Packer[Work](seconds)
     return packer.add(items) + packer.rest()
+
+
+def even(seconds: float, total: float, slots: int) -> float:
+    """Seconds of a shard: `seconds`, less where all the work of a run, `total`, would leave slots without any."""
+    return min(seconds, max(LEAST_SECONDS, total / (SHARDS * slots)))
 
 
 def needed(profiles: Iterable[Profile]) -> tuple[str, ...]:

@@ -239,6 +239,7 @@ def part_of(layer: str | None) -> str | None:
     return layer and layer.removeprefix("model.").removesuffix(".weight")
 
 
+@pytest.mark.slow
 def test_a_zoo_and_a_warehouse_of_it_name_the_same_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A whole model, one with a NaN, one with a dead layer, one cut short: files by zoo=, kept numbers by a glob."""
     zoo = tmp_path / "zoo"

@@ -59,6 +59,7 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 2) 
         (["sql", "SELECT", "1"], 'expected ["SELECT ..."], got 2 words'),
         (["sql", "SELECT 1", "warehouse.dir=/no/such/folder"], "run 'zoospectra scan"),
         (["sql", "SELECT 1", "warehouse.dir=/etc/hostname"], "warehouse.dir=/etc/hostname: expected a folder"),
+        (["sql", "warehouse.dir=/no/such/folder"], "no warehouse at"),
         (["scan", "cluster.cpus=0"], "cluster.cpus=0: expected at least 1"),
         (["check", "what=warehouse", "warehouse.dir=/no/such/folder"], "no warehouse at"),
         (["scan", "-m", "limit=interval(1,2)"], "expected values to run with"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zoospectra.analysis.cost import ONE_THREAD_M, cost
-from zoospectra.jobs.work.plan import Item, side_by_side
+from zoospectra.jobs.work.plan import Item, even, side_by_side
 
 LARGE = (ONE_THREAD_M + 500, ONE_THREAD_M + 500)
 
@@ -29,3 +29,10 @@ def test_several_large_matrices_go_side_by_side_also_when_all_but_one_are_known(
 def test_no_task_waits_for_two_cores_where_other_models_have_work() -> None:
     (planned,) = side_by_side(items(LARGE), [LARGE], 2)
     assert planned.cost.threads == 1
+
+
+def test_small_runs_are_divided_among_all_slots_and_large_ones_are_not() -> None:
+    assert even(1.0, total=8.0, slots=2) == 1.0
+    assert even(1.0, total=2.0, slots=2) == 0.25
+    assert even(1.0, total=2.0, slots=64) == 0.1, "a task has to be worth its start"
+    assert even(0.01, total=2.0, slots=2) == 0.01, "what the user asks for is the most"

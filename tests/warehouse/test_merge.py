@@ -141,7 +141,7 @@ def test_a_merge_killed_in_between_leaves_every_row(logged, killer, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_merge_killed_at_every_step_leaves_every_row(logged, killer, tmp_path: Path) -> None:
     before, steps = contents(logged.directory), 0
     while killed(killer, logged.directory, tmp_path / "copy", steps, before):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +13,10 @@ __all__ = ["EXECUTORS", "Cluster", "Executor", "Outcome", "Task", "Wanted", "ope
 
 Report = Callable[[str], None]
 """Takes a line for the user."""
+
+
+MANY = 64
+"""CPUs that a cluster somewhere else is taken to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,13 @@ class Cluster:
             if not getattr(self, name) > 0:
                 msg = f"{name}={getattr(self, name):g}: expected more than 0"
                 raise ValueError(msg)
+
+    @property
+    def slots(self) -> int:
+        """Tasks that may run at once, as far as it is known before the cluster is asked."""
+        if self.executor == "inline":
+            return 1
+        return self.cpus or (MANY if self.address else os.cpu_count() or 1)
 
     @property
     def patience(self) -> Patience:

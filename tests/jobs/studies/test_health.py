@@ -154,6 +154,8 @@ def test_what_is_usual_for_its_kind_is_not_flagged(population: Path) -> None:
     assert hits == {"weightwatcher / toy/net01 / under-trained"}  # beyond the 99th percentile of 96 layers
     rates = {cell.row: cell.value for cell in found.cells if cell.column == "base rate"}
     assert rates["weightwatcher / toy/net05 / under-trained"] == pytest.approx(1 / 24)
+    assert "weightwatcher: nothing to object to in 23 of 24 models" in found.notes  # no sentence each
+    assert "weightwatcher: look at under-trained in 1: toy/net01" in found.notes
     one = run("health", population, model="toy/net01")
     assert {cell.row.split(" / ")[1] for cell in one.cells if cell.table_id == "HEALTH"} == {"toy/net01"}
     assert [cell for cell in one.cells if cell.column == "base rate"] == [
