@@ -34,6 +34,8 @@ def test_groups_without_x_do_not_count(unit: float) -> None:
 def test_nothing_varies_inside_groups() -> None:
     flat = GROUP.astype(float).tolist()
     no_x, no_y = sample(flat, Y.tolist(), GROUP.tolist()), sample(X.tolist(), flat, GROUP.tolist())
+    nothing = interaction.of_sample(sample([], [], []))
+    assert (nothing.n, nothing.groups, nothing.reason) == (0, 0, "no points")
     assert interaction.of_sample(no_x).reason == "fewer than two groups have a slope"
     assert interaction.of_sample(no_y).reason == "every group lies on its own line"
     assert leave_group.of_sample(no_x).low is None

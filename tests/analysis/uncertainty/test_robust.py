@@ -57,5 +57,6 @@ def test_nothing_to_fit_is_none(x):
 def test_misuse_is_refused():
     with pytest.raises(ValueError, match="min_tail"):
         robust(np.arange(1.0, 30.0), 1)
+    assert robust(np.arange(1.0, 30.0), 2) is not None  # two values have a spread
     with pytest.raises(ValueError, match="ascending"):
         robust(np.arange(30.0, 1.0, -1.0))
