@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from zoospectra.warehouse.carried import carried, dated
 from zoospectra.warehouse.connect import connect, newest
 from zoospectra.warehouse.verified import require_spectra
 from zoospectra.warehouse.version import ANEW, is_current
@@ -64,9 +65,9 @@ def fetch(
         require_spectra(connection, sql)
         if timer is not None:
             timer.start()
-        relation = connection.sql(sql, params=dict(values) if values else None)
+        relation = carried(connection.sql(sql, params=dict(values) if values else None))
         table = relation.to_arrow_table() if limits.memory_gb is None else _bounded(relation, limits.memory_gb)
-        return table.rename_columns(distinct_names(table.column_names))
+        return dated(table.rename_columns(distinct_names(table.column_names)))
     except duckdb.InterruptException as error:
         msg = f"the query ran longer than seconds={limits.seconds:g}: ask for less, or raise seconds"
         raise ValueError(msg) from error

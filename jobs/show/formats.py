@@ -86,7 +86,9 @@ def _csv(result: Printable) -> None:
 
     table = as_text(result.table) if result.formulas == "escape" else result.table
     flat = [
-        column.cast(pa.string())
+        pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+        if pa.types.is_binary(column.type)
+        else column.cast(pa.string())
         if not pa.types.is_nested(column.type)
         else pa.array([json.dumps(value, default=str) for value in column.to_pylist()])
         for column in table.columns
