@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
+from tests.warehouse.world import Row, warehouse, world
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.parts import write
 from zoospectra.warehouse.schema import PARTS, field
@@ -106,3 +108,11 @@ def make_table() -> Callable[..., pa.Table]:
 @pytest.fixture
 def make_metric() -> Callable[..., dict[str, Any]]:
     return metric
+
+
+@pytest.fixture(scope="module", params=(0, 1))
+def made(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, list[Row]], duckdb.DuckDBPyConnection]]:
+    """Rows of the parts of a made-up warehouse, and a generation made of them, in memory."""
+    raw = world(request.param)
+    with warehouse(raw) as connection:
+        yield raw, connection
