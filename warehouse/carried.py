@@ -12,6 +12,8 @@ from zoospectra.warehouse.connect import quoted
 
 FOREIGN = re.compile(r"\b(INTERVAL|UNION|BIT|BIGNUM|VARINT|VARIANT)\b")
 """Types, alone or inside others, without a counterpart in a format that a result is written in."""
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+"""Values of an ENUM and names of fields in the text of a type: no types."""
 DAYS = (-719_162, 2_932_896)
 """Days from 1970 to the years 1 and 9999, between which Python has dates."""
 PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
@@ -20,7 +22,7 @@ PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000
 
 def carried(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """The relation with columns of foreign types cast to VARCHAR; itself where it has none."""
-    types = [str(type_) for type_ in relation.types]
+    types = [QUOTED.sub("", str(type_)) for type_ in relation.types]
     if not any(map(FOREIGN.search, types)):
         return relation
     columns = [

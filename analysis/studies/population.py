@@ -200,17 +200,22 @@ def _many_numbers(labels: Sequence[Hashable]) -> bool:
     return bool(known) and all(map(_is_number, known)) and len(set(known)) > MOST_VALUES
 
 
-def metrics(population: Population, wanted: Sequence[str] = ()) -> dict[str, list[float | None]]:
-    """Metrics by name that at least two models have: those asked for, or the papers'.
-
-    Raises ValueError for one that is no average of this population, naming those that are.
-    """
+def averages(population: Population) -> list[str]:
+    """Names of the averages that any of the models has, sorted."""
     numbers = {
         name
         for row in population.rows
         for name, value in row.items()
         if _is_number(value) and name not in population.catalog and name not in ("num_layers", "num_embeddings")
     }
-    among("metrics", wanted, sorted(numbers))
+    return sorted(numbers)
+
+
+def metrics(population: Population, wanted: Sequence[str] = ()) -> dict[str, list[float | None]]:
+    """Metrics by name that at least two models have: those asked for, or the papers'.
+
+    Raises ValueError for one that is no average of this population, naming those that are.
+    """
+    among("metrics", wanted, averages(population))
     found = {name: population.column(name) for name in wanted or METRICS}
     return {name: values for name, values in found.items() if sum(value is not None for value in values) > 1}

@@ -85,17 +85,21 @@ def _csv(result: Printable) -> None:
     import pyarrow.csv
 
     table = as_text(result.table) if result.formulas == "escape" else result.table
-    flat = [
-        pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
-        if pa.types.is_binary(column.type)
-        else column.cast(pa.string())
-        if not pa.types.is_nested(column.type)
-        else pa.array([json.dumps(value, default=str) for value in column.to_pylist()])
-        for column in table.columns
-    ]
+    flat = [_texts(column) for column in table.columns]
     sys.stdout.flush()
     pyarrow.csv.write_csv(pa.table(flat, names=table.column_names), sys.stdout.buffer)
     sys.stdout.buffer.flush()
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column as CSV has it: bytes in hex, what is nested as JSON."""
+    import pyarrow as pa
+
+    if pa.types.is_binary(column.type):
+        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+    if pa.types.is_nested(column.type):
+        return pa.array([json.dumps(value, default=str) for value in column.to_pylist()])
+    return column.cast(pa.string())
 
 
 def _json(result: Printable) -> None:

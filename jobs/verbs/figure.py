@@ -140,7 +140,8 @@ def _layers(settings: FigureSettings) -> Figure:
 
 
 def _models(settings: FigureSettings) -> Figure:
-    from zoospectra.analysis.studies.population import METRICS
+    from zoospectra.analysis.studies.population import METRICS, averages
+    from zoospectra.analysis.studies.record import among
     from zoospectra.jobs.show.figures import bars, counts, quality, shape_scale, train_test
     from zoospectra.jobs.show.figures.points import points, population_of
     from zoospectra.jobs.work.points import read_designs
@@ -150,6 +151,7 @@ def _models(settings: FigureSettings) -> Figure:
     if population is None:
         msg = f"profiles={settings.profiles[0]}: no model has a reported number under it: give a catalog with some"
         raise ValueError(msg)
+    among("metric", {settings.metric} - set(METRICS), averages(population))
     metrics = list(dict.fromkeys([*METRICS, settings.metric]))
     table = _matching(points(population, settings.group, metrics), settings.models)
     if settings.name == "train-test":

@@ -18,7 +18,7 @@ from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work.executors import Cluster, Outcome, Task, node, open_executor
 from zoospectra.jobs.work.opening import waiting_for
 from zoospectra.jobs.work.pair import MOVED, SHOWN, TOP, Compared, Pair, compare_all, described, pair
-from zoospectra.jobs.work.plan import pack, within_memory
+from zoospectra.jobs.work.plan import pack, task_bytes, within_memory
 from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse.schema import PARTS
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -152,9 +152,7 @@ def _run(pairs: Sequence[Pair], cluster: Cluster, progress: ProgressLine) -> lis
     executor = open_executor(cluster, node.wanted(files if shared else ()), progress.print)
     small, large = within_memory(pairs, executor.capacity.memory)
     for pair_ in large:
-        sizes = f"needs {pair_.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights"
-        words = f"{Reason.TOO_LARGE}: {sizes}, a task may have {executor.capacity.memory / 2**30:.1f} GiB: "
-        rows.append(_failed(pair_, words + executor.capacity.words))
+        rows.append(_failed(pair_, f"{Reason.TOO_LARGE}: {executor.capacity.refusal(pair_.cost.peak_bytes)}"))
 
     def handle(outcome: Outcome) -> Iterable[Task]:
         batch: tuple[Pair, ...] = outcome.task.argument
@@ -192,6 +190,6 @@ def _task(batch: tuple[Pair, ...]) -> Task:
         argument=batch,
         seconds=sum(pair_.cost.seconds for pair_ in batch),
         cpus=max(pair_.cost.threads for pair_ in batch),
-        memory=max(pair_.cost.peak_bytes for pair_ in batch),
+        memory=task_bytes(batch),
         waits=sum(waiting_for(layer.ref.path, layer.ref.nbytes) for pair_ in batch for layer in pair_.sides),
     )

@@ -16,15 +16,15 @@ from typing import Any
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION
 from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine, Tally
-from zoospectra.jobs.work import keep, todo
+from zoospectra.jobs.work import keep, plan, todo
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer, index_all
 from zoospectra.jobs.work.job import Counts, Job, Owner
-from zoospectra.jobs.work.opening import MEMORY, opening_of, shares, together, waiting_for
+from zoospectra.jobs.work.opening import MEMORY, Opening, Priced, priced, shares, together, waiting_for
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, list_layers, pieces, read_piece
-from zoospectra.jobs.work.plan import Item, Packer, Shard, digest, is_large, side_by_side, task_bytes, within_memory
+from zoospectra.jobs.work.plan import Item, Packer, Shard
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
@@ -179,17 +179,17 @@ class Engine:
         return self._plan(identity, known_layers(listed), left)
 
     def _index_tasks(self, requests: Sequence[IndexRequest]) -> list[Task]:
-        large = [request for request in requests if opening_of(request.path).size > fingerprint.LARGE]
-        small = [request for request in requests if request not in large] if large else requests
-        tasks = [self._list_task(request) for request in large]
-        seconds, self._packer.seconds = shares(requests, self._shard_seconds, self._slots)
-        return tasks + [self._index_task(batch) for batch in together(small, seconds)]
+        openings = priced(requests)
+        large = [self._list_task(*each) for each in openings if each.opening.size > fingerprint.LARGE]
+        small = [each for each in openings if each.opening.size <= fingerprint.LARGE]
+        seconds, self._packer.seconds = shares(openings, self._shard_seconds, self._slots)
+        return large + [self._index_task(batch) for batch in together(small, seconds)]
 
-    def _list_task(self, request: IndexRequest) -> Task:
+    def _list_task(self, request: IndexRequest, opening: Opening) -> Task:
         """Opens a large model; it counts as being indexed until its last layer is read."""
         self._indexing += 1
-        name, waits = request.model.model_id, opening_of(request.path).waits
-        return Task(f"list {name}", list_layers, request, memory=MEMORY, waits=waits, opens=True)
+        name = request.model.model_id
+        return Task(f"list {name}", list_layers, request, memory=MEMORY, waits=opening.waits, opens=True)
 
     def _handle_list(self, request: IndexRequest, outcome: Outcome) -> list[Task]:
         """Pieces of a large model; one that could not be opened is left to a last try, which says why."""
@@ -202,7 +202,8 @@ class Engine:
         return [replace(tasks[0], soon=True), *tasks[1:]] if tasks else [self._last_index_task(underway)]
 
     def _piece_task(self, piece: Piece) -> Task:
-        piece = replace(piece, device=self._device if piece.profiles and any(map(is_large, piece.items)) else "cpu")
+        large = piece.profiles and any(map(plan.is_large, piece.items))
+        piece = replace(piece, device=self._device if large else "cpu")
         first = piece.items[0].layer
         assert first is not None
         return self._task(f"read {piece.model.model_id} {first.longname}", read_piece, piece)
@@ -211,7 +212,7 @@ class Engine:
         """Lists a large model by what its pieces said."""
         del self._underway[underway.request.model]
         self._indexing -= 1
-        return replace(self._index_task((underway.closing,)), opens=False)
+        return replace(self._index_task(priced([underway.closing])), opens=False)
 
     def _handle_piece(self, piece: Piece, outcome: Outcome) -> list[Task]:
         """Keep what a piece brought; one that failed is tried layer by layer, then read without being analysed."""
@@ -255,8 +256,8 @@ class Engine:
         self._sketched |= new.keys()
         self._keeper.keep_sketches(key, list(new.values()))
 
-    def _index_task(self, requests: tuple[IndexRequest, ...]) -> Task:
-        openings = [opening_of(request.path) for request in requests]
+    def _index_task(self, batch: Sequence[Priced]) -> Task:
+        requests, openings = zip(*batch, strict=True)
         seconds = sum(opening.seconds for opening in openings)
         self._indexing += 1
         self._progress.expect(seconds)
@@ -274,7 +275,7 @@ class Engine:
     def _handle_index(self, requests: tuple[IndexRequest, ...], outcome: Outcome) -> list[Task]:
         if not isinstance(outcome.value, tuple):
             if len(requests) > 1:  # only the guilty checkpoint shall be lost
-                return [self._index_task((request,)) for request in requests]
+                return [self._index_task([each]) for each in priced(requests)]
             self._fail(requests[0].model, Skip(None, *outcome.trouble, failed=True))
             return []
         contents = {content_hash for indexed in outcome.value for _, content_hash in indexed.layers}
@@ -318,12 +319,10 @@ class Engine:
             else:
                 self.counts.skipped += left.filtered(content_hash)
         capacity = self._capacity()
-        items = side_by_side(items, [layer.shape for layer in layers], self.counts.models)
-        small, large = within_memory(items, capacity.memory)
+        items = plan.side_by_side(items, [layer.shape for layer in layers], self.counts.models)
+        small, large = plan.within_memory(items, capacity.memory)
         for item in large:
-            detail = f"needs {item.cost.peak_bytes / 2**30:.1f} GiB of memory beside its weights, a task may have "
-            detail += f"{capacity.memory / 2**30:.1f} GiB: {capacity.words}"
-            self._lose(item.content_hash, Reason.TOO_LARGE, detail)
+            self._lose(item.content_hash, Reason.TOO_LARGE, capacity.refusal(item.cost.peak_bytes))
         return [self._shard_task(shard) for shard in self._packer.add(small)]
 
     def _capacity(self) -> Capacity:
@@ -333,9 +332,9 @@ class Engine:
     def _shard_task(self, items: tuple[Item, ...]) -> Task:
         profiles = self._profiles
         hashes, keys = [item.content_hash for item in items], [profile.key for profile in profiles]
-        key = digest([*hashes, *keys, SPECTRUM_VERSION, FIT_VERSION])
+        key = plan.digest([*hashes, *keys, SPECTRUM_VERSION, FIT_VERSION])
         name = self._waiting[hashes[0]][0].model.model_id
-        device = self._device if any(map(is_large, items)) else "cpu"
+        device = self._device if any(map(plan.is_large, items)) else "cpu"
         return self._task(f"analyse {name} {key}", analyse, Shard(name, key, items, profiles, device))
 
     def _task(self, key: str, function: Callable[[Any], Any], work: Shard | Piece) -> Task:
@@ -347,7 +346,7 @@ class Engine:
             argument=work,
             seconds=work.seconds,
             cpus=max(item.cost.threads for item in work.items),
-            memory=task_bytes(work.items),
+            memory=plan.task_bytes(work.items),
             gpus=int(work.device != "cpu"),
             waits=sum(waiting_for(item.layer.ref.path, item.cost.bytes_read) for item in work.items if item.layer),
         )

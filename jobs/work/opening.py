@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from zoospectra.jobs.work.index import IndexRequest
 from zoospectra.jobs.work.plan import even
@@ -71,23 +72,37 @@ def opening_of(path: str) -> Opening:
     return Opening(size, each + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
 
 
-def shares(requests: Sequence[IndexRequest], seconds: float, slots: int) -> tuple[float, float]:
+class Priced(NamedTuple):
+    """A checkpoint to open, and what that costs."""
+
+    request: IndexRequest
+    """Which."""
+    opening: Opening
+    """Its cost."""
+
+
+def priced(requests: Iterable[IndexRequest]) -> list[Priced]:
+    """Every checkpoint with its cost; each is looked at once."""
+    return [Priced(request, opening_of(request.path)) for request in requests]
+
+
+def shares(openings: Sequence[Priced], seconds: float, slots: int) -> tuple[float, float]:
     """Seconds of a task that opens some of these checkpoints, and of one that analyses some of their layers."""
-    total = sum(opening_of(request.path).seconds for request in requests)
+    total = sum(each.opening.seconds for each in openings)
     return even(seconds, total, slots), even(seconds, ANALYSED * total, slots)
 
 
-def together(requests: Iterable[IndexRequest], seconds: float) -> list[tuple[IndexRequest, ...]]:
+def together(openings: Iterable[Priced], seconds: float) -> list[tuple[Priced, ...]]:
     """Small checkpoints travel together, about `seconds` of work; a remote one, or one that is not there, alone."""
-    batches: list[tuple[IndexRequest, ...]] = []
+    batches: list[tuple[Priced, ...]] = []
     filled = seconds
-    for request in requests:
-        cost = opening_of(request.path).seconds
+    for each in openings:
+        request, cost = each.request, each.opening.seconds
         alone = is_remote(request.path) or not Path(request.path).exists()
         if alone or filled + cost > seconds:
             batches.append(())
             filled = 0.0
-        batches[-1] += (request,)
+        batches[-1] += (each,)
         filled += seconds if alone else cost
     return batches
 

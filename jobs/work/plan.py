@@ -179,7 +179,7 @@ def _fits_seconds(shape: tuple[int, ...], layer_type: str, profile: Profile) -> 
     return matrix.rf * fit_seconds(matrix.M, resamples)
 
 
-def task_bytes(items: Iterable[Item]) -> int:
+def task_bytes(items: Iterable[Work]) -> int:
     """Memory of a task: its largest item at its worst moment, beside what all of them leave."""
     peaks = [item.cost.peak_bytes for item in items]
     return TASK_BYTES + max(peaks) + ITEM_BYTES * len(peaks)

@@ -110,6 +110,11 @@ class Capacity:
     words: str
     """How that came about."""
 
+    def refusal(self, peak_bytes: int) -> str:
+        """Why work that needs more than a task may have is not done: the arithmetic."""
+        need, have = (f"{size / 2**30:.1f} GiB" for size in (peak_bytes, self.memory))
+        return f"needs {need} of memory beside its weights, a task may have {have}: {self.words}"
+
 
 class Executor(Protocol):
     """Runs tasks somewhere; the same tests run on every implementation."""

@@ -149,6 +149,7 @@ def test_formats(tmp_path: Path) -> None:
         (["quality", "format=gif"], "format=gif: expected one of svg, pdf, png"),
         (["quality", "group=colour"], "group=colour: expected some of"),
         (["quality", "models=none*"], "models=none*: expected globs of model_id, none of 40 matches"),
+        (["quality", "metric=speed"], "metric=speed: expected some of "),
         (["depth", "metric=speed"], "metric=speed: expected some of alpha, D"),
         (["quality", "profiles=a"], "profile=a: expected some of weightwatcher"),
     ],
