@@ -75,8 +75,9 @@ def _within(
 
 
 def unit(sketches: list[FloatArray]) -> FloatArray:
-    """Sketches as rows of unit length, (n, K); a zero one stays zero."""
+    """Sketches as rows of unit length, (n, K); a zero one stays zero, one beyond float32's range becomes it."""
     rows = np.asarray(sketches, dtype=np.float64)
+    rows = np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, 0.0)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     units: FloatArray = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0.0)
     return units

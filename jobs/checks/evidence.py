@@ -58,13 +58,21 @@ def look(layer: Layer, vectors: Mapping[str, TensorRef]) -> Looked:
         return Looked(layer, None, nothing, np.empty(0), damage)
     block = _thinned(matrix)
     test = independence(block, seed=prod(layer.shape)) if min(block.shape) > 1 else None
-    mean_square = float(np.mean(np.square(block, dtype=np.float64)))
-    gain = 0.5 * float(np.log10(mean_square * matrix.shape[1])) if mean_square > 0.0 else None
+    gain = _gain(block, matrix.shape[1])
     orthogonal = test is not None and (test.orthogonal or (test.excess < 0.0 and _cut_from_orthogonal(layer)))
     scale = None if layer.layer_type == "embedding" else gain
     bias = _bias(layer, matrix, vectors.get(f"{name}.bias"))
     evidence = Evidence(name, min(matrix.shape), test, orthogonal, bias, scale)
     return Looked(layer, values, evidence, _sample(matrix), "zero" if gain is None else None)
+
+
+def _gain(block: AnyArray, inputs: int) -> float | None:
+    """log10 of the root mean square of the entries times sqrt(inputs); None where all are 0. No square overflows."""
+    top = max(float(block.max()), -float(block.min()))
+    if top == 0.0:
+        return None
+    mean_square = float(np.mean(np.square(np.divide(block, top, dtype=np.float64))))
+    return float(np.log10(top)) + 0.5 * float(np.log10(mean_square * inputs))
 
 
 def _bias(layer: Layer, matrix: AnyArray, ref: TensorRef | None) -> float | None:
@@ -98,8 +106,11 @@ def _sample(matrix: AnyArray) -> FloatArray:
     if flat.size < LEAST:
         return np.empty(0)
     chosen = flat[:: max(1, flat.size // SAMPLE)].astype(np.float64)
-    norm = float(np.linalg.norm(chosen))
-    return chosen / norm if norm > 0.0 else np.empty(0)
+    top = float(np.abs(chosen).max())
+    if top == 0.0:
+        return np.empty(0)
+    scaled = chosen / top
+    return scaled / np.linalg.norm(scaled)
 
 
 def copies(layers: Sequence[Looked]) -> list[list[Layer]]:

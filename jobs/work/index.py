@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zoospectra.analysis.reductions import Reductions, reductions
-from zoospectra.analysis.sketch import Sketch, single, sketch
+from zoospectra.analysis.sketch import QUIET, Sketch, single, sketch
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -108,6 +108,7 @@ def index(request: IndexRequest) -> Indexed:
     return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied), tuple(sketches.values()))
 
 
+@QUIET
 def read_one(
     layer: Layer, known: str | None = None, kept: Collection[str] = (), made: Collection[str] = ()
 ) -> ReadLayer:

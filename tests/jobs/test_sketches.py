@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 import zoospectra
 from zoospectra.analysis.sketch import sketch
+from zoospectra.jobs.main import main
 from zoospectra.warehouse.parts import list_parts
 
 
@@ -44,6 +45,19 @@ def test_an_old_warehouse_gets_its_sketches_by_the_next_scan(nets: Path, tmp_pat
         part.path.unlink()
     assert scan(nets, tmp_path / "w") == before
     assert {part.path: part.path.stat().st_mtime_ns for part in list_parts(tmp_path / "w", ["spectra"])} == others
+
+
+@pytest.mark.parametrize("largest", [1e60, 1e200, 1e308])
+def test_numbers_beyond_float32_give_rows_and_no_warning(tmp_path: Path, largest: float) -> None:
+    """A sketch is float32: float64 entries above 3.4e38 have none, and say nothing on the way."""
+    zoo, warehouse = tmp_path / "zoo", tmp_path / "w"
+    zoo.mkdir()
+    weights = np.random.default_rng(0).uniform(-1.0, 1.0, size=(3, 20, 30)) * largest
+    net = zoo / "net.safetensors"
+    save_file({f"{place}.weight": matrix for place, matrix in zip("abc", weights, strict=True)}, net)
+    rows = scan(zoo, warehouse)
+    assert [row[2] for row in rows] == [None] * 3
+    assert main(["check", str(net), f"warehouse.dir={warehouse}", "what=integrity"]) in (0, 3)
 
 
 @pytest.mark.slow

@@ -97,6 +97,9 @@ MIN_CODES = 256
 BLOCK = 1 << 20
 """Elements that are looked at together: no temporary of a matrix's size."""
 
+WHOLE = {"bfloat16": 2.0**8, "float16": 2.0**11, "float32": 2.0**24, "float64": 2.0**53}
+"""Where a type's fractions end, an element: what is larger is an integer whatever it stands for, and tells nothing."""
+
 SINUSOID = 1e-2
 """Furthest that sin^2 + cos^2 may be from 1, of a table in bfloat16."""
 
@@ -172,7 +175,7 @@ def fixed(layer: Layer, values: AnyArray) -> Skip | None:
         return None
     if values.ndim == 2 and (_sinusoids(values) or _sinusoids(values.T)):
         return Skip(layer.ref.name, Reason.BUFFER, "a table of sinusoids: sin^2 + cos^2 = 1 along its rows", False)
-    if not _integers(values):
+    if not _integers(values) or max(values.max(), -values.min()) > WHOLE.get(layer.dtype, np.inf):
         return None
     span = f"integers from {values.min():g} to {values.max():g} in {layer.dtype}"
     if values.size < MIN_CODES or set(np.unique(values)) <= {0, 1}:

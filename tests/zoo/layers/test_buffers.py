@@ -186,6 +186,19 @@ def test_integers_in_a_float_type_are_no_weights(tmp_path: Path, values: np.ndar
     assert skip is None or skip.failed == (reason == Reason.UNSUPPORTED_QUANTISATION)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_numbers_too_large_for_fractions_are_no_codes(tmp_path: Path, dtype: torch.dtype) -> None:
+    """Beyond 1 / epsilon every number of a type is an integer: weights of such a scale are weights."""
+    weights = torch.tensor(RNG.normal(size=(32, 32)) / torch.finfo(dtype).eps * 20).to(dtype)
+    values = weights.to(torch.float32 if dtype == torch.bfloat16 else dtype).numpy()
+    assert (values == np.trunc(values)).mean() > 0.9
+    assert fixed(layer_of(weights.sign() * weights.abs().ceil(), "fc.weight", tmp_path), np.trunc(values)) is None
+    codes = torch.tensor(RNG.integers(-127, 128, (32, 32))).to(dtype)
+    skip = fixed(layer_of(codes, "fc.weight", tmp_path), codes.float().numpy())
+    assert skip is not None
+    assert skip.failed
+
+
 def test_an_adapters_gains_need_the_base(tmp_path: Path) -> None:
     tensors = {"m.k_proj.ia3_l": np.ones((16, 1), np.float32), "m.q.lora_magnitude_vector": np.ones(16, np.float32)}
     _, skips = opened(tmp_path, tensors)
