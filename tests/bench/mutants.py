@@ -27,7 +27,7 @@ import tempfile
 import time
 import tokenize
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,15 +113,23 @@ def other(number: str) -> str:
         return repr(1.5 * float(number) or 1.0) if number[-1] not in "jJ" else f"2*{number}"
 
 
-def chosen(count: int, seed: int) -> list[Mutant]:
-    """A seeded sample: half of it studies and statistics, a quarter the rest of analysis/, a quarter SQL."""
+def chosen(count: int, seed: int, under: Sequence[str] = ()) -> list[Mutant]:
+    """A seeded sample: half of it studies and statistics, a quarter the rest of analysis/, a quarter SQL.
+
+    Of paths that begin with one of `under` alone, where it is given: `count` of them, or all.
+    """
     strata: dict[str, list[Mutant]] = {"studied": [], "rest": [], "sql": []}
     for file in sorted([*ROOT.glob("analysis/**/*.py"), *ROOT.glob("warehouse/sql/**/*.sql")]):
         path, text = str(file.relative_to(ROOT)), file.read_text()
+        if under and not path.startswith(tuple(under)):
+            continue
         sites = python_sites if file.suffix == ".py" else sql_sites
         stratum = "sql" if file.suffix == ".sql" else "studied" if path.startswith(STUDIED) else "rest"
         strata[stratum] += sites(path, text)
     rng = random.Random(seed)
+    if under:
+        sites = [one for each in strata.values() for one in each]
+        return rng.sample(sites, min(count, len(sites)))
     quarter = count // 4
     sizes = {"studied": count - 2 * quarter, "rest": quarter, "sql": quarter}
     drawn = [one for name, sites in strata.items() for one in rng.sample(sites, sizes[name])]
@@ -250,6 +258,7 @@ def main() -> None:
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--log", type=Path, default=None, help="JSON lines, one a mutant")
     words.add_argument("--share", default="0/1", help="i/n: every n-th mutant from the i-th")
+    words.add_argument("--under", nargs="*", default=[], help="only of paths that begin so")
     asked = words.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
     log = (asked.log or folder / "log.jsonl").resolve()
@@ -266,7 +275,7 @@ def main() -> None:
 
     sound: dict[str, bool] = {}
     nth, of = map(int, asked.share.split("/"))
-    for one in chosen(asked.count, asked.seed)[nth::of]:
+    for one in chosen(asked.count, asked.seed, asked.under)[nth::of]:
         if (one.path, one.line, one.column, one.new) in done:
             continue
         file, start = copy / one.path, time.monotonic()
