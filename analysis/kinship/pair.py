@@ -46,7 +46,7 @@ ROUNDING = {
 }
 """Stored type -> relative error that it alone explains: a quarter above that of normal values, or more."""
 
-GRIDS = ((0.05, 0.002), (0.2, 0.012), (0.35, 0.03), (0.5, 0.08), (0.65, 0.15), (0.9, 0.3), (1.0, 0.5))
+GRIDS = ((0.05, 0.002), (0.2, 0.012), (0.35, 0.03), (0.5, 0.08), (0.65, 0.15), (0.9, 0.3), (1.0, 0.6))
 """Share of values other than 0 that repeat a neighbour -> relative error that such a grid explains: the largest of
 rounding to 3 to 8 bits by tensor, row or block, of normal, heavy-tailed and trained values."""
 
