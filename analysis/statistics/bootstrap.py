@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.regression import regression
+from zoospectra.analysis.regression import regression, scaled
 from zoospectra.analysis.statistics.sample import Sample, degenerate, sample
 
 LEAST = 1e-12
@@ -59,8 +59,7 @@ def slope_interval(
 def _resampled(found: Sample, count: int, seed: int) -> FloatArray:
     """(count,) slopes; NaN where a resampled x does not vary."""
     dx, dy = found.x - found.x.mean(), found.y - found.y.mean()
-    unit_x, unit_y = np.abs(dx).max() or 1.0, np.abs(dy).max() or 1.0
-    a, b = dx / unit_x, dy / unit_y
+    (a, unit_x), (b, unit_y) = scaled(dx), scaled(dy)
     clusters = len(found.names)
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1.0 / clusters), size=count)
     sums = np.zeros((clusters, 5))

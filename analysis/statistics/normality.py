@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from zoospectra.analysis.regression import scaled
 from zoospectra.analysis.statistics.sample import degenerate, sample
 
 MOST = 5000
@@ -36,7 +37,7 @@ def residual_normality(x: Sequence[float | None], y: Sequence[float | None]) -> 
     if found.n > MOST:
         return Normality(found.n, reason=f"more than {MOST} points: the p-value is not accurate")
     dx, dy = found.x - found.x.mean(), found.y - found.y.mean()
-    dx, dy = dx / np.abs(dx).max(), dy / np.abs(dy).max()
+    (dx, _), (dy, _) = scaled(dx), scaled(dy)
     residual = dy - float(dx @ dy / (dx @ dx)) * dx
     if np.abs(residual).max() < 1e-12:
         return Normality(found.n, reason="the points lie on a line")
