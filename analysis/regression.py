@@ -124,6 +124,11 @@ def scaled(
     return values / unit, unit
 
 
+def is_rounding(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+    """Whether values in units of their data's largest are rounding."""
+    return bool(np.abs(values).max() <= CONSTANT)
+
+
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.regression import CONSTANT
+from zoospectra.analysis.regression import CONSTANT, is_rounding
 from zoospectra.analysis.statistics.sample import degenerate, sample
 
 
@@ -63,7 +63,7 @@ def clustered(x: Sequence[float | None], y: Sequence[float | None], clusters: Se
     inverse = 1.0 / float(dx @ dx)
     slope = float(dx @ dy) * inverse
     residual = dy - slope * dx
-    if np.abs(residual).max() <= CONSTANT:
+    if is_rounding(residual):
         return Clustered(points.n, count, reason="the line explains everything")
     members = [np.flatnonzero(points.group == number) for number in range(count)]
     plain = sum(float(dx[own] @ residual[own]) ** 2 for own in members) * inverse**2
@@ -120,13 +120,16 @@ def _freedom(
 
 
 def _intraclass(residual: FloatArray, members: Sequence[np.ndarray]) -> float:
-    """Correlation of residuals within clusters, by analysis of variance, at least 0; 0 where no cluster has two."""
+    """Correlation of residuals within clusters, by analysis of variance, at least 0; 0 where no cluster has two.
+
+    The mean of all residuals is 0.
+    """
     n, count = len(residual), len(members)
     if count == n:
         return 0.0
     sizes = np.array([len(own) for own in members], dtype=np.float64)
     means = np.array([float(residual[own].mean()) for own in members])
-    between = float(sizes @ (means - residual.mean()) ** 2) / (count - 1)
+    between = float(sizes @ means**2) / (count - 1)
     within = sum(float(((residual[own] - mean) ** 2).sum()) for own, mean in zip(members, means, strict=True))
     within /= n - count
     typical = (n - float(sizes @ sizes) / n) / (count - 1)

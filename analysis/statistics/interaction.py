@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from zoospectra.analysis.regression import scaled
+from zoospectra.analysis.regression import CONSTANT, scaled
 from zoospectra.analysis.statistics.sample import Sample
 from zoospectra.analysis.statistics.within import centred, varying
 
@@ -48,7 +48,7 @@ def of_sample(found: Sample) -> Interaction:
     sxx, sxy, total = sxx[sloped], sxy[sloped], float(syy[sloped].sum())
     own = total - float((sxy**2 / sxx).sum())
     one = total - float(sxy.sum() ** 2 / sxx.sum())
-    if own <= 1e-14 * total:
+    if own <= CONSTANT * total:
         return Interaction(n, groups, reason="every group lies on its own line")
     f = max(0.0, (one - own) / (groups - 1) / (own / freedom))
     return Interaction(n, groups, f, float(special.fdtrc(groups - 1, freedom, f)))

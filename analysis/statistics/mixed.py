@@ -78,7 +78,7 @@ def mixed(
     if not (fit.converged and np.isfinite([slope, error, variance, scale, p]).all()):
         return Mixed(found.n, count, reason="the likelihood has no maximum that could be found")
     unit = unit_y / unit_x
-    deviations = (unit_y * max(variance, 0.0) ** 0.5, unit_y * scale**0.5)
+    deviations = (unit_y * variance**0.5, unit_y * scale**0.5)
     return Mixed(found.n, count, unit * slope, unit * error, p, *deviations)
 
 

@@ -12,7 +12,6 @@ from zoospectra.analysis.records import FloatArray
 from zoospectra.analysis.regression import CONSTANT, scaled
 from zoospectra.analysis.statistics.sample import Sample
 
-
 Flags = NDArray[np.bool_]
 
 
