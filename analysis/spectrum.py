@@ -22,8 +22,8 @@ from zoospectra.analysis.records import FloatArray, Spectrum
 # A Gram matrix knows its smallest eigenvalue to about eps * lam_max: at this ratio the smallest singular value is still
 # good to 1e-7 (measured on square Gaussian matrices), below it singular values are computed.
 RESOLVED = 1e-9
-# Largest M for singular values (all of them take 2.5 s at 2048 on one core); above, rank and smallest value carry the Gram matrix's
-# limit: eigenvalues below about 1e-15 * lam_max are noise.
+# Largest M for singular values (all of them take 2.5 s at 2048 on one core); above, rank and smallest value carry the
+# Gram matrix's limit: eigenvalues below about 1e-15 * lam_max are noise.
 SVD_M = 2048
 # Bits of float16's infinity; NaN lie above, and with the sign bit the same again.
 HALF_INFINITY = 0x7C00

@@ -48,7 +48,7 @@ def smallest(W: AnyArray, exponent: int, count: int) -> FloatArray | None:
         once, _ = lapack.dgetrs(triangles, pivots, vectors, trans=1)
         twice, _ = lapack.dgetrs(triangles, pivots, once, overwrite_b=1)
         vectors = np.linalg.qr(twice / np.linalg.norm(twice, axis=0))[0]
-        before, values = values, np.linalg.svd(square @ vectors, compute_uv=False)[::-1][:count]
+        before, values = values, np.asarray(np.linalg.svd(square @ vectors, compute_uv=False)[::-1][:count], np.float64)
         if np.all((np.abs(values - before) <= settled) | (np.maximum(values, before) <= nothing)):
             return values**2
     return None
