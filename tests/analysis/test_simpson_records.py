@@ -287,3 +287,19 @@ def test_the_order_puts_the_undetermined_last() -> None:
     ]  # fmt: skip
     same = [Candidate("m", "g", exact.replace(one, verdict=Verdict.NONE, p=p), None) for p in (0.04, 0.02)]
     assert order(same) == [1, 0]
+
+
+def test_defaults() -> None:
+    x, y, groups = zoo(4).given
+    assert simpson(x, y, groups) == simpson(x, y, groups, seed=0, smallest=4, level=0.05)
+    assert Told() == Told(0, None, None, None, 0.0)
+    assert Simpson(Verdict.NONE, "", simpson(x, y, groups).pooled, simpson(x, y, groups).within).left_out == 0
+    found = search({"x": x}, y, {"groups": groups})[0]
+    assert found.found == simpson(x, y, groups)
+    assert found == search({"x": x}, y, {"groups": groups}, seed=0, smallest=4, level=0.05)[0]
+
+
+def test_two_groups_without_a_slope_say_so() -> None:
+    x, groups = [0.0] * 4 + [1.0] * 4, [0] * 4 + [1] * 4
+    found = simpson(x, [0.0, 1, 2, 3, 1, 2, 3, 4], groups)
+    assert (found.reason, found.left_out) == ("x is constant inside every group", 0)
