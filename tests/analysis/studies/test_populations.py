@@ -266,6 +266,7 @@ def test_a_covariate_is_held_where_half_of_the_models_have_it_and_differ(known: 
 @pytest.mark.parametrize(("plain", "partial", "p", "verdict"), [
     (1.0, 2.0, 0.05, "stays with covariates"), (1.0, -2.0, 0.01, "turns around with covariates"),
     (-1.0, -2.0, 0.01, "stays with covariates"), (1.0, 2.0, 0.051, "not told with covariates"),
+    (0.5, 0.5, 0.01, "stays with covariates"), (0.0, 1.0, 0.01, "turns around with covariates"),
     (None, 2.0, 0.01, None), (1.0, None, 0.01, None), (1.0, 2.0, None, None),
 ])  # fmt: skip
 def test_what_covariates_do_to_a_slope(

@@ -10,7 +10,7 @@ import pytest
 
 from zoospectra.analysis.studies import audit, contest_audit, invariance, language
 from zoospectra.analysis.studies.record import Cell
-from zoospectra.analysis.studies.verdict import judge
+from zoospectra.analysis.studies.verdict import Place, judge
 
 
 def test_shapes_of_classifiers() -> None:
@@ -72,6 +72,12 @@ def test_sentences_and_objections_of_the_audit() -> None:
         Cell("GUARD_MEANS", "row", "gain", 1.0),
     ]  # fmt: skip
     assert audit.findings(guards) == ["guard shapes: net inputs: is other (why)", "guard counts: row models: differs"]
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.5 + 1e-9, "reproduces"), (0.5 + 1.2e-9, "differs")])
+def test_the_edge_of_a_printed_digit_may_be_rounded_either_way(value: float, verdict: str) -> None:
+    (found,) = judge([Cell("T", "r", "c", value)], {Place("T", "r", "c"): "0"}, {})
+    assert found.verdict == verdict
 
 
 def test_a_printed_number_reproduces_within_its_rounding() -> None:
