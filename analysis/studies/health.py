@@ -32,8 +32,10 @@ COMMON = 0.5
 """Share of the models of a warehouse from which a flag is common and says nothing about one of them."""
 FEW_MODELS = 10
 """Models below which there is no base rate and no telling whether flags go with quality."""
-SAID, NAMED = 20, 5
-"""Models that have a sentence each, and how many are named by check where there are more."""
+SAID = 20
+"""Most models that have a sentence each."""
+NAMED = 5
+"""Models named by check where there are more."""
 
 
 class Wrong(Enum):
