@@ -101,11 +101,11 @@ def _smallest(
     codes = {name: _codes([values[i] for i in kept]) for name, values in hyperparameters.items()}
     scores: dict[tuple[str, ...], float | None] = {}
     for given in combinations(codes, min(2, len(codes))):
-        _, cell = np.unique(_pairs(given, codes, first, second), return_inverse=True)
-        table = np.zeros((int(cell.max()) + 1, 3, 3))
+        cells, cell = np.unique(_pairs(given, codes, first, second), return_inverse=True)
+        table = np.zeros((len(cells), 3, 3))
         np.add.at(table, (cell, order_of_measure, order_of_gap), 1.0)
         mutual, entropy = total(table)
-        scores[given] = min(1.0, max(0.0, mutual / entropy)) if entropy > 1e-12 else None
+        scores[given] = min(1.0, max(0.0, mutual / entropy)) if entropy > 0.0 else None
     known = {given: score for given, score in scores.items() if score is not None}
     if not known:
         return ContestScore(n, scores=scores, reason="the hyperparameters alone tell the order of the gaps")
@@ -120,11 +120,8 @@ def _codes(values: Sequence[Hashable]) -> Codes:
 
 def _pairs(given: tuple[str, ...], codes: Mapping[str, Codes], first: Codes, second: Codes) -> Codes:
     """One number for the given hyperparameters' values in both models of every ordered pair."""
-    key = np.zeros(len(first), dtype=np.intp)
-    for name in given:
-        size = int(codes[name].max()) + 1
-        key = (key * size + codes[name][first]) * size + codes[name][second]
-    return key
+    sides = [codes[name][which] for name in given for which in (first, second)]
+    return np.unique(np.stack([np.zeros_like(first), *sides]), axis=1, return_inverse=True)[1].ravel()
 
 
 def _information(counts: Table, total: float) -> tuple[float, float]:

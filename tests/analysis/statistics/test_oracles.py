@@ -191,6 +191,8 @@ def test_mixed_model(drawn) -> None:
     assert found.slope == pytest.approx(fit.fe_params[1], abs=1e-4)
     assert found.slope_se == pytest.approx(fit.bse_fe[1], abs=1e-4)
     assert found.group_sd == pytest.approx(fit.cov_re[0, 0] ** 0.5, rel=1e-2)
+    assert found.residual_sd == pytest.approx(fit.scale**0.5, rel=1e-3)
+    assert found.p == pytest.approx(fit.pvalues[1], rel=1e-2)
     side = np.random.default_rng(8).normal(size=40)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
