@@ -38,6 +38,9 @@ SECOND = 8
 AS_GOOD = 1.5
 """Factor between residuals that rounding explains: of such sets the one that is least alike counts."""
 
+ROUNDING = 1e-9
+"""Share of a residual that is rounding."""
+
 NOTHING: dict[str, Any] = {"content_hash": "", "columns": None, "rows": None, "mean": 0.0, "std": 0.0}
 """Fields of what is left of a layer that nobody knows."""
 
@@ -88,19 +91,32 @@ class _Weighed:
         cosines = gram / np.outer(norms, norms) - np.eye(len(members))
         return _Set(members, max(0.0, float(left)) / total, float(cosines.max()))
 
+    def alone(self) -> _Set | None:
+        """The best one."""
+        return _least([self.explain((i,)) for i in range(len(self.X))])
+
     def best(self) -> _Set | None:
-        """The smallest set that nothing else improves by half."""
-        number = len(self.X)
-        best = _least([self.explain((i,)) for i in range(number)])
-        for size in range(2, PARENTS + 1):
-            if best is None or best.left < EXPLAINED:
+        """The best PARENTS, found one after the other from the best pair on, less those that are not needed.
+
+        Of a mean of four the second one explains little by itself. A set of one where no more do better.
+        """
+        number, alone = len(self.X), self.alone()
+        if alone is None or alone.left < EXPLAINED:
+            return alone
+        chosen = _least([self.explain(members) for members in combinations(range(number), 2)])
+        for _ in range(PARENTS - 2):
+            more = chosen and _least([self.explain(members) for members in _extended(chosen.members, number)])
+            if more is None or more.left > chosen.left:
                 break
-            more = combinations(range(number), 2) if size == 2 else _extended(best.members, number)
-            larger = _least([self.explain(members) for members in more])
-            if larger is None or larger.left > 0.5 * best.left:
-                break
-            best = larger
-        return best
+            chosen = more
+        if chosen is None or chosen.left > 0.9 * alone.left:
+            return alone
+        for member in chosen.members:  # the first may have been a poor relative of what came later
+            rest = tuple(other for other in chosen.members if other != member)
+            without = self.explain(rest) if len(rest) > 1 else None
+            if without is not None and without.left <= 2.0 * chosen.left + ROUNDING:
+                chosen = without
+        return chosen
 
     def rest(self, model: SketchedModel, chosen: _Set) -> SketchedModel:
         """What a set leaves of the model, layer by layer."""
@@ -150,8 +166,8 @@ def with_seconds(model: SketchedModel, likes: Sequence[SketchedModel], index: In
 def merge(model: SketchedModel, candidates: Sequence[SketchedModel]) -> Recipe | None:
     """The recipe of several of these parents that leaves at most BETTER of the residual of the best; None without."""
     weighed = _Weighed(model, candidates)
-    best, single = weighed.best(), _least([weighed.explain((i,)) for i in range(len(candidates))])
-    if best is None or len(best.members) < 2 or single is None or best.left > BETTER * single.left:
+    best, alone = weighed.best(), weighed.alone()
+    if best is None or len(best.members) < 2 or alone is None or best.left > BETTER * alone.left:
         return None
     mixed = recipe(model, [candidates[i] for i in best.members])
     sure = all(b > 5.0 * error for b, error in zip(mixed.fit.coefficients, mixed.fit.errors, strict=True))
