@@ -105,7 +105,9 @@ class _Weighed:
             return alone
         chosen = _least([self.explain(members) for members in combinations(range(number), 2)])
         for _ in range(PARENTS - 2):
-            more = chosen and _least([self.explain(members) for members in _extended(chosen.members, number)])
+            if chosen is None:
+                break
+            more = _least([self.explain(members) for members in _extended(chosen.members, number)])
             if more is None or more.left > chosen.left:
                 break
             chosen = more
