@@ -69,7 +69,7 @@ def robust_slope(
 
 def of_sample(found: Sample, covariates: FloatArray | None = None) -> RobustSlope:
     """As `robust_slope`, of points at hand; covariates (n, k)."""
-    counts = np.bincount(found.group, minlength=1)
+    counts = np.bincount(found.group)
     large = counts[found.group] > 1
     group, x, y = found.group[large], found.x[large], found.y[large]
     n, groups = len(x), int((counts > 1).sum())

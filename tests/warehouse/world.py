@@ -156,10 +156,10 @@ def _layers(rng: np.random.Generator, tables: Parts) -> None:
                 }
                 row |= {"content_hash": f"h{rng.integers(14):02d}", "dtype": "float32", "shape": [8, 4], **when}
                 tables["layers"].append(row)
-            skips = _some(rng, part, part, None)
+            skips = _some(rng, part, None)
             index = base | {"listed_layers": count, "listed_skips": skips, "reader": f"{part}", **when}
             tables["indexed"] += [index] if rng.random() < 0.8 else []
-            for i in range(int(rng.integers(0, 4))):
+            for i in range(int(_some(rng, 0, 0, 1, 2, 3))):
                 row = base | {
                     "tensor": _some(rng, f"s{i}", None if i == 0 else f"s{i}"),
                     "reason": "vector",

@@ -144,6 +144,8 @@ def test_random_orders_stop_when_a_hundred_did_as_well() -> None:
     assert (flat_sum.exact, flat_sum.shuffles, flat_sum.p) == (False, 100, 1.0)
     assert chance(x, y, groups, shuffles=990).shuffles == 198
     assert chance(x, y, groups, shuffles=5).shuffles == 5
+    assert chance(x, y, groups, shuffles=1).shuffles == 1
+    assert (chance([1.0] * 4, x[:4], [0] * 4).shuffles, chance([1.0] * 4, x[:4], [0] * 4).exact) == (0, False)
     steep = chance(list(range(12)), list(range(12)), [0] * 12, shuffles=105)
     assert (steep.shuffles, steep.p) == (105, pytest.approx(1 / 106))
     assert chance([0, 1, 2, 3], [0, 1, 2, 4], [0] * 4, shuffles=24).exact

@@ -91,6 +91,8 @@ def test_partial_slopes(drawn) -> None:
     assert (pooled.slope, pooled.slope_se) == (near(alone.params[1]), near(alone.bse[1]))
     constant = [0.1] * 40  # its mean is not 0.1: what rounding leaves is no covariate
     assert robust_slope(drawn.x, drawn.y, drawn.groups, [*sides, constant]) == found
+    with_t = sm.OLS(drawn.y, np.column_stack([drawn.x, dummies, *sides])).fit(cov_type="HC3", use_t=True)
+    assert found.bold_p == near(with_t.pvalues[0])
 
 
 def test_degrees_of_freedom_of_the_robust_error(drawn) -> None:
