@@ -190,6 +190,10 @@ def test_pair(seed: int) -> None:
     only = pair.run({"layers": rows}, pair.Options(profile="p", shuffles=999, seed=seed))  # the two models of p
     assert list(only.cells) == [c for c in found.cells if c.row.startswith("p")]
     assert pair.run({"layers": rows}, pair.Options()).notes[0].startswith("3 models have layers with a fit")
+    many = [row | {"model_id": f"m{i}"} for i, row in enumerate(rows[:7])]
+    for glob, some in (("m*", "m0, m1, m2, m3, m4"), ("x", "m0, m1, m2, m3, m4")):
+        with pytest.raises(ValueError, match=f"expected one: {some}$"):
+            pair.run({"layers": many}, pair.Options(model=glob, other="m1"))
     for words, message in (
         ({"model": "a", "other": "x"}, "other=x: matches 0 models"),
         ({"model": "[ab]", "other": "b"}, "model=.*matches 2 models with a fit, expected one: a, b"),

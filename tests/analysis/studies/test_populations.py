@@ -288,6 +288,14 @@ def test_seeds_without_seeds_treatment_or_families() -> None:
             "no family with two values of seed", "no family with 3 values of noise"
         )  # fmt: skip
         assert found.notes == ("p / alpha: nothing to compare",)
+        assert {cell.n for cell in cells.values()} == {cells["treated"].value}
+    averages = [row | {"alpha": float(i % 6)} for i, row in enumerate(designs["averages"])]  # one value a family
+    found = seeds.run(designs | {"averages": averages}, seeds.Options(metrics=["alpha"]))
+    cells = {cell.column: (cell.value, cell.reason) for cell in found.cells if cell.table_id == "SEEDS"}
+    why = "y is constant inside every group"
+    assert cells["p, permutation"] == cells["p, permutation, adjusted"] == (None, why)
+    assert (cells["slope"], cells["change over the levels"]) == ((0.0, why), (0.0, why))
+    assert cells["sd between seeds"] == (0.0, "no family with two values of seed")
     assert seeds.spread([1.0, 2.0, 4.0], ["a", "b", "c"]) == seeds.Spread(0, 0, None)
     none = seeds.run(designs | {"averages": []}, seeds.Options())
     assert none.cells == ()

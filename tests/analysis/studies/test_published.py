@@ -43,6 +43,8 @@ def test_summaries_of_a_table(published: float, verdict: str) -> None:
         Cell("NC_S_R2", "s", "another", 9.0),
         Cell("NC_S_RMSE", "s", "x", 9.0),
         Cell("NC_T3", "R2 (mean)", "y", 1.0, published=1.0),
+        Cell("NC_T3", "R2 (mean)", "another", 9.0),
+        Cell("NC_T3_INTENDED", "R2 (mean)", "x", 2.0, published=2.0),
     ]
     (found,) = audit.summaries([*cells, Cell("NC_T3", "R2 (mean)", "x", 2.0, published=published)])
     assert (found.value, found.n, found.verdict) == (2.0, 3, verdict)
