@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from tests.analysis.studies.oracle import near
-from zoospectra.analysis.studies import collapse, health
+from zoospectra.analysis.studies import collapse, health, noise
 from zoospectra.analysis.studies.record import Cell
 
 BOUNDS = {"alpha": (6.0, 2.0), "D": (0.2,), "num_pl_spikes": (10,), "stable_rank": (1.5,)}
@@ -426,6 +426,23 @@ def test_a_layer_beyond_the_sampling_error_of_its_size_collapsed(times: float, f
     found = collapse.run({"measured": rows}, collapse.Options(thresholds=limits))
     z = [cell.value for cell in found.cells if cell.column == "robust z"]
     assert z == ([pytest.approx(-times)] if far else [])
+
+
+@pytest.mark.parametrize(("layer_type", "rf", "text", "count"), [
+    ("dense", 1, "dense", 6), ("conv2d", 2, "conv2d, 2 slices", 12), (None, None, "unknown", 6), ("dense", 0, "dense", 6)
+])  # fmt: skip
+def test_the_kind_of_a_layer(layer_type: str | None, rf: int | None, text: str, count: int) -> None:
+    row = {"profile": "p", "layer_type": layer_type, "rf": rf, "N": 3, "M": 2}
+    assert str(noise.kind(row)) == text
+    assert noise.entries(row) == count
+    row |= {"log_spectral_norm": 1.0, "stable_rank": 2.0, "num_evals": 4, "by_slice": True, "max_rand_eval": 0.0}
+    assert noise.entry_scale(row) == pytest.approx(0.5 * math.log10(10 * 2 / (4 * 3)))
+    edge = max(rf or 1, 1) * 10 * 2 / (4 * 3) * (math.sqrt(3) + math.sqrt(2)) ** 2
+    assert noise.excess(row) == pytest.approx(math.log10(10 / edge))
+    assert noise.excess(row | {"max_rand_eval": 20.0}) == pytest.approx(math.log10(10 / 20))
+    for gap in ({"log_spectral_norm": None}, {"stable_rank": None}, {"stable_rank": 0.0}, {"num_evals": 0}):
+        assert noise.entry_scale(row | gap) is None
+        assert noise.excess(row | gap | {"max_rand_eval": 20.0}) is None
 
 
 def test_a_layer_at_a_bound_is_not_beyond_it() -> None:
