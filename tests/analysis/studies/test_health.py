@@ -429,7 +429,8 @@ def test_a_layer_beyond_the_sampling_error_of_its_size_collapsed(times: float, f
 
 
 @pytest.mark.parametrize(("layer_type", "rf", "text", "count"), [
-    ("dense", 1, "dense", 6), ("conv2d", 2, "conv2d, 2 slices", 12), (None, None, "unknown", 6), ("dense", 0, "dense", 6)
+    ("dense", 1, "dense", 6), ("conv2d", 2, "conv2d, 2 slices", 12), (None, None, "unknown", 6),
+    ("dense", 0, "dense", 6),
 ])  # fmt: skip
 def test_the_kind_of_a_layer(layer_type: str | None, rf: int | None, text: str, count: int) -> None:
     row = {"profile": "p", "layer_type": layer_type, "rf": rf, "N": 3, "M": 2}
