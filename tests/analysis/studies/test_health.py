@@ -460,7 +460,10 @@ def test_a_layer_at_a_bound_is_not_beyond_it() -> None:
     beside = replace(loose, robust_z=math.nextafter(-z, 0), share=math.nextafter(ratio, 1))
     assert row in {cell.row for cell in collapse.run({"measured": rows}, collapse.Options(thresholds=beside)).cells}
 
-    changes = [0.0, 5.0, 6.0, 7.0, 5.5, 6.5]
+
+@pytest.mark.parametrize(("rise", "verdict"), [(1, "moved down"), (-1, "moved up")])
+def test_a_layer_that_stayed_where_the_others_moved(rise: int, verdict: str) -> None:
+    changes = [0.0, *(rise * change for change in (5.0, 6.0, 7.0, 5.5, 6.5))]
     both = [{"profile": "p", "model_id": m, "longname": f"l{i}", "log_norm": c if m == "new" else 0.0}
             for m in ("new", "old") for i, c in enumerate(changes)]  # fmt: skip
 
@@ -470,8 +473,8 @@ def test_a_layer_at_a_bound_is_not_beyond_it() -> None:
         return [cell.verdict for cell in cells if cell.column == "log_norm change"]
 
     (z, *_) = collapse.robust_z(changes)
-    assert moved(-z) == [None] * 6
-    assert moved(math.nextafter(-z, 0)) == ["moved down", *[None] * 5]  # it stayed where the others rose
+    assert moved(abs(z)) == [None] * 6
+    assert moved(math.nextafter(abs(z), 0)) == [verdict, *[None] * 5]
 
 
 def test_robust_z_scores_at_their_edges() -> None:
