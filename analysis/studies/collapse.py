@@ -148,9 +148,10 @@ def _changes(
             changes.append(a - b)
     found, moved = [], []
     for name, change, z in zip(names, changes, robust_z(changes), strict=True):
-        far = z is not None and abs(z) > limit
-        verdict = ("moved up" if change > 0 else "moved down") if far else None
-        moved += [f"{name} ({change:+.3g})"] if far else []
+        verdict = None
+        if z is not None and abs(z) > limit:
+            verdict = "moved up" if (change or z) > 0 else "moved down"
+            moved.append(f"{name} ({change:+.3g})")
         why = None if z is not None else "the other layers do not move at all"
         row = f"{profile} / {name}"
         found.append(Cell("COLLAPSE", row, f"{metric} change", change, len(names), verdict=verdict))

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from tests.analysis.studies.oracle import near
-from zoospectra.analysis.studies import collapse, health
+from zoospectra.analysis.studies import collapse, health, noise
 from zoospectra.analysis.studies.record import Cell
 
 BOUNDS = {"alpha": (6.0, 2.0), "D": (0.2,), "num_pl_spikes": (10,), "stable_rank": (1.5,)}
@@ -428,6 +428,24 @@ def test_a_layer_beyond_the_sampling_error_of_its_size_collapsed(times: float, f
     assert z == ([pytest.approx(-times)] if far else [])
 
 
+@pytest.mark.parametrize(("layer_type", "rf", "text", "count"), [
+    ("dense", 1, "dense", 6), ("conv2d", 2, "conv2d, 2 slices", 12), (None, None, "unknown", 6),
+    ("dense", 0, "dense", 6),
+])  # fmt: skip
+def test_the_kind_of_a_layer(layer_type: str | None, rf: int | None, text: str, count: int) -> None:
+    row = {"profile": "p", "layer_type": layer_type, "rf": rf, "N": 3, "M": 2}
+    assert str(noise.kind(row)) == text
+    assert noise.entries(row) == count
+    row |= {"log_spectral_norm": 1.0, "stable_rank": 2.0, "num_evals": 4, "by_slice": True, "max_rand_eval": 0.0}
+    assert noise.entry_scale(row) == pytest.approx(0.5 * math.log10(10 * 2 / (4 * 3)))
+    edge = max(rf or 1, 1) * 10 * 2 / (4 * 3) * (math.sqrt(3) + math.sqrt(2)) ** 2
+    assert noise.excess(row) == pytest.approx(math.log10(10 / edge))
+    assert noise.excess(row | {"max_rand_eval": 20.0}) == pytest.approx(math.log10(10 / 20))
+    for gap in ({"log_spectral_norm": None}, {"stable_rank": None}, {"stable_rank": 0.0}, {"num_evals": 0}):
+        assert noise.entry_scale(row | gap) is None
+        assert noise.excess(row | gap | {"max_rand_eval": 20.0}) is None
+
+
 def test_a_layer_at_a_bound_is_not_beyond_it() -> None:
     rows = layers(6, 0)
     loose = collapse.Thresholds(robust_z=0.5, share=0.95)
@@ -442,7 +460,10 @@ def test_a_layer_at_a_bound_is_not_beyond_it() -> None:
     beside = replace(loose, robust_z=math.nextafter(-z, 0), share=math.nextafter(ratio, 1))
     assert row in {cell.row for cell in collapse.run({"measured": rows}, collapse.Options(thresholds=beside)).cells}
 
-    changes = [0.0, 5.0, 6.0, 7.0, 5.5, 6.5]
+
+@pytest.mark.parametrize(("rise", "verdict"), [(1, "moved down"), (-1, "moved up")])
+def test_a_layer_that_stayed_where_the_others_moved(rise: int, verdict: str) -> None:
+    changes = [0.0, *(rise * change for change in (5.0, 6.0, 7.0, 5.5, 6.5))]
     both = [{"profile": "p", "model_id": m, "longname": f"l{i}", "log_norm": c if m == "new" else 0.0}
             for m in ("new", "old") for i, c in enumerate(changes)]  # fmt: skip
 
@@ -452,8 +473,8 @@ def test_a_layer_at_a_bound_is_not_beyond_it() -> None:
         return [cell.verdict for cell in cells if cell.column == "log_norm change"]
 
     (z, *_) = collapse.robust_z(changes)
-    assert moved(-z) == [None] * 6
-    assert moved(math.nextafter(-z, 0)) == ["moved down", *[None] * 5]  # it stayed where the others rose
+    assert moved(abs(z)) == [None] * 6
+    assert moved(math.nextafter(abs(z), 0)) == [verdict, *[None] * 5]
 
 
 def test_robust_z_scores_at_their_edges() -> None:

@@ -206,6 +206,18 @@ def test_pair(seed: int) -> None:
             pair.run({"layers": rows}, pair.Options(**words))
 
 
+@pytest.mark.parametrize(("p", "shift", "verdict"), [
+    (0.05, 1.0, "undetermined"), (0.049, 1.0, "higher"), (0.049, 0.5, "higher"), (0.049, -0.5, "lower")
+])  # fmt: skip
+def test_the_verdict_of_a_pair(p: float, shift: float, verdict: str) -> None:
+    cells = [Cell("PAIR", "r", word, value) for word, value in (("shift of median", shift), ("permutation p", p))]
+    found = pair._adjusted([*cells, Cell("PAIR", "s", "layers", 2.0)])
+    assert [(cell.column, cell.value, cell.verdict) for cell in found] == [
+        ("shift of median", shift, verdict), ("permutation p", p, None), ("permutation p, adjusted", p, None),
+        ("layers", 2.0, None),
+    ]  # fmt: skip
+
+
 def test_flow() -> None:
     rng = np.random.default_rng(0)
     rows, reported = [], []
@@ -321,6 +333,10 @@ def test_convention(seed: int) -> None:
     assert still.cells[0].reason == "x or y is constant"
     three = convention.run({"averages": rows, "catalog": catalog}, convention.Options(smallest=3, metrics=["log_norm"]))
     assert next(c for c in three.cells if (c.row, c.column) == ("p / q / log_norm", "tau")).n == 3
+    assert [c.n for c in three.cells if (c.row, c.column) == ("q / r / log_norm", "tau")] == [3]
+    assert not [note for note in three.notes if "are needed" in note]
+    two = convention.run({"averages": [r for r in alike if r["profile"] != "r"], "catalog": []}, convention.Options())
+    assert [note for note in two.notes if "profiles" in note] == []
     one = convention.run({"averages": rows, "catalog": []}, convention.Options(profiles=["p"]))
     assert one.notes == ("1 profiles: refit the warehouse under another, zoospectra refit profiles=NAME",)
 

@@ -26,11 +26,12 @@ def zoo(seed: int) -> dict[str, list[dict]]:
     averages = [
         {"model_id": name, "profile": profile, "basis": "weights", "num_layers": int(rng.integers(3, 9)), "D": None}
         | {metric: float(rng.normal()) for metric in ("alpha", "log_norm")}
-        | {"alpha_weighted": float(rng.normal()) if name == "m07" else None, "stable_rank": float(rng.normal())}
+        | {"alpha_weighted": float(rng.normal()) if name == "m05" else None, "stable_rank": float(rng.normal())}
         for name in names
         for profile in ("p", "q")
         if rng.random() < 0.9
     ]
+    averages.append(averages[0] | {"model_id": "nobody", "profile": "z"})  # nothing is reported of it
     catalog = [
         {"model_id": name, "series": rng.choice(["x", "y", None]), "depth": int(rng.integers(1, 4)), "params": 10**i}
         | {"width": int(i) if i % 5 else None, "size": float(i), "year": 2015 + i % 7 if i % 2 else None}
@@ -130,6 +131,7 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
     assert set(covariates(one, ["width", "depth"])) == {"width", "depth"}
     with pytest.raises(ValueError, match="covariates=kind: expected a column of numbers"):
         covariates(one, ["kind"])
+    assert sum(row["alpha_weighted"] is not None for row in one.rows) == 1
     assert set(metrics(one)) == {"alpha", "log_norm"}  # two models need a metric
     assert list(metrics(one, ["stable_rank"])) == ["stable_rank"]
     for name in ("num_layers", "depth", "x"):
