@@ -10,6 +10,7 @@ import pytest
 from scipy import special, stats
 
 from zoospectra.analysis.studies import batch, seeds
+from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import covariates, groupings, metrics, populations
 from zoospectra.analysis.studies.target import targets, twin
 
@@ -59,7 +60,7 @@ def test_populations(seed: int, independent: str) -> None:
     found = {
         one.label: one
         for one in populations(
-            designs, wanted=["err", "test_acc"], datasets=["d", "no data set"], independent=independent
+            designs, PopulationOptions(["err", "test_acc"], ["d", "no data set"], independent=independent)
         )
     }
     catalog = {row["model_id"]: row for row in designs["catalog"]}
@@ -103,12 +104,12 @@ def test_populations(seed: int, independent: str) -> None:
         design = {row["model_id"]: row for row in one.design()}
         assert {name: row["excluded_by"] for name, row in design.items()} == dict.fromkeys(kept) | out
         assert all(row["y"] == values[dataset, metric][name] for name, row in design.items())
-    only = populations(designs, profile="p", datasets=["d"], wanted=["err"])
+    only = populations(designs, PopulationOptions(["err"], ["d"], profile="p"))
     assert [one.label for one in only] == ["p / d / err"]
 
 
 def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
-    (one,) = populations(zoo(0), profile="p", datasets=["d"], wanted=["test_acc"])
+    (one,) = populations(zoo(0), PopulationOptions(["test_acc"], ["d"], profile="p"))
     sizes = {
         name: Counter(row[name] for row in one.rows if row[name] is not None)
         for name in ("series", "depth", "kind", "flag", "twelve", "thirteen", "year")
