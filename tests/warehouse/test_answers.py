@@ -180,18 +180,33 @@ def test_regress_agrees_with_scipy_by_data_set_and_group_and_says_why_not() -> N
         for row in rows:
             x, y = np.array(expected[row["dataset"], row["group"]]).T
             why = f"{len(x)} models, at least 4 are needed" if len(x) < 4 else None
+            why = (
+                "its data set is not known, and there may be several: dataset_name asks for it"
+                if row["dataset"] == "(none)"
+                else why
+            )
             why = why or ("alpha is constant" if np.ptp(x) == 0 else "acc is constant" if np.ptp(y) == 0 else None)
             assert (row["n"], row["reason"]) == (len(x), why), row
             answers = [row[name] for name in ("slope", "intercept", "r2", "rmse", "kendall_tau")]
+            told = [row[name] for name in ("slope_low", "slope_high", "slope_p")]
             if why:
-                assert answers == [None] * 5
+                assert [*answers, *told, row["slope_p_adjusted"]] == [None] * 9
                 continue
             line = stats.linregress(x, y)
+            half = line.stderr * stats.t.ppf(0.975, len(x) - 2)
+            assert told == pytest.approx([line.slope - half, line.slope + half, line.pvalue], rel=1e-9)
             rmse = math.sqrt(np.mean((y - line.intercept - line.slope * x) ** 2))
             tau = stats.kendalltau(x, y).statistic
             assert answers == pytest.approx([line.slope, line.intercept, line.rvalue**2, rmse, tau], abs=1e-9)
         reasons = {re.sub(r"^\d+", "n", row["reason"] or "") for row in rows}
-        assert reasons == {"", "alpha is constant", "acc is constant", "n models, at least 4 are needed"}
+        assert len(reasons) == 5
+        lines = [row for row in rows if not row["reason"]]
+        adjusted = stats.false_discovery_control([row["slope_p"] for row in lines])
+        assert [row["slope_p_adjusted"] for row in lines] == pytest.approx(adjusted.tolist())
+        unnamed = answer(connection, "FROM regress('alpha', 'acc', dataset_name := '(none)')")
+        assert {row["group"]: row["n"] for row in unnamed if row["slope"]} == {
+            group: len(line) for (dataset, group), line in expected.items() if dataset == "(none)" and len(line) > 3
+        }
         own = answer(
             connection, "FROM regress('alpha', 'acc', 'zoo', dataset_name := 'e', smallest := 99, not_after := '2025')"
         )
