@@ -152,7 +152,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 def _meanings(schema: Hashable) -> dict[str, str]:
     """Field -> the text below it in the source, of a record that extends another those of both."""
     record = typing.cast(type[Any], schema)
-    texts = {}
+    texts: dict[str, str] = {}
     for base in record.__bases__:
         texts |= _meanings(typing.cast(Hashable, base)) if dataclasses.is_dataclass(base) else {}
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
