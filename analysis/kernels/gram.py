@@ -19,7 +19,8 @@ def gram(W: AnyArray, exponent: int, width: int | None = None) -> FloatArray:
     side = width or M
     G = np.zeros((side, side), order="F")
     rows = block_rows(side)
+    across = W.strides[0] < W.strides[1]  # a wide tensor seen from its side: turning it costs more than converting it
     for start in range(0, N, rows):
-        block = scaled(W[start : start + rows], exponent, width)
-        G = dsyrk(1.0, block.T, beta=1.0, c=G, lower=1, overwrite_c=1)
+        block = scaled(W[start : start + rows], exponent, width, "F" if across else "C")
+        G = dsyrk(1.0, block if across else block.T, beta=1.0, c=G, trans=across, lower=1, overwrite_c=1)
     return G

@@ -105,7 +105,7 @@ def _reported(rows: Sequence[Row], since: datetime.datetime | None) -> list[Cell
     series: dict[tuple[str, str, str], dict[tuple[str, str], list[Row]]] = {}
     for row in rows:
         sources = series.setdefault((row["model_id"], row["dataset"] or "", row["metric"]), {})
-        sources.setdefault((row["source"] or "", row["source_date"] or ""), []).append(row)
+        sources.setdefault((row.get("source") or "", row.get("source_date") or ""), []).append(row)
     found = []
     for key, sources in series.items():
         for source, values in sources.items():

@@ -22,7 +22,7 @@ from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer, index_all
 from zoospectra.jobs.work.job import Counts, Job, Owner
-from zoospectra.jobs.work.opening import MEMORY, Opening, Priced, priced, shares, together, waiting_for
+from zoospectra.jobs.work.opening import MEMORY, Opening, Priced, by_pieces, priced, shares, together, waiting_for
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, list_layers, pieces, read_piece
 from zoospectra.jobs.work.plan import Item, Packer, Shard
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
@@ -31,7 +31,7 @@ from zoospectra.warehouse.known import Knowledge
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
 from zoospectra.zoo.fetch.locator import is_remote
 from zoospectra.zoo.model import Model
-from zoospectra.zoo.sources import fingerprint, local
+from zoospectra.zoo.sources import local
 
 CHUNK = 500
 """Models whose layers are in memory together."""
@@ -180,10 +180,11 @@ class Engine:
 
     def _index_tasks(self, requests: Sequence[IndexRequest]) -> list[Task]:
         openings = priced(requests)
-        large = [self._list_task(*each) for each in openings if each.opening.size > fingerprint.LARGE]
-        small = [each for each in openings if each.opening.size <= fingerprint.LARGE]
+        large, small = by_pieces(openings, self._slots)
         seconds, self._packer.seconds = shares(openings, self._shard_seconds, self._slots)
-        return large + [self._index_task(batch) for batch in together(small, seconds)]
+        return [self._list_task(*each) for each in large] + [
+            self._index_task(batch) for batch in together(small, seconds)
+        ]
 
     def _list_task(self, request: IndexRequest, opening: Opening) -> Task:
         """Opens a large model; it counts as being indexed until its last layer is read."""
@@ -196,7 +197,7 @@ class Engine:
         listed = outcome.value if isinstance(outcome.value, tuple) else ()
         underway = self._underway[request.model] = Underway(request, listed)
         memory, models = self._capacity().memory, self.counts.models
-        made = pieces(underway, self._knowledge, self._profiles, self._shard_seconds, memory, models)
+        made = pieces(underway, self._knowledge, self._profiles, self._packer.seconds, memory, models)
         underway.left = len(made)
         tasks = [self._piece_task(piece) for piece in sorted(made, key=lambda piece: piece.seconds)]
         return [replace(tasks[0], soon=True), *tasks[1:]] if tasks else [self._last_index_task(underway)]

@@ -13,6 +13,7 @@ from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.locator import is_remote, locate
+from zoospectra.zoo.sources import fingerprint
 
 RATE = 5e8
 """Bytes a second of reading, hashing and sketching from the page cache: 3e8 to 8e8 of float32, 2.5e8 of bfloat16."""
@@ -72,6 +73,10 @@ def opening_of(path: str) -> Opening:
     return Opening(size, each + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
 
 
+SPLIT = 64 << 20
+"""Bytes of a local model above which it is read by pieces where models are fewer than slots, which would wait."""
+
+
 class Priced(NamedTuple):
     """A checkpoint to open, and what that costs."""
 
@@ -90,6 +95,18 @@ def shares(openings: Sequence[Priced], seconds: float, slots: int) -> tuple[floa
     """Seconds of a task that opens some of these checkpoints, and of one that analyses some of their layers."""
     total = sum(each.opening.seconds for each in openings)
     return even(seconds, total, slots), even(seconds, ANALYSED * total, slots)
+
+
+def by_pieces(openings: Sequence[Priced], slots: int) -> tuple[list[Priced], list[Priced]]:
+    """Checkpoints that several tasks read, and those that one task opens whole."""
+    few = len(openings) < slots
+    large: list[Priced] = []
+    small: list[Priced] = []
+    for each in openings:
+        size = each.opening.size
+        split = size > fingerprint.LARGE or (few and size > SPLIT and not is_remote(each.request.path))
+        (large if split else small).append(each)
+    return large, small
 
 
 def together(openings: Iterable[Priced], seconds: float) -> list[tuple[Priced, ...]]:

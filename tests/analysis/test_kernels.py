@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from zoospectra.analysis.kernels import KERNELS, cuda, kernel, svd
 from zoospectra.analysis.kernels.cast import block_rows, scaled
 from zoospectra.analysis.kernels.gram import gram
+from zoospectra.analysis.kernels.smallest import smallest
 from zoospectra.analysis.spectrum import spectrum
 
 EPS = np.finfo(np.float64).eps
@@ -36,6 +37,45 @@ def test_every_kernel_gives_the_same_values(name, dtype, S, N, M) -> None:
     tolerance = 4 * N * EPS * expected[:, -1:]
     assert np.all(np.abs(EVERY[name](slices, 0) - expected) <= tolerance)
     assert np.all(np.abs(EVERY[name](slices, 9) * 4.0**9 - expected) <= tolerance)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (lambda rng: rng.normal(size=(320, 320)) * np.exp(rng.normal(size=320)), 6),
+        (lambda rng: rng.normal(size=(500, 300)) * np.logspace(-6, 0, 300), 4),
+        (lambda rng: rng.normal(size=(320, 320)) * (np.arange(320) > 4), 5),
+    ],
+)
+def test_the_smallest_singular_values_alone(make, count, turned) -> None:
+    W = make(np.random.default_rng(3))
+    W = np.asfortranarray(W) if turned else W
+    expected = np.linalg.svd(W, compute_uv=False)[::-1]
+    squares = smallest(W, 5, count)
+    assert squares is not None
+    assert np.abs(32 * np.sqrt(squares) - expected[:count]).max() <= W.shape[1] ** 0.5 * EPS * expected[-1]
+    assert smallest(W, 0, 150) is None
+
+
+def test_few_unresolved_values_or_many_are_those_of_all_singular_values() -> None:
+    rng = np.random.default_rng(5)
+    few, many = rng.normal(size=(300, 300)), rng.normal(size=(300, 300))
+    few[:, 7], many[:, :40] = few[:, 8] + 1e-7 * rng.normal(size=300), 0.0
+    for W, missing in ((few, 0), (many, 40)):
+        found = spectrum(W[None])
+        values, expected = np.sqrt(found.evals[0]), np.linalg.svd(W, compute_uv=False)[::-1]
+        assert found.method == "svd"
+        assert np.abs(values - expected).max() <= 1e-12 * expected[-1]
+        assert np.allclose(values[missing:], expected[missing:], rtol=1e-7, atol=0)
+        assert np.all(np.diff(values) >= 0)
+
+
+@pytest.mark.parametrize("name", ["openblas", "mkl"])
+def test_a_matrix_seen_from_its_side_has_the_same_bits(name) -> None:
+    wide = np.random.default_rng(6).normal(size=(70, 300)).astype(np.float32)
+    turned = wide.T[None]
+    assert np.array_equal(KERNELS[name].evals(turned, 3), KERNELS[name].evals(np.ascontiguousarray(turned), 3))
 
 
 @pytest.mark.parametrize("name", ["stacked", "svd", "torch"])
