@@ -76,7 +76,7 @@ class Change:
 
 
 def run(designs: Designs, options: Options) -> Findings:
-    """Measure every column of numbers of the convention."""
+    """Measure every column of numbers of the convention; ValueError for a glob that matches no model."""
     profile = options.convention()
     changes: dict[str, list[Change]] = {}
     lost: dict[str, int] = {}
