@@ -16,17 +16,9 @@ BLOCK_BYTES = 32 << 20
 LEAST_ROWS = 256
 
 
-def scaled(block: AnyArray, exponent: int, width: int | None = None, order: Order = "C") -> AnyArray:
-    """A contiguous float64 (complex128) copy of (..., M), divided by 2^exponent, which is exact; with a width, zero
-    columns up to it.
-    """
-    kind = np.result_type(block.dtype, np.float64)
-    M = block.shape[-1]
-    if width is None or width == M:
-        wide: AnyArray = np.array(block, dtype=kind, order=order)
-    else:
-        wide = np.zeros((*block.shape[:-1], width), dtype=kind, order=order)
-        wide[..., :M] = block
+def scaled(block: AnyArray, exponent: int, order: Order = "C") -> AnyArray:
+    """A contiguous float64 (complex128) copy of (..., M), divided by 2^exponent, which is exact."""
+    wide: AnyArray = np.array(block, dtype=np.result_type(block.dtype, np.float64), order=order)
     shrink(wide, exponent)
     return wide
 

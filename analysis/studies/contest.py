@@ -27,7 +27,10 @@ LABELS = {
     "log_alpha_norm": "LogAlphaShattenNorm",
 }
 """Our metric -> the contest paper's word."""
-NOT_AVERAGED = ("slope low", "slope high", "slope p", "intercept", "covariance", "clustered", NORMALITY)
+NOT_AVERAGED = (
+    "slope low", "slope high", "slope p", "intercept", "covariance", "clustered", "families", "effective",
+    "kin effect p", NORMALITY,
+)  # fmt: skip
 """Statistics of a line of which a mean over sub-groups says nothing."""
 
 

@@ -172,12 +172,12 @@ def test_errors_beyond_their_rounding_or_the_others() -> None:
     law = 2.0**-8 / 3**0.5
     layers = [Rounded(f"l{i}", "bfloat16", 0.9 * law, 4.0) for i in range(4)]
     assert rounding_flaws(layers, "source") == []
-    for share, flawed in ((1.49, False), (1.51, True)):
+    for share, flawed in ((1.5, False), (1.51, True)):
         found = rounding_flaws([*layers, Rounded("odd", "bfloat16", share * law, 4.0)], "source")
         assert [flaw.layer for flaw in found] == (["odd"] if flawed else [])
         assert all(flaw.threshold == pytest.approx(1.5 * law) for flaw in found)
     wide = [Rounded(f"l{i}", "float32", 0.01, 4.0) for i in range(4)]
-    for share, flawed in ((4.9, False), (5.1, True)):
+    for share, flawed in ((5.0, False), (5.1, True)):
         found = rounding_flaws([*wide, Rounded("odd", "float32", share * 0.01, 4.0)], "source")
         assert [flaw.layer for flaw in found] == (["odd"] if flawed else [])
     assert rounding_flaws([Rounded("l", "float32", 0.0, 4.0)], "source") == []

@@ -185,6 +185,17 @@ def test_counts_are_those_of_a_loop(shape: tuple[int, ...], values: int) -> None
     assert (turned.min, turned.max) == (5.0 - x.max(), 5.0 - x.min())
 
 
+def test_moments_of_parts_that_differ_are_those_of_the_whole() -> None:
+    rng = np.random.default_rng(8)
+    for far in (3.0, -40.0):
+        x = np.concatenate([rng.gamma(2.0, size=ELEMENTS), far + 2.0 * rng.normal(size=ELEMENTS + 99)]).astype(
+            np.float32
+        )
+        got, wide = reductions(x), x.astype(np.float64)
+        assert (got.mean, got.std) == pytest.approx((wide.mean(), wide.std()), rel=1e-5)
+        assert got.kurtosis == pytest.approx(scipy.stats.kurtosis(wide, fisher=False), rel=1e-4)
+
+
 def test_reductions_count_damage() -> None:
     x = np.random.default_rng(6).normal(size=(40, 50, 3)).astype(np.float32)
     x[3], x[7], x[:, 5], x[0, 0, 0], x[1, 1, 1] = 0.0, 0.0, 0.0, np.nan, np.inf

@@ -233,3 +233,14 @@ def test_a_sample_keeps_its_places() -> None:
     for wrong in ([1.0], [1.0, 2.0, 3.0]):
         with pytest.raises(ValueError, match="same length"):
             sample([1.0, 2.0], [1.0, 2.0], wrong)
+
+
+def test_a_robust_line_without_error_or_covariates() -> None:
+    x = [0.0, 1.0, 2.0, 5.0]
+    assert (robust_slope(x, x).slope_se, robust_slope(x, x).p, robust_slope(x, x).bold_p) == (0.0, 0.0, 0.0)
+    assert robust_slope([1.0, 1.0], [1.0, 2.0]).freedom == 0.0
+    groups = [i % 3 for i in range(30)]
+    assert robust_slope(X, Y, groups, [[5.0] * 30]) == robust_slope(X, Y, groups)
+    twice = robust_slope(X, Y, groups, [[2 * value for value in X]])
+    assert (twice.slope, twice.reason) == (None, "x is a combination of groups and covariates")
+    assert robust_slope([], []).reason == "no group has two points"

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from tests.analysis.studies.oracle import near
-from zoospectra.analysis.studies import collapse, health
+from zoospectra.analysis.studies import collapse, health, noise
 from zoospectra.analysis.studies.record import Cell
 
 BOUNDS = {"alpha": (6.0, 2.0), "D": (0.2,), "num_pl_spikes": (10,), "stable_rank": (1.5,)}
@@ -415,8 +415,73 @@ def test_flags_of_one_check_go_with_quality_and_of_another_do_not() -> None:
     assert "p / d / e: flags that do not go with it here: poor fit" in found.notes
 
 
+@pytest.mark.parametrize(("times", "far"), [(3.47, False), (3.53, True)])
+def test_a_layer_beyond_the_sampling_error_of_its_size_collapsed(times: float, far: bool) -> None:
+    base = {"profile": "p", "model_id": "m", "layer_type": "dense", "rf": 1, "N": 64, "M": 32, "num_evals": 32}
+    base |= {"stable_rank": 4.0, "by_slice": False}
+    rows = [base | {"longname": f"l{i}", "log_spectral_norm": 0.0} for i in range(6)]
+    sampling = 1 / math.log(10) / math.sqrt(2 * 64 * 32)
+    rows[3]["log_spectral_norm"] = -2 * times * sampling
+    limits = collapse.Thresholds(share=0.999)
+    found = collapse.run({"measured": rows}, collapse.Options(thresholds=limits))
+    z = [cell.value for cell in found.cells if cell.column == "robust z"]
+    assert z == ([pytest.approx(-times)] if far else [])
+
+
+@pytest.mark.parametrize(("layer_type", "rf", "text", "count"), [
+    ("dense", 1, "dense", 6), ("conv2d", 2, "conv2d, 2 slices", 12), (None, None, "unknown", 6),
+    ("dense", 0, "dense", 6),
+])  # fmt: skip
+def test_the_kind_of_a_layer(layer_type: str | None, rf: int | None, text: str, count: int) -> None:
+    row = {"profile": "p", "layer_type": layer_type, "rf": rf, "N": 3, "M": 2}
+    assert str(noise.kind(row)) == text
+    assert noise.entries(row) == count
+    row |= {"log_spectral_norm": 1.0, "stable_rank": 2.0, "num_evals": 4, "by_slice": True, "max_rand_eval": 0.0}
+    assert noise.entry_scale(row) == pytest.approx(0.5 * math.log10(10 * 2 / (4 * 3)))
+    edge = max(rf or 1, 1) * 10 * 2 / (4 * 3) * (math.sqrt(3) + math.sqrt(2)) ** 2
+    assert noise.excess(row) == pytest.approx(math.log10(10 / edge))
+    assert noise.excess(row | {"max_rand_eval": 20.0}) == pytest.approx(math.log10(10 / 20))
+    for gap in ({"log_spectral_norm": None}, {"stable_rank": None}, {"stable_rank": 0.0}, {"num_evals": 0}):
+        assert noise.entry_scale(row | gap) is None
+        assert noise.excess(row | gap | {"max_rand_eval": 20.0}) is None
+
+
+def test_a_layer_at_a_bound_is_not_beyond_it() -> None:
+    rows = layers(6, 0)
+    loose = collapse.Thresholds(robust_z=0.5, share=0.95)
+    found = collapse.run({"measured": rows}, collapse.Options(thresholds=loose)).cells
+    row = found[0].row
+    z, ratio = (
+        next(c.value for c in found if (c.row, c.column) == (row, n)) for n in ("robust z", "rms entry over kind's")
+    )
+    for limits in (replace(loose, robust_z=-z), replace(loose, share=ratio)):
+        at = collapse.run({"measured": rows}, collapse.Options(thresholds=limits)).cells
+        assert row not in {cell.row for cell in at}
+    beside = replace(loose, robust_z=math.nextafter(-z, 0), share=math.nextafter(ratio, 1))
+    assert row in {cell.row for cell in collapse.run({"measured": rows}, collapse.Options(thresholds=beside)).cells}
+
+
+@pytest.mark.parametrize(("rise", "verdict"), [(1, "moved down"), (-1, "moved up")])
+def test_a_layer_that_stayed_where_the_others_moved(rise: int, verdict: str) -> None:
+    changes = [0.0, *(rise * change for change in (5.0, 6.0, 7.0, 5.5, 6.5))]
+    both = [{"profile": "p", "model_id": m, "longname": f"l{i}", "log_norm": c if m == "new" else 0.0}
+            for m in ("new", "old") for i, c in enumerate(changes)]  # fmt: skip
+
+    def moved(limit: float) -> list[str | None]:
+        options = collapse.Options(model="new", base="old", thresholds=collapse.Thresholds(robust_z=limit))
+        cells = collapse.run({"measured": both}, options).cells
+        return [cell.verdict for cell in cells if cell.column == "log_norm change"]
+
+    (z, *_) = collapse.robust_z(changes)
+    assert moved(abs(z)) == [None] * 6
+    assert moved(math.nextafter(abs(z), 0)) == [verdict, *[None] * 5]
+
+
 def test_robust_z_scores_at_their_edges() -> None:
     assert collapse.robust_z([]) == []
+    edge = 1e-12 / 1.4826
+    assert 1.4826 * edge == 1e-12
+    assert collapse.robust_z([-edge, 0.0, edge]) == [None] * 3
     assert collapse.robust_z([1.0, 1.0, 1.0, 2.0]) == [None] * 4
     tiny = [0.0, 1.0e-12, 2.0e-12]  # a spread beyond one part in 1e12 of the centre, or of 1, is one
     assert collapse.robust_z(tiny) == [pytest.approx(z / 1.4826) for z in (-1, 0, 1)]

@@ -191,6 +191,10 @@ def test_pair(seed: int) -> None:
     only = pair.run({"layers": rows}, pair.Options(profile="p", shuffles=999, seed=seed))  # the two models of p
     assert list(only.cells) == [c for c in found.cells if c.row.startswith("p")]
     assert pair.run({"layers": rows}, pair.Options()).notes[0].startswith("3 models have layers with a fit")
+    many = [row | {"model_id": f"m{i}"} for i, row in enumerate(rows[:7])]
+    for glob, some in (("m*", "m0, m1, m2, m3, m4"), ("x", "m0, m1, m2, m3, m4")):
+        with pytest.raises(ValueError, match=f"expected one: {some}$"):
+            pair.run({"layers": many}, pair.Options(model=glob, other="m1"))
     for words, message in (
         ({"model": "a", "other": "x"}, "other=x: matches 0 models"),
         ({"model": "[ab]", "other": "b"}, "model=.*matches 2 models with a fit, expected one: a, b"),
@@ -201,6 +205,18 @@ def test_pair(seed: int) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             pair.run({"layers": rows}, pair.Options(**words))
+
+
+@pytest.mark.parametrize(("p", "shift", "verdict"), [
+    (0.05, 1.0, "undetermined"), (0.049, 1.0, "higher"), (0.049, 0.5, "higher"), (0.049, -0.5, "lower")
+])  # fmt: skip
+def test_the_verdict_of_a_pair(p: float, shift: float, verdict: str) -> None:
+    cells = [Cell("PAIR", "r", word, value) for word, value in (("shift of median", shift), ("permutation p", p))]
+    found = pair._adjusted([*cells, Cell("PAIR", "s", "layers", 2.0)])
+    assert [(cell.column, cell.value, cell.verdict) for cell in found] == [
+        ("shift of median", shift, verdict), ("permutation p", p, None), ("permutation p, adjusted", p, None),
+        ("layers", 2.0, None),
+    ]  # fmt: skip
 
 
 def test_flow() -> None:
@@ -318,6 +334,10 @@ def test_convention(seed: int) -> None:
     assert still.cells[0].reason == "x or y is constant"
     three = convention.run({"averages": rows, "catalog": catalog}, convention.Options(smallest=3, metrics=["log_norm"]))
     assert next(c for c in three.cells if (c.row, c.column) == ("p / q / log_norm", "tau")).n == 3
+    assert [c.n for c in three.cells if (c.row, c.column) == ("q / r / log_norm", "tau")] == [3]
+    assert not [note for note in three.notes if "are needed" in note]
+    two = convention.run({"averages": [r for r in alike if r["profile"] != "r"], "catalog": []}, convention.Options())
+    assert [note for note in two.notes if "profiles" in note] == []
     one = convention.run({"averages": rows, "catalog": []}, convention.Options(profiles=["p"]))
     assert one.notes == ("1 profiles: refit the warehouse under another, zoospectra refit profiles=NAME",)
 

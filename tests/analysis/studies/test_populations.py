@@ -27,11 +27,12 @@ def zoo(seed: int) -> dict[str, list[dict]]:
     averages = [
         {"model_id": name, "profile": profile, "basis": "weights", "num_layers": int(rng.integers(3, 9)), "D": None}
         | {metric: float(rng.normal()) for metric in ("alpha", "log_norm")}
-        | {"alpha_weighted": float(rng.normal()) if name == "m07" else None, "stable_rank": float(rng.normal())}
+        | {"alpha_weighted": float(rng.normal()) if name == "m05" else None, "stable_rank": float(rng.normal())}
         for name in names
         for profile in ("p", "q")
         if rng.random() < 0.9
     ]
+    averages.append(averages[0] | {"model_id": "nobody", "profile": "z"})  # nothing is reported of it
     catalog = [
         {"model_id": name, "series": rng.choice(["x", "y", None]), "depth": int(rng.integers(1, 4)), "params": 10**i}
         | {"width": int(i) if i % 5 else None, "size": float(i), "year": 2015 + i % 7 if i % 2 else None}
@@ -131,6 +132,7 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
     assert set(covariates(one, ["width", "depth"])) == {"width", "depth"}
     with pytest.raises(ValueError, match="covariates=kind: expected a column of numbers"):
         covariates(one, ["kind"])
+    assert sum(row["alpha_weighted"] is not None for row in one.rows) == 1
     assert set(metrics(one)) == {"alpha", "log_norm"}  # two models need a metric
     assert list(metrics(one, ["stable_rank"])) == ["stable_rank"]
     for name in ("num_layers", "depth", "x"):
@@ -291,6 +293,14 @@ def test_seeds_without_seeds_treatment_or_families() -> None:
             "no family with two values of seed", "no family with 3 values of noise"
         )  # fmt: skip
         assert found.notes == ("p / alpha: nothing to compare",)
+        assert {cell.n for cell in cells.values()} == {cells["treated"].value}
+    averages = [row | {"alpha": float(i % 6)} for i, row in enumerate(designs["averages"])]  # one value a family
+    found = seeds.run(designs | {"averages": averages}, seeds.Options(metrics=["alpha"]))
+    cells = {cell.column: (cell.value, cell.reason) for cell in found.cells if cell.table_id == "SEEDS"}
+    why = "y is constant inside every group"
+    assert cells["p, permutation"] == cells["p, permutation, adjusted"] == (None, why)
+    assert (cells["slope"], cells["change over the levels"]) == ((0.0, why), (0.0, why))
+    assert cells["sd between seeds"] == (0.0, "no family with two values of seed")
     assert seeds.spread([1.0, 2.0, 4.0], ["a", "b", "c"]) == seeds.Spread(0, 0, None)
     none = seeds.run(designs | {"averages": []}, seeds.Options())
     assert none.cells == ()

@@ -11,7 +11,7 @@ import pytest
 from tests.analysis.studies.oracle import near
 from zoospectra.analysis.studies import audit, contest_audit, invariance, language
 from zoospectra.analysis.studies.record import Cell
-from zoospectra.analysis.studies.verdict import Place, judge
+from zoospectra.analysis.studies.verdict import Place, judge, printed_cells
 
 
 def test_shapes_of_classifiers() -> None:
@@ -43,6 +43,8 @@ def test_summaries_of_a_table(published: float, verdict: str) -> None:
         Cell("NC_S_R2", "s", "another", 9.0),
         Cell("NC_S_RMSE", "s", "x", 9.0),
         Cell("NC_T3", "R2 (mean)", "y", 1.0, published=1.0),
+        Cell("NC_T3", "R2 (mean)", "another", 9.0),
+        Cell("NC_T3_INTENDED", "R2 (mean)", "x", 2.0, published=2.0),
     ]
     (found,) = audit.summaries([*cells, Cell("NC_T3", "R2 (mean)", "x", 2.0, published=published)])
     assert (found.value, found.n, found.verdict) == (2.0, 3, verdict)
@@ -94,6 +96,15 @@ def test_a_printed_number_reproduces_within_its_rounding() -> None:
     }  # fmt: skip
     assert found["half"].reason == "unexplained; it should read 0.4251"
     assert found["up"].reason == "known; it should read 0.4149"
+
+
+def test_an_average_at_the_edge_of_both_roundings_agrees() -> None:
+    rows = {"Task1 / 0xx": ["0.1"], "Task1 / 1xx": ["0.1"], "Task1 / AVG": ["0.2"], "Task2 / 0xx": ["0.4"]}
+    printed = {"tables": {"C_T9": {"columns": ["RMSE"], "rows": rows}}, "anti_correlated": []}
+    (cell,) = contest_audit._averages(printed_cells(printed["tables"]))
+    why = "plain mean of 2 sub-groups, within 0.1 of rounding"
+    words = ("C_T9 / Task1 / AVG", "RMSE")
+    assert cell == Cell("C_AUDIT_AVG", *words, 0.1, 2, 0.2, "reproduces", why, "printed averages")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -172,8 +183,15 @@ def test_the_contests_tables(seed: int) -> None:
         assert cells["C_AUDIT_TRAIN", row, "|tau| training error"].verdict == f"{best} follows best"
         assert cells["C_AUDIT_TRAIN", row, "|tau| m"].value == sizes["m"]
     assert sum(c.table_id == "C_AUDIT_TRAIN" for c in found.cells) == 12
-    assert found.notes[0] == "12 of 16 AVG cells are plain means of the sub-groups as printed"
-    assert found.notes[-1].count(" follows best") == 6
+    rule = {c.column: c.value for c in found.cells if c.row == "RULE"}
+    most = f"{rule['most words by any |tau|']:g} by any |tau| and {rule['most words by any R2']:g} by any R2"
+    notes = ["12 of 16 AVG cells are plain means of the sub-groups as printed"]
+    notes.append(f"{rule['words as by the rule']:g} of 6 words are those of the rule; the best thresholds give {most}")
+    for verdict in ("contradicted", "sign differs from the text"):
+        named = [c.row for c in found.cells if c.verdict == verdict]
+        notes += [f"{verdict}: {', '.join(named)}"] if named else []
+    notes.append("; ".join(f"{row}: {cells['C_AUDIT_TRAIN', row, '|tau| m'].verdict}" for row in rows))
+    assert list(found.notes) == notes
 
 
 @pytest.mark.parametrize(("before", "after", "moved"), [

@@ -15,6 +15,7 @@ from scipy import stats
 
 from tests.analysis.studies.oracle import adjusted, line, near
 from zoospectra.analysis.studies import audit, supplement
+from zoospectra.analysis.studies.lines import Point
 from zoospectra.analysis.studies.record import Cell
 
 DATASETS = ("svhn", "cifar-10", "imagenet-1k", "other")
@@ -269,6 +270,25 @@ def test_the_drafts_averages(case: Supplement) -> None:
                 )
     found = [c for c in supplement.tables(case.made) if c.table_id == "DRAFT_T3" and c.row != "caption"]
     assert found == near(expected)
+
+
+@pytest.mark.parametrize(("gain", "verdict", "better"), [
+    (0.025, "the choice matters", 1), (-0.025, "the choice matters", 0), (0.015, "the choice hardly matters", 1),
+    (0.0, "the choice hardly matters", 0),
+])  # fmt: skip
+def test_whether_the_choice_of_the_mean_matters(gain: float, verdict: str, better: int) -> None:
+    u, v = np.linalg.qr(np.stack([np.arange(7.0) - 3, (np.arange(7.0) - 3) ** 2 - 4]).T)[0].T
+    logs, mean = (math.sqrt(r2) * u + math.sqrt(1 - r2) * v for r2 in (0.5 + gain, 0.5))  # R2 with u
+    points = [
+        Point(f"m{i}", {"ln_spectral_norm": mean[i], "log_spectral_norm": logs[i]}, u[i], "weights") for i in range(7)
+    ]
+    series = supplement.Series({("d", "s"): points, ("d", "t"): points[:3]}, {}, frozenset(), ())
+    one, few, whole = audit.means(series)
+    assert (one.value, one.n, one.reason) == (pytest.approx(gain), 7, None)
+    assert (few.value, few.n, few.reason) == (None, 3, "3 models, at least 4 are needed")
+    assert (whole.value, whole.n, whole.verdict) == (pytest.approx(gain), 1, verdict)
+    assert whole.reason == f"the mean of logarithms fits better in {better} of 1 series"
+    assert audit.means(supplement.Series({}, {}, frozenset(), ())) == []
 
 
 def test_means_of_fewer_than_two_are_none() -> None:
