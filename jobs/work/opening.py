@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.fetch.locator import is_remote, locate
+from zoospectra.zoo.sources import fingerprint
 
 RATE = 5e8
 """Bytes a second of reading, hashing and sketching from the page cache: 3e8 to 8e8 of float32, 2.5e8 of bfloat16."""
@@ -86,10 +87,36 @@ def priced(requests: Iterable[IndexRequest]) -> list[Priced]:
     return [Priced(request, opening_of(request.path)) for request in requests]
 
 
-def shares(openings: Sequence[Priced], seconds: float, slots: int) -> tuple[float, float]:
-    """Seconds of a task that opens some of these checkpoints, and of one that analyses some of their layers."""
-    total = sum(each.opening.seconds for each in openings)
+def shares(total: float, seconds: float, slots: int) -> tuple[float, float]:
+    """Seconds of a task that opens some checkpoints, and of one that analyses some of their layers.
+
+    total: seconds of opening all checkpoints of the run.
+    """
     return even(seconds, total, slots), even(seconds, ANALYSED * total, slots)
+
+
+class Ways(NamedTuple):
+    """Checkpoints by how they are opened."""
+
+    large: list[Priced]
+    """By their headers, layer by layer."""
+    far: list[Priced]
+    """Once their headers are known, and their files near."""
+    small: list[Priced]
+    """At once."""
+
+
+def by_way(openings: Iterable[Priced]) -> Ways:
+    """Which checkpoints are known to be large, and which others are remote."""
+    ways = Ways([], [], [])
+    for each in openings:
+        if each.opening.size > fingerprint.LARGE:
+            ways.large.append(each)
+        elif is_remote(each.request.path):
+            ways.far.append(each)
+        else:
+            ways.small.append(each)
+    return ways
 
 
 def together(openings: Iterable[Priced], seconds: float) -> list[tuple[Priced, ...]]:
