@@ -329,7 +329,7 @@ def _advice(error: BaseException, address: str | None) -> str:
     text = f"{type(error).__name__} {error}".lower()
     if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
         token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
-        return f"it answers, but not to this driver: {token}, and use its version of Ray"
+        return f"it answers, but not to this driver, or too late: {token}, and use its version of Ray"
     if address is None:
         return "free disk and memory of this machine, or use cluster=inline"
     return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
