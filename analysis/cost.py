@@ -19,10 +19,10 @@ from zoospectra.analysis.spectrum import SVD_M
 
 # Flop/s of float64 work on one core by M, measured on a 2-core EPYC (AVX-512, tests/bench/RESULTS.md): the Gram matrix,
 # counted in full though half of it is computed, and its eigenvalues. Small matrices are bound by calls.
-GRAM_RATES = ((16, 2e9), (64, 12e9), (256, 32e9), (512, 46e9), (1024, 48e9))
+GRAM_RATES = ((16, 2e9), (64, 12e9), (256, 32e9), (512, 46e9), (1024, 48e9), (4096, 50e9))
 EIGENVALUE_RATES = (
     *((16, 0.7e9), (32, 1.5e9), (64, 3.1e9), (128, 5.9e9)),
-    *((256, 11e9), (512, 16e9), (768, 22e9), (1024, 24e9)),
+    *((256, 11e9), (512, 16e9), (768, 22e9), (1024, 24e9), (2048, 24e9), (3072, 26.5e9), (4096, 29e9)),
 )
 # Seconds a call of spectrum() takes on a 1 x 1 matrix.
 CALL_SECONDS = 1e-4

@@ -51,7 +51,8 @@ class Spectrum:
     M: int
     """Smaller side of every slice."""
     method: str
-    """'gram' (float64 Gram matrix, eigenvalues), 'svd' (float64 singular values), 'gram+svd' (some slices each)."""
+    """'gram' (float64 Gram matrix, eigenvalues), 'svd' (float64 singular values, at least of what that does not
+    resolve), 'gram+svd' (some slices each)."""
     device: str
     """Where: 'cpu' or a torch device name."""
 

@@ -114,7 +114,7 @@ def _moments(raw: AnyArray) -> tuple[float, float, float | None]:
     m1, m2, m3, m4 = (float(value) for value in raw)
     var = max(m2 - m1**2, 0.0)
     fourth = m4 - 4.0 * m1 * m3 + 6.0 * m1**2 * m2 - 3.0 * m1**4
-    return m1, var**0.5, fourth / var**2 if var > 0.0 and var**2 > 0.0 else None
+    return m1, var**0.5, fourth / var**2 if var > 0.0 else None
 
 
 def _dead(array: AnyArray) -> tuple[int, int]:

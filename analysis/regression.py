@@ -6,6 +6,7 @@ caller says which is which. Not covered: groups, mixed models, robust lines.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,6 @@ from scipy import special, stats
 
 # Below this share of a variable's size its variation is rounding, and a line through it means nothing.
 CONSTANT = 1e-13
-# Above it a square leaves float64.
-MOST = 1e154
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
         msg = f"x and y must have the same length, got {len(x)} and {len(y)}"
         raise ValueError(msg)
     pairs = [(float(a), float(b)) for a, b in zip(x, y, strict=True) if a is not None and b is not None]
-    data = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    data = np.array(pairs, dtype=np.float64).reshape(len(pairs), 2)
     if not np.isfinite(data).all():
         msg = "x and y must be finite; give None for a number that does not exist"
         raise ValueError(msg)
@@ -77,16 +76,15 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
         return Regression(n=n, reason="fewer than two points")
     centre = data.mean(axis=0)
     dx, dy = (data - centre).T
-    if _constant(data[:, 0]):
+    if is_constant(data[:, 0]):
         return Regression(n=n, reason="x is constant")
-    if _constant(data[:, 1]):
+    if is_constant(data[:, 1]):
         return Regression(n=n, slope=0.0, intercept=float(centre[1]), rmse=0.0, mse=0.0, reason="y is constant")
-    unit_x, unit_y = float(np.abs(dx).max()), float(np.abs(dy).max())
-    dx, dy = dx / unit_x, dy / unit_y  # squares of very large or small numbers leave float64
+    (dx, unit_x), (dy, unit_y) = scaled(dx), scaled(dy)
     gradient = float(dx @ dy / (dx @ dx))
     residual = dy - gradient * dx
     slope = gradient / unit_x * unit_y
-    r2 = float(min(1.0, max(0.0, 1.0 - residual @ residual / (dy @ dy))))
+    r2 = max(0.0, 1.0 - float(residual @ residual / (dy @ dy)))
     tau = stats.kendalltau(data[:, 0], data[:, 1])
     rank, rank_p = _spearman(data[:, 0], data[:, 1])
     rmse = unit_y * float(np.sqrt(residual @ residual / n))
@@ -99,12 +97,12 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
         intercept=float(centre[1] - slope * centre[0]),
         r2=r2,
         rmse=rmse,
-        mse=rmse * rmse if rmse < MOST else None,
+        mse=_finite(rmse * rmse),
         slope_se=error,
         slope_low=None if half is None else slope - half,
         slope_high=None if half is None else slope + half,
         intercept_se=None if error is None else error * float(np.hypot(spread, middle)),
-        covariance=None if error is None or error > MOST else -middle * error * error,
+        covariance=None if error is None else _finite(-middle * error * error),
         slope_p=_slope_p(r2, n),
         kendall_tau=float(tau.statistic),
         kendall_p=float(tau.pvalue),
@@ -113,8 +111,26 @@ def regression(x: Sequence[float | None], y: Sequence[float | None]) -> Regressi
     )
 
 
-def _constant(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
-    return bool(np.ptp(values) <= CONSTANT * np.abs(values).max())
+def is_constant(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+    """Whether the variation of the values is rounding, relative to their size."""
+    return len(values) == 0 or bool(np.ptp(values) <= CONSTANT * np.abs(values).max())
+
+
+def scaled(
+    values: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], float]:
+    """Values in units of the largest, and this unit: squares of very large or small numbers leave float64."""
+    unit = float(np.abs(values).max()) or 1.0
+    return values / unit, unit
+
+
+def is_rounding(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+    """Whether values in units of their data's largest are rounding."""
+    return bool(np.abs(values).max() <= CONSTANT)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _slope_p(r2: float, n: int) -> float | None:
@@ -144,8 +160,7 @@ def _spearman(
 ) -> tuple[float, float | None]:
     """Correlation of average ranks and its p-value, as scipy.stats.spearmanr, which takes four times as long."""
     a, b = (_ranks(side) for side in (x, y))
-    r = float(a @ b / np.sqrt((a @ a) * (b @ b)))
-    r = min(1.0, max(-1.0, r))
+    r = float(a @ b / np.sqrt((a @ a) * (b @ b)))  # sums of quarters are exact, so that it is never beyond 1
     return r, _slope_p(r * r, len(x))
 
 

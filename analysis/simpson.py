@@ -11,6 +11,7 @@ hint, not a cause.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -378,7 +379,7 @@ def order(pairs: Sequence[Candidate]) -> list[int]:
 
     def key(place: int) -> tuple[int, float, str, str]:
         one = pairs[place]
-        p = 1.0 if one.found.p is None else one.found.p
+        p = math.inf if one.found.p is None else one.found.p
         return verdicts.index(one.found.verdict), p, one.metric, one.grouping
 
     return sorted(range(len(pairs)), key=key)

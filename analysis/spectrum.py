@@ -1,10 +1,10 @@
 """The raw spectrum of a layer: eigenvalues of W^T W of every slice, in float64, in bounded memory.
 
 A float64 Gram matrix of the smaller side and its eigenvalues only: what float32 and 16-bit weights contain, in a
-third of the time of singular values. Where the smallest eigenvalue is below what a Gram matrix resolves, singular
-values instead. The path depends on shape, type and values alone, never on the executor. Not covered: threads (the
-jobs set them), scaling and pooling (profiles), how a tensor becomes slices (analysis.unfold), and how eigenvalues are
-computed (analysis.kernels).
+third of the time of singular values. Eigenvalues below what a Gram matrix resolves are squares of singular values: the
+smallest alone where they are few, else all. The path depends on shape, type and values alone, never on the executor.
+Not covered: threads (the jobs set them), scaling and pooling (profiles), how a tensor becomes slices (analysis.unfold),
+and how eigenvalues are computed (analysis.kernels).
 
 Legend: slices (S, N, M) with N >= M; a chunk is some slices.
 """
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from zoospectra.analysis.kernels import KERNELS, cuda, kernel, svd
 from zoospectra.analysis.kernels.cast import AnyArray, chunk_size
+from zoospectra.analysis.kernels.smallest import smallest
 from zoospectra.analysis.records import FloatArray, Spectrum
 
 # A Gram matrix knows its smallest eigenvalue to about eps * lam_max: at this ratio the smallest singular value is still
 # good to 1e-7 (measured on square Gaussian matrices), below it singular values are computed.
 RESOLVED = 1e-9
-# Largest M for singular values (2.5 s at 2048 on one core); above, rank and smallest value carry the Gram matrix's
-# limit: eigenvalues below about 1e-15 * lam_max are noise.
+# Largest M for singular values (all of them take 2.5 s at 2048 on one core); above, rank and smallest value carry the
+# Gram matrix's limit: eigenvalues below about 1e-15 * lam_max are noise.
 SVD_M = 2048
 # Bits of float16's infinity; NaN lie above, and with the sign bit the same again.
 HALF_INFINITY = 0x7C00
@@ -70,11 +71,7 @@ def spectrum(slices: AnyArray, device: str = "cpu") -> Spectrum:
         evals = _on_cpu(slices, exponent)
     np.maximum(evals, 0.0, out=evals)
     by_svd = (evals[:, 0] < RESOLVED * evals[:, -1]) & (M <= SVD_M)
-    step = chunk_size(N, M)
-    unresolved = np.flatnonzero(by_svd)
-    for start in range(0, len(unresolved), step):
-        part = unresolved[start : start + step]
-        evals[part] = svd.evals(slices[part] if len(part) > 1 else slices[part[0] : part[0] + 1], exponent)
+    _resolve(slices, exponent, evals, np.flatnonzero(by_svd))
     if exponent:
         evals = _unscaled(evals, exponent)
     return Spectrum(evals=evals, N=N, M=M, method=_method(by_svd), device="cpu" if where is None else str(where))
@@ -89,6 +86,31 @@ def _on_cpu(slices: AnyArray, exponent: int) -> FloatArray:
     for start in range(0, S, step):
         evals[start : start + step] = chosen.evals(slices[start : start + step], exponent)
     return evals
+
+
+def _resolve(slices: AnyArray, exponent: int, evals: FloatArray, unresolved: NDArray[np.intp]) -> None:
+    """Put what a Gram matrix does not resolve into the eigenvalues (S, M) of those slices: the few smallest singular
+    values, squared, of larger matrices; all of small ones and where they are many.
+    """
+    N, M = slices.shape[1:]
+    left = unresolved
+    if M > svd.STACKED_M and not np.iscomplexobj(slices):
+        left = np.array([n for n in unresolved if not _resolved(slices[n], exponent, evals[n])], dtype=np.intp)
+    step = chunk_size(N, M)
+    for start in range(0, len(left), step):
+        part = left[start : start + step]
+        evals[part] = svd.evals(slices[part] if len(part) > 1 else slices[part[0] : part[0] + 1], exponent)
+
+
+def _resolved(W: AnyArray, exponent: int, evals: FloatArray) -> bool:
+    """Put the smallest into the eigenvalues (M,) of one matrix; False where that takes all singular values."""
+    count = int(np.searchsorted(evals, RESOLVED * evals[-1]))
+    squares = smallest(W, exponent, count)
+    if squares is None:
+        return False
+    evals[:count] = squares
+    evals.sort()
+    return True
 
 
 def _method(by_svd: NDArray[np.bool_]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zoospectra.analysis.kernels import mkl, openblas, stacked
+from zoospectra.analysis.kernels import banded, openblas, stacked
 from zoospectra.analysis.kernels.cast import AnyArray
 from zoospectra.analysis.records import FloatArray
 
@@ -29,12 +29,13 @@ class Kernel:
 
 
 # Measured on one core of a 2-core EPYC (AVX-512), see tests/bench/RESULTS.md. Stacked calls: 2000 matrices of 32 x 32
-# in half the time of a loop. OpenBLAS is 1.35 times faster than MKL at 1600 and 1.15 at 2048, where half of the matrix
-# still fits the last cache; both are equal at 2304, and MKL is 1.1 times faster at 2560 and 1.35 at 3072.
+# in half the time of a loop. Up to 2048, where half of the matrix still fits the last cache, one step to tridiagonal
+# form is 1.3 times faster than with a band between, which is 1.5 times faster at 3072. MKL takes 1.1 times as long at
+# both ends.
 KERNELS: dict[str, Kernel] = {
     "stacked": Kernel(256, stacked.evals, matrices=3),
     "openblas": Kernel(2048, openblas.evals, matrices=1),
-    "mkl": Kernel(float("inf"), mkl.evals, matrices=2),
+    "banded": Kernel(float("inf"), banded.evals, matrices=1),
 }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 AnyArray = NDArray[Any]
+Order = Literal["C", "F"]
 
 # Bytes of one float64 block or chunk: small against a large matrix, large enough for full speed of the rank-k update.
 BLOCK_BYTES = 32 << 20
@@ -15,17 +16,9 @@ BLOCK_BYTES = 32 << 20
 LEAST_ROWS = 256
 
 
-def scaled(block: AnyArray, exponent: int, width: int | None = None) -> AnyArray:
-    """A C-contiguous float64 (complex128) copy of (..., M), divided by 2^exponent, which is exact; with a width, zero
-    columns up to it.
-    """
-    kind = np.result_type(block.dtype, np.float64)
-    M = block.shape[-1]
-    if width is None or width == M:
-        wide: AnyArray = np.array(block, dtype=kind, order="C")
-    else:
-        wide = np.zeros((*block.shape[:-1], width), dtype=kind)
-        wide[..., :M] = block
+def scaled(block: AnyArray, exponent: int, order: Order = "C") -> AnyArray:
+    """A contiguous float64 (complex128) copy of (..., M), divided by 2^exponent, which is exact."""
+    wide: AnyArray = np.array(block, dtype=np.result_type(block.dtype, np.float64), order=order)
     shrink(wide, exponent)
     return wide
 

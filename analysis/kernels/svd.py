@@ -31,7 +31,7 @@ def evals(slices: AnyArray, exponent: int) -> FloatArray:
 def _stacked(slices: AnyArray, exponent: int) -> FloatArray:
     """Small slices by one stacked call; tall ones first as R factors."""
     N, M = slices.shape[1:]
-    wide = scaled(slices, exponent) if rows_at_once(M) >= N else np.stack([_reduced(W, exponent) for W in slices])
+    wide = scaled(slices, exponent) if rows_at_once(M) >= N else np.stack([reduced(W, exponent) for W in slices])
     squares: FloatArray = np.linalg.svd(wide, compute_uv=False)[:, ::-1] ** 2
     return squares
 
@@ -41,12 +41,12 @@ def _squares(W: AnyArray, exponent: int) -> FloatArray:
     from scipy.linalg import svdvals  # see gram
 
     N, M = W.shape
-    top = scaled(W, exponent) if rows_at_once(M) >= N else _reduced(W, exponent)
+    top = scaled(W, exponent) if rows_at_once(M) >= N else reduced(W, exponent)
     squares: FloatArray = svdvals(top.T, overwrite_a=True, check_finite=False)[::-1] ** 2
     return squares
 
 
-def _reduced(W: AnyArray, exponent: int) -> AnyArray:
+def reduced(W: AnyArray, exponent: int) -> AnyArray:
     """An upper triangular (M, M) with the singular values of W: QR of blocks of rows below the triangle so far."""
     from scipy.linalg import get_lapack_funcs  # see gram
 

@@ -149,15 +149,14 @@ def _taken_whole(fit: Fit) -> bool:
 
 
 def _on_a_sphere(layers: Sequence[LayerRecipe], designs: Sequence[tuple[FloatArray, FloatArray]]) -> bool:
-    """Whether a W_1 + b W_2 keeps to the arc between the directions: a^2 + b^2 + 2 a b cos = 1 in units of the norms.
+    """Whether a W_1 + b W_2 keeps to the arc between the directions: a^2 + b^2 + 2 a b cos = 1, whatever the norms.
 
     The cosine comes from the sketches, so its error, of 1/8 a layer at most, is averaged over layers.
     """
     misses = []
     for layer, (X, _) in zip(layers, designs, strict=False):
-        norms = np.linalg.norm(X, axis=0)
-        a, b = np.asarray(layer.fit.coefficients) * norms
-        cosine = float(X[:, 0] @ X[:, 1]) / float(norms[0] * norms[1])
+        a, b = layer.fit.coefficients
+        cosine = float(X[:, 0] @ X[:, 1]) / float(np.prod(np.linalg.norm(X, axis=0)))
         misses.append(a * a + b * b + 2.0 * a * b * cosine - 1.0)
     bound = 4.0 * math.sqrt(2.0 / K) / math.sqrt(max(1, len(misses)))
     return abs(float(np.mean(misses))) < bound and all(min(layer.fit.coefficients) > 0.0 for layer in layers)

@@ -21,6 +21,9 @@ BETTER = 0.05
 LEAST = 0.02
 """Smallest coefficient of a parent."""
 
+ROUNDING = 1e-9
+"""Share of a residual that is rounding."""
+
 DERIVED = frozenset({"copy", "permuted copy", "quantised", "fine-tuned", "merged"})
 """Verdicts that make two models kin."""
 
@@ -87,28 +90,28 @@ def _bytes(model: SketchedModel) -> frozenset[str]:
 def merge(model: SketchedModel, candidates: Sequence[SketchedModel]) -> Recipe | None:
     """The recipe of several of these parents that leaves at most BETTER of the residual of the best; None without.
 
-    Forward selection, then whoever is not needed goes. All coefficients must be positive: a parent of a merge is itself
-    a difference of the others.
+    Forward selection of PARENTS (of a mean of four the second one explains little by itself), then whoever is not
+    needed goes. All coefficients must be positive: a parent of a merge is itself a difference of the others.
     """
     chosen: list[SketchedModel] = []
-    best: Recipe | None = None
-    single = 1.0
+    trials: list[Recipe] = []
     for _ in range(min(PARENTS, len(candidates))):
-        trials = [(recipe(model, [*chosen, other]), other) for other in candidates if other not in chosen]
-        trial, other = max(trials, key=lambda pair: pair[0].fit.r2)
-        if best is not None and 1.0 - trial.fit.r2 > 0.5 * (1.0 - best.fit.r2):
-            break
-        best, chosen = trial, [*chosen, other]
-        if len(chosen) == 1:
-            single = 1.0 - trial.fit.r2
+        rest = [other for other in candidates if other not in chosen]
+        found = [recipe(model, [*chosen, other]) for other in rest]
+        best = max(range(len(rest)), key=lambda i: found[i].fit.r2)
+        trials.append(found[best])
+        chosen.append(rest[best])
+    if len(chosen) < 2:
+        return None
+    single, mixed = 1.0 - trials[0].fit.r2, trials[-1]
     for parent in list(chosen):  # the first may have been a poor relative of what came later
         rest = [other for other in chosen if other is not parent]
         without = recipe(model, rest) if len(rest) > 1 else None
-        if best is not None and without is not None and 1.0 - without.fit.r2 <= 2.0 * (1.0 - best.fit.r2):
-            best, chosen = without, rest
-    if best is None or len(chosen) < 2 or 1.0 - best.fit.r2 > BETTER * single:
+        if without is not None and 1.0 - without.fit.r2 <= 2.0 * (1.0 - mixed.fit.r2) + ROUNDING:
+            mixed, chosen = without, rest
+    if 1.0 - mixed.fit.r2 > BETTER * single or min(mixed.fit.coefficients) <= LEAST:
         return None
-    return best if min(best.fit.coefficients) > LEAST else None
+    return mixed
 
 
 def families(related: Iterable[tuple[str, str]], models: Sequence[str]) -> dict[str, int]:

@@ -32,9 +32,9 @@ class Between:
 
 def of_sample(found: Sample) -> Between:
     """Line through group means, each group once. Equivalent to `scipy.stats.linregress` of the means."""
-    counts = np.bincount(found.group, minlength=1)
     if len(found.names) < 2:
         return Between(len(found.names), reason="fewer than two groups")
+    counts = np.bincount(found.group)
     means = [(np.bincount(found.group, weights=side) / counts).tolist() for side in (found.x, found.y)]
     line = regression(means[0], means[1])
     why = line.reason or ("two groups leave no degrees of freedom between groups" if len(found.names) == 2 else None)

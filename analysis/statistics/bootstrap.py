@@ -12,11 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.regression import regression
+from zoospectra.analysis.regression import CONSTANT, regression, scaled
 from zoospectra.analysis.statistics.sample import Sample, degenerate, sample
-
-LEAST = 1e-12
-"""Share of x's variance below which a resampled x counts as constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +56,7 @@ def slope_interval(
 def _resampled(found: Sample, count: int, seed: int) -> FloatArray:
     """(count,) slopes; NaN where a resampled x does not vary."""
     dx, dy = found.x - found.x.mean(), found.y - found.y.mean()
-    unit_x, unit_y = np.abs(dx).max() or 1.0, np.abs(dy).max() or 1.0
-    a, b = dx / unit_x, dy / unit_y
+    (a, unit_x), (b, unit_y) = scaled(dx), scaled(dy)
     clusters = len(found.names)
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1.0 / clusters), size=count)
     sums = np.zeros((clusters, 5))
@@ -68,6 +64,7 @@ def _resampled(found: Sample, count: int, seed: int) -> FloatArray:
     points, *moments = (drawn @ sums).T
     x, y, xx, xy = (moment / points for moment in moments)
     sxx = xx - x * x
-    varies = sxx > LEAST * (xx + LEAST)
-    slopes = np.where(varies, (xy - x * y) / np.where(varies, sxx, 1.0), np.nan)
-    return np.asarray(unit_y / unit_x * slopes, dtype=np.float64)
+    varies = sxx > CONSTANT * xx
+    slopes = np.full(count, np.nan)
+    slopes[varies] = unit_y / unit_x * (xy - x * y)[varies] / sxx[varies]
+    return slopes

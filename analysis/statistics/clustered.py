@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.regression import CONSTANT, is_rounding
 from zoospectra.analysis.statistics.sample import degenerate, sample
 
 
@@ -62,6 +63,8 @@ def clustered(x: Sequence[float | None], y: Sequence[float | None], clusters: Se
     inverse = 1.0 / float(dx @ dx)
     slope = float(dx @ dy) * inverse
     residual = dy - slope * dx
+    if is_rounding(residual):
+        return Clustered(points.n, count, reason="the line explains everything")
     members = [np.flatnonzero(points.group == number) for number in range(count)]
     plain = sum(float(dx[own] @ residual[own]) ** 2 for own in members) * inverse**2
     plain *= count / (count - 1) * (points.n - 1) / (points.n - 2)
@@ -71,8 +74,6 @@ def clustered(x: Sequence[float | None], y: Sequence[float | None], clusters: Se
     freedom = _freedom(weights, dx, inverse, members, rho)
     sizes = np.array([len(own) for own in members], dtype=np.float64)
     error, unit = float(np.sqrt(variance)), unit_y / unit_x
-    if not error > 0.0:
-        return Clustered(points.n, count, reason="the line explains everything")
     half = -float(special.stdtrit(freedom, 0.025)) * error
     return Clustered(
         n=points.n,
@@ -95,8 +96,9 @@ def _weights(dx: FloatArray, inverse: float, members: Sequence[np.ndarray]) -> l
     for own in members:
         hat = np.outer(dx[own], dx[own]) * inverse + 1.0 / n
         values, vectors = np.linalg.eigh(np.eye(len(own)) - hat)
-        roots = np.where(values > 1e-10, 1.0 / np.sqrt(np.maximum(values, 1e-10)), 0.0)
-        weights.append(inverse * ((vectors * roots) @ (vectors.T @ dx[own])))
+        free = values > CONSTANT  # else a direction that the line takes whole
+        vectors = vectors[:, free]
+        weights.append(inverse * ((vectors / np.sqrt(values[free])) @ (vectors.T @ dx[own])))
     return weights
 
 
@@ -118,15 +120,18 @@ def _freedom(
 
 
 def _intraclass(residual: FloatArray, members: Sequence[np.ndarray]) -> float:
-    """Correlation of residuals within clusters, by analysis of variance, 0 to 1; 0 where no cluster has two."""
+    """Correlation of residuals within clusters, by analysis of variance, at least 0; 0 where no cluster has two.
+
+    The mean of all residuals is 0.
+    """
     n, count = len(residual), len(members)
     if count == n:
         return 0.0
     sizes = np.array([len(own) for own in members], dtype=np.float64)
     means = np.array([float(residual[own].mean()) for own in members])
-    between = float(sizes @ (means - residual.mean()) ** 2) / (count - 1)
+    between = float(sizes @ means**2) / (count - 1)
     within = sum(float(((residual[own] - mean) ** 2).sum()) for own, mean in zip(members, means, strict=True))
     within /= n - count
     typical = (n - float(sizes @ sizes) / n) / (count - 1)
     total = between + (typical - 1.0) * within
-    return min(1.0, max(0.0, (between - within) / total)) if total > 0.0 else 0.0
+    return max(0.0, (between - within) / total)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoospectra.analysis.statistics.sample import degenerate, sample
+from zoospectra.analysis.regression import CONSTANT, scaled
+from zoospectra.analysis.statistics.sample import degenerate, sample, without_rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,15 @@ def influence(x: Sequence[float | None], y: Sequence[float | None]) -> Influence
     if why := degenerate(found, 3):
         return Influence(found.n, reason=why)
     dx, dy = found.x - found.x.mean(), found.y - found.y.mean()
-    unit_x, unit_y = float(np.abs(dx).max()), float(np.abs(dy).max())
-    dx, dy = dx / unit_x, dy / unit_y
+    (dx, unit_x), (dy, unit_y) = scaled(dx), scaled(dy)
     # Removing point i takes n/(n-1) of its own product off the centred sums.
     share = found.n / (found.n - 1)
     sxx = dx @ dx - share * dx**2
-    sxy = dx @ dy - share * dx * dy
-    usable = sxx > 1e-12 * (dx @ dx)
+    whole = float(without_rounding(dx @ dy, dx * dy))
+    sxy = without_rounding(dx @ dy - share * dx * dy, dx * dy)
+    usable = sxx > CONSTANT * (dx @ dx)
     scale = unit_y / unit_x
-    slope = scale * float(dx @ dy / (dx @ dx))
+    slope = scale * float(whole / (dx @ dx))
     others = scale * sxy[usable] / sxx[usable]
     most = int(found.kept[usable][np.argmax(np.abs(others - slope))])
     low, high = float(others.min()), float(others.max())

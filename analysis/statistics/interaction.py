@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from zoospectra.analysis.regression import CONSTANT, scaled
 from zoospectra.analysis.statistics.sample import Sample
-from zoospectra.analysis.statistics.within import centred
+from zoospectra.analysis.statistics.within import centred, varying
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +36,19 @@ def of_sample(found: Sample) -> Interaction:
     if found.n == 0:
         return Interaction(0, 0, reason="no points")
     dx, dy = centred(found.x, found.group), centred(found.y, found.group)
-    dx, dy = dx / (np.abs(dx).max() or 1.0), dy / (np.abs(dy).max() or 1.0)
-    counts = np.bincount(found.group)
-    sxx, sxy, syy = (np.bincount(found.group, weights=one) for one in (dx * dx, dx * dy, dy * dy))
-    sloped = (counts > 1) & (sxx > 1e-20 * counts)
-    groups, n = int(sloped.sum()), int(counts[sloped].sum())
+    sloped = varying(found.x, dx, found.group)
+    groups, n = int(sloped.sum()), int(sloped[found.group].sum())
     freedom = n - 2 * groups
     if groups < 2:
         return Interaction(n, groups, reason="fewer than two groups have a slope")
     if freedom < 1:
         return Interaction(n, groups, reason="no degrees of freedom left for an error")
+    (dx, _), (dy, _) = scaled(dx), scaled(dy)
+    sxx, sxy, syy = (np.bincount(found.group, weights=one) for one in (dx * dx, dx * dy, dy * dy))
     sxx, sxy, total = sxx[sloped], sxy[sloped], float(syy[sloped].sum())
     own = total - float((sxy**2 / sxx).sum())
     one = total - float(sxy.sum() ** 2 / sxx.sum())
-    if own <= 1e-14 * total:
+    if own <= CONSTANT * total:
         return Interaction(n, groups, reason="every group lies on its own line")
     f = max(0.0, (one - own) / (groups - 1) / (own / freedom))
     return Interaction(n, groups, f, float(special.fdtrc(groups - 1, freedom, f)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoospectra.analysis.regression import scaled
 from zoospectra.analysis.statistics import robust
-from zoospectra.analysis.statistics.sample import Sample
-from zoospectra.analysis.statistics.within import centred
+from zoospectra.analysis.statistics.sample import Sample, without_rounding
+from zoospectra.analysis.statistics.within import centred, varying
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,16 @@ def of_sample(found: Sample) -> LeaveGroup:
     if count < 2:
         return LeaveGroup(count)
     dx, dy = centred(found.x, found.group), centred(found.y, found.group)
-    unit_x, unit_y = float(np.abs(dx).max()) or 1.0, float(np.abs(dy).max()) or 1.0
-    dx, dy = dx / unit_x, dy / unit_y
-    sxx, sxy = (np.bincount(found.group, weights=one, minlength=count) for one in (dx * dx, dx * dy))
-    rest = sxx.sum() - sxx
-    usable = np.flatnonzero(rest > 1e-20 * found.n)
+    sloped = varying(found.x, dx, found.group)
+    usable = np.flatnonzero(sloped.sum() > sloped)  # another group has a slope
     if len(usable) == 0:
         return LeaveGroup(count)
-    slopes = (sxy.sum() - sxy[usable]) / rest[usable] * (unit_y / unit_x)
+    (dx, unit_x), (dy, unit_y) = scaled(dx), scaled(dy)
+    sxx, sxy = (np.bincount(found.group, weights=one, minlength=count) for one in (dx * dx, dx * dy))
+    rest = without_rounding(sxy.sum() - sxy[usable], dx * dy)
+    slopes = rest / (sxx.sum() - sxx[usable]) * (unit_y / unit_x)
     low, high = float(slopes.min()), float(slopes.max())
-    turned = slopes * np.sign(sxy.sum())
+    turned = slopes * np.sign(without_rounding(sxy.sum(), dx * dy))
     worst = int(np.argmin(turned))
     if turned[worst] >= 0:
         return LeaveGroup(count, low, high)

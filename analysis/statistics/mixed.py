@@ -14,7 +14,8 @@ from importlib import import_module
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.statistics.sample import degenerate, is_constant, sample
+from zoospectra.analysis.regression import is_constant, scaled
+from zoospectra.analysis.statistics.sample import degenerate, sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,12 @@ def mixed(
     if not (fit.converged and np.isfinite([slope, error, variance, scale, p]).all()):
         return Mixed(found.n, count, reason="the likelihood has no maximum that could be found")
     unit = unit_y / unit_x
-    deviations = (unit_y * max(variance, 0.0) ** 0.5, unit_y * scale**0.5)
+    deviations = (unit_y * variance**0.5, unit_y * scale**0.5)
     return Mixed(found.n, count, unit * slope, unit * error, p, *deviations)
 
 
 def _standard(values: FloatArray) -> tuple[FloatArray, float]:
     """Values with mean 0 and deviation 1, and the unit; the largest is taken out first, for squares overflow."""
-    shifted = values - values.mean()
-    largest = float(np.abs(shifted).max())
-    unit = float((shifted / largest).std())
-    return shifted / largest / unit, largest * unit
+    shifted, largest = scaled(values - values.mean())
+    unit = float(shifted.std())
+    return shifted / unit, largest * unit

@@ -20,7 +20,7 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     order = np.argsort(known)
     ratios = known[order] * len(known) / np.arange(1, len(known) + 1)
     adjusted = np.empty(len(known))
-    adjusted[order] = np.minimum(np.minimum.accumulate(ratios[::-1])[::-1], 1.0)
+    adjusted[order] = np.minimum.accumulate(ratios[::-1])[::-1]
     values = iter(adjusted)
     return [None if p is None else float(next(values)) for p in p_values]
 

@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.intp]
+Signs = NDArray[np.float64]
 Table = NDArray[np.float64]
 
 
@@ -46,8 +48,8 @@ def cmi_official(
 ) -> ContestScore:
     """The contest's own score; models without measure or gap are left out. Raises as `cmi_weighted`."""
 
-    def states(values: NDArray[np.float64], first: Codes, second: Codes) -> Codes:
-        return np.asarray(values[first] > values[second], dtype=np.intp)
+    def states(signs: Signs) -> Signs:
+        return np.maximum(signs, 0.0)
 
     def total(table: Table) -> tuple[float, float]:
         cells = [_information(one, float(one.sum())) for one in table]
@@ -64,8 +66,8 @@ def cmi_weighted(
     Raises ValueError when a hyperparameter has another number of values than there are models.
     """
 
-    def states(values: NDArray[np.float64], first: Codes, second: Codes) -> Codes:
-        return np.sign(values[first] - values[second]).astype(np.intp) + 1
+    def states(signs: Signs) -> Signs:
+        return signs
 
     def total(table: Table) -> tuple[float, float]:
         everything = float(table.sum())
@@ -79,7 +81,7 @@ def _smallest(
     measure: Sequence[float | None],
     gap: Sequence[float | None],
     hyperparameters: Mapping[str, Sequence[Hashable]],
-    states: Callable[[NDArray[np.float64], Codes, Codes], Codes],
+    states: Callable[[Signs], Signs],
     total: Callable[[Table], tuple[float, float]],
     *,
     with_itself: bool,
@@ -95,17 +97,13 @@ def _smallest(
     first, second = (
         side.ravel() for side in np.nonzero(np.ones((n, n), dtype=bool) if with_itself else ~np.eye(n, dtype=bool))
     )
-    order_of_measure, order_of_gap = (
-        states(np.array([values[i] for i in kept], dtype=np.float64), first, second) for values in (measure, gap)
-    )
+    sides = (np.array([values[i] for i in kept], dtype=np.float64) for values in (measure, gap))
+    order_of_measure, order_of_gap = (_numbered(states(np.sign(side[first] - side[second]))) for side in sides)
     codes = {name: _codes([values[i] for i in kept]) for name, values in hyperparameters.items()}
     scores: dict[tuple[str, ...], float | None] = {}
     for given in combinations(codes, min(2, len(codes))):
-        _, cell = np.unique(_pairs(given, codes, first, second), return_inverse=True)
-        table = np.zeros((int(cell.max()) + 1, 3, 3))
-        np.add.at(table, (cell, order_of_measure, order_of_gap), 1.0)
-        mutual, entropy = total(table)
-        scores[given] = min(1.0, max(0.0, mutual / entropy)) if entropy > 1e-12 else None
+        mutual, entropy = total(_counts(_cells(given, codes, first, second), order_of_measure, order_of_gap))
+        scores[given] = min(1.0, max(0.0, mutual / entropy)) if entropy > 0.0 else None
     known = {given: score for given, score in scores.items() if score is not None}
     if not known:
         return ContestScore(n, scores=scores, reason="the hyperparameters alone tell the order of the gaps")
@@ -118,13 +116,22 @@ def _codes(values: Sequence[Hashable]) -> Codes:
     return np.array([index[value] for value in values], dtype=np.intp)
 
 
-def _pairs(given: tuple[str, ...], codes: Mapping[str, Codes], first: Codes, second: Codes) -> Codes:
+def _numbered(values: NDArray[Any]) -> Codes:
+    """The columns of (..., n) as numbers, equal ones alike."""
+    return np.unique(values, axis=-1, return_inverse=True)[1].ravel()
+
+
+def _cells(given: tuple[str, ...], codes: Mapping[str, Codes], first: Codes, second: Codes) -> Codes:
     """One number for the given hyperparameters' values in both models of every ordered pair."""
-    key = np.zeros(len(first), dtype=np.intp)
-    for name in given:
-        size = int(codes[name].max()) + 1
-        key = (key * size + codes[name][first]) * size + codes[name][second]
-    return key
+    sides = [codes[name][which] for name in given for which in (first, second)]
+    return _numbered(np.stack([np.zeros_like(first), *sides]))
+
+
+def _counts(*codes: Codes) -> Table:
+    """How often each combination of numbers occurs, one axis a side."""
+    table = np.zeros([len(np.unique(side)) for side in codes])
+    np.add.at(table, codes, 1)
+    return table
 
 
 def _information(counts: Table, total: float) -> tuple[float, float]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
+from zoospectra.analysis.regression import is_rounding, scaled
 from zoospectra.analysis.statistics.sample import degenerate, sample
 
 MOST = 5000
@@ -36,9 +36,9 @@ def residual_normality(x: Sequence[float | None], y: Sequence[float | None]) -> 
     if found.n > MOST:
         return Normality(found.n, reason=f"more than {MOST} points: the p-value is not accurate")
     dx, dy = found.x - found.x.mean(), found.y - found.y.mean()
-    dx, dy = dx / np.abs(dx).max(), dy / np.abs(dy).max()
+    (dx, _), (dy, _) = scaled(dx), scaled(dy)
     residual = dy - float(dx @ dy / (dx @ dx)) * dx
-    if np.abs(residual).max() < 1e-12:
+    if is_rounding(residual):
         return Normality(found.n, reason="the points lie on a line")
     test = stats.shapiro(residual)
     return Normality(found.n, float(test.statistic), float(test.pvalue))

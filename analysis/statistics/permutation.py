@@ -10,6 +10,7 @@ from math import factorial, prod
 import numpy as np
 
 from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.regression import scaled
 from zoospectra.analysis.statistics import within
 from zoospectra.analysis.statistics.sample import Sample
 from zoospectra.analysis.statistics.within import centred
@@ -54,7 +55,7 @@ def of_sample(found: Sample, shuffles: int, seed: int) -> Chance:
     if line.slope is None or line.reason == "y is constant inside every group":
         return Chance(found.n, reason=line.reason)
     dx, dy = centred(found.x, found.group), centred(found.y, found.group)
-    dx, dy = dx / np.abs(dx).max(), dy / np.abs(dy).max()
+    (dx, _), (dy, _) = scaled(dx), scaled(dy)
     members = [np.flatnonzero(found.group == i) for i in range(len(found.names))]
     observed = abs(float(dx @ dy)) - TIES * float(np.sqrt((dx @ dx) * (dy @ dy)))
     orders = prod(factorial(len(one)) for one in members)

@@ -42,7 +42,7 @@ def rank_agreement(x: Sequence[float], y: Sequence[float], groups: Sequence[Hash
         msg = f"x, y and groups must have the same length, got {len(x)}, {len(y)}, {len(groups or x)}"
         raise ValueError(msg)
     number = {group: i for i, group in enumerate(dict.fromkeys(groups or []))}
-    label = np.array([number[group] for group in groups] if groups is not None else [0] * len(x))
+    label = np.zeros(len(x)) if groups is None else np.array([number[group] for group in groups])
     same = (label[:, None] == label[None, :]) & ~np.eye(len(x), dtype=bool)
     used = same.any(axis=1)
     n = int(used.sum())
@@ -71,4 +71,4 @@ def _signs(values: Sequence[float]) -> FloatArray:
 def _tau(sums: FloatArray) -> FloatArray:
     """tau-b of sums (3,) or (3, n); NaN where a side is constant."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.clip(sums[0] / np.sqrt(sums[1] * sums[2]), -1.0, 1.0))
+        return np.asarray(sums[0] / np.sqrt(sums[1] * sums[2]))  # of whole numbers, so that it is never beyond 1

@@ -15,9 +15,9 @@ import numpy as np
 from scipy import special
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.regression import CONSTANT
-from zoospectra.analysis.statistics.sample import Sample, is_constant, sample
-from zoospectra.analysis.statistics.within import centred
+from zoospectra.analysis.regression import scaled
+from zoospectra.analysis.statistics.sample import Sample, sample
+from zoospectra.analysis.statistics.within import centred, flat
 
 WHOLE = 1 - 1e-9
 """Leverage from which a point lies on the line whatever its value."""
@@ -69,17 +69,16 @@ def robust_slope(
 
 def of_sample(found: Sample, covariates: FloatArray | None = None) -> RobustSlope:
     """As `robust_slope`, of points at hand; covariates (n, k)."""
-    counts = np.bincount(found.group, minlength=1)
+    counts = np.bincount(found.group)
     large = counts[found.group] > 1
     group, x, y = found.group[large], found.x[large], found.y[large]
     n, groups = len(x), int((counts > 1).sum())
     if n == 0:
         return RobustSlope(n, reason="no group has two points")
     dx, dy, leverage = centred(x, group), centred(y, group), 1.0 / counts[group]
-    unit_x, unit_y = float(np.abs(dx).max()), float(np.abs(dy).max())
-    if is_constant(x) or unit_x <= 1e-13 * np.abs(x).max():
+    if flat(x, dx):
         return RobustSlope(n, reason="x is constant" if groups == 1 else "x is constant inside every group")
-    dx, dy = dx / unit_x, dy / (unit_y or 1.0)
+    (dx, unit_x), (dy, unit_y) = scaled(dx), scaled(dy)
     taken = 0
     if covariates is not None and covariates.shape[1]:
         basis = _basis(covariates[large], group)
@@ -129,12 +128,12 @@ def _p(slope: float, error: float, freedom: float) -> float:
 
 def _basis(covariates: FloatArray, group: np.ndarray[tuple[int], np.dtype[np.intp]]) -> FloatArray:
     """Orthonormal columns that span the covariates inside groups, (n, at most k)."""
-    scaled = []
+    sides = []
     for covariate in covariates.T:
         side = centred(covariate, group)
-        if (size := np.abs(side).max()) > CONSTANT * np.abs(covariate).max():  # else it is the same inside every group
-            scaled.append(side / size)
-    if not scaled:
+        if not flat(covariate, side):
+            sides.append(scaled(side)[0])
+    if not sides:
         return np.zeros((len(covariates), 0))
-    left, sizes, _ = np.linalg.svd(np.column_stack(scaled), full_matrices=False)
+    left, sizes, _ = np.linalg.svd(np.column_stack(sides), full_matrices=False)
     return np.asarray(left[:, sizes > 1e-10 * sizes.max()], dtype=np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.regression import CONSTANT
+from zoospectra.analysis.regression import CONSTANT, is_constant
 
 FEW = "fewer than {least} points"
 X_CONSTANT, Y_CONSTANT = "x is constant", "y is constant"
@@ -46,7 +46,7 @@ def sample(x: Sequence[float | None], y: Sequence[float | None], groups: Sequenc
         msg = f"x, y and groups must have the same length, got {len(x)}, {len(y)} and {len(labels)}"
         raise ValueError(msg)
     kept = [i for i, (a, b) in enumerate(zip(x, y, strict=True)) if a is not None and b is not None]
-    data = np.array([(x[i], y[i]) for i in kept], dtype=np.float64).reshape(-1, 2)
+    data = np.array([(x[i], y[i]) for i in kept], dtype=np.float64).reshape(len(kept), 2)
     if not np.isfinite(data).all():
         msg = "x and y must be finite; give None for a number that does not exist"
         raise ValueError(msg)
@@ -56,9 +56,9 @@ def sample(x: Sequence[float | None], y: Sequence[float | None], groups: Sequenc
     return Sample(data[:, 0], data[:, 1], group, names, np.array(kept, dtype=np.intp))
 
 
-def is_constant(values: FloatArray) -> bool:
-    """Whether the variation of the values is rounding, relative to their size."""
-    return len(values) == 0 or bool(np.ptp(values) <= CONSTANT * np.abs(values).max())
+def without_rounding(sums: FloatArray, products: FloatArray) -> FloatArray:
+    """Sums of these products, or of most of them; 0 where what is left is rounding: it has no sign."""
+    return np.where(np.abs(sums) > CONSTANT * np.abs(products).sum(), sums, 0.0)
 
 
 def degenerate(found: Sample, least: int) -> str | None:

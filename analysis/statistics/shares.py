@@ -42,7 +42,7 @@ def scale_and_shape(
 ) -> Shares:
     """Split the variance of a target (alpha_weighted, a reported metric) between mean log lambda_max and mean alpha."""
     rows = [row for row in zip(target, scale, shape, strict=True) if None not in row]
-    data = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    data = np.array(rows, dtype=np.float64).reshape(len(rows), 3)
     if len(data) < smallest:
         return Shares(len(data), reason=f"{len(data)} models, at least {smallest} are needed")
     a, b = (regression(data[:, i].tolist(), data[:, 0].tolist()) for i in (1, 2))

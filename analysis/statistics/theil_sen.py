@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy import stats
 
-from zoospectra.analysis.statistics.sample import X_CONSTANT, is_constant, sample
+from zoospectra.analysis.regression import is_constant
+from zoospectra.analysis.statistics.sample import X_CONSTANT, sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +40,9 @@ def theil_sen(x: Sequence[float | None], y: Sequence[float | None]) -> TheilSen:
         return TheilSen(found.n, reason=X_CONSTANT)
     if is_constant(found.y):
         return TheilSen(found.n, 0.0, float(found.y.mean()), 0.0, 0.0)
-    line = stats.theilslopes(found.y, found.x, 0.95)
-    return TheilSen(found.n, float(line.slope), float(line.intercept), float(line.low_slope), float(line.high_slope))
+    with np.errstate(invalid="ignore"):  # the variance is negative where nearly all values are ties
+        line = stats.theilslopes(found.y, found.x, 0.95)
+    slope, intercept, low, high = (float(value) for value in line)
+    if not math.isfinite(low):
+        return TheilSen(found.n, slope, intercept, reason="too many ties for an interval")
+    return TheilSen(found.n, slope, intercept, low, high)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from zoospectra.analysis.records import FloatArray
-from zoospectra.analysis.statistics.sample import Sample, is_constant
+from zoospectra.analysis.regression import CONSTANT, scaled
+from zoospectra.analysis.statistics.sample import Sample
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,13 @@ def centred(values: FloatArray, group: np.ndarray[tuple[int], np.dtype[np.intp]]
     return np.asarray(values - means[group], dtype=np.float64)
 
 
+def varying(values: FloatArray, differences: FloatArray, group: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Flags:
+    """For every group whether the values vary inside it, beyond rounding."""
+    largest = np.zeros(int(group.max()) + 1)
+    np.maximum.at(largest, group, np.abs(differences))
+    return np.asarray(largest > CONSTANT * np.abs(values).max())
+
+
 def of_sample(found: Sample) -> Within:
     """Fixed-effects slope. Equivalent to `statsmodels` OLS of y on x and a dummy for every group."""
     if found.n == 0:
@@ -51,15 +62,14 @@ def of_sample(found: Sample) -> Within:
     dx, dy = centred(found.x, found.group), centred(found.y, found.group)
     if groups == 0:
         return Within(n, 0, reason="no group has two points")
-    if _flat(found.x, dx):
+    if flat(found.x, dx):
         return Within(n, groups, reason="x is constant inside every group")
-    if _flat(found.y, dy):
+    if flat(found.y, dy):
         return Within(n, groups, 0.0, reason="y is constant inside every group")
-    unit_x, unit_y = float(np.abs(dx).max()), float(np.abs(dy).max())
-    dx, dy = dx / unit_x, dy / unit_y
+    (dx, unit_x), (dy, unit_y) = scaled(dx), scaled(dy)
     slope = float(dx @ dy / (dx @ dx))
     rest = dy - slope * dx
-    r2 = min(1.0, max(0.0, 1.0 - float(rest @ rest) / float(dy @ dy)))
+    r2 = max(0.0, 1.0 - float(rest @ rest / (dy @ dy)))
     scale = unit_y / unit_x
     freedom = n - len(found.names) - 1
     if freedom < 1:
@@ -71,6 +81,6 @@ def of_sample(found: Sample) -> Within:
     return Within(n, groups, scale * slope, scale * error, *ends, p, r2)
 
 
-def _flat(values: FloatArray, differences: FloatArray) -> bool:
+def flat(values: FloatArray, differences: FloatArray) -> bool:
     """Whether differences from group means are rounding."""
-    return is_constant(values) or bool(np.abs(differences).max() <= 1e-13 * np.abs(values).max())
+    return bool(np.abs(differences).max() <= CONSTANT * np.abs(values).max())

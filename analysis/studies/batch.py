@@ -111,7 +111,8 @@ def _row(one: Population, metric: str, held: Mapping[str, Column], smallest: int
         for i, (a, b, row) in enumerate(zip(x, one.y, one.rows, strict=True))
     ]
     made = cells("BATCH", label, "", points, "x", smallest)
-    if made[0].reason or not held:
+    first, *_ = made
+    if first.reason or not held:
         return made
     for name, column in held.items():
         made += _partial(label, f", {name} held", robust_slope(x, one.y, None, [column]))

@@ -93,9 +93,11 @@ def run(designs: Designs, options: Options) -> Findings:
 
 def robust_z(values: Sequence[float]) -> list[float | None]:
     """Robust z-scores; all None when more than half of the values are the same."""
+    if not values:
+        return []
     data = np.array(values, dtype=np.float64)
-    centre = float(np.median(data)) if len(data) else 0.0
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(data - centre))) if len(data) else 0.0
+    centre = float(np.median(data))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(data - centre)))
     if spread <= 1e-12 * max(1.0, abs(centre)):
         return [None] * len(values)
     return [float(one) for one in (data - centre) / spread]
@@ -146,9 +148,10 @@ def _changes(
             changes.append(a - b)
     found, moved = [], []
     for name, change, z in zip(names, changes, robust_z(changes), strict=True):
-        far = z is not None and abs(z) > limit
-        verdict = ("moved up" if change > 0 else "moved down") if far else None
-        moved += [f"{name} ({change:+.3g})"] if far else []
+        verdict = None
+        if z is not None and abs(z) > limit:
+            verdict = "moved up" if (change or z) > 0 else "moved down"
+            moved.append(f"{name} ({change:+.3g})")
         why = None if z is not None else "the other layers do not move at all"
         row = f"{profile} / {name}"
         found.append(Cell("COLLAPSE", row, f"{metric} change", change, len(names), verdict=verdict))
@@ -187,10 +190,11 @@ def _means(
 
 def _within(rows: Sequence[Row], thresholds: Thresholds) -> tuple[list[Cell], list[str]]:
     """Layers whose entries are far smaller than those of their kind in their own model."""
-    kinds: dict[tuple[str, Kind], list[Row]] = {}
+    kinds: dict[tuple[str, Kind], list[tuple[Row, float]]] = {}
     for row in rows:
-        if entry_scale(row) is not None:
-            kinds.setdefault((row["model_id"], kind(row)), []).append(row)
+        scale = entry_scale(row)
+        if scale is not None:
+            kinds.setdefault((row["model_id"], kind(row)), []).append((row, scale))
     found: list[Cell] = []
     small = 0
     for (model, of), members in kinds.items():
@@ -214,17 +218,17 @@ def _within(rows: Sequence[Row], thresholds: Thresholds) -> tuple[list[Cell], li
     return found, notes
 
 
-def _collapsed(members: Sequence[Row], thresholds: Thresholds) -> list[tuple[Row, float, float, float]]:
-    """Layers beyond both thresholds: (row, robust z, log10 rms entry, rms entry over the kind's median).
+def _collapsed(members: Sequence[tuple[Row, float]], thresholds: Thresholds) -> list[tuple[Row, float, float, float]]:
+    """Of layers with their log10 rms entry those beyond both thresholds: (row, robust z, that, over the kind's median).
 
     The spread is at least the sampling error of a root mean square, so that a kind of equal scales flags nothing by
     rounding.
     """
-    scales = [float(entry_scale(row) or 0.0) for row in members]
+    scales = [scale for _, scale in members]
     centre = float(np.median(scales))
     spread = MAD_TO_SIGMA * float(np.median(np.abs(np.array(scales) - centre)))
     found = []
-    for row, scale in zip(members, scales, strict=True):
+    for row, scale in members:
         error = 1 / (np.log(10) * np.sqrt(2 * entries(row)))
         z, ratio = (scale - centre) / max(spread, float(error)), float(10 ** (scale - centre))
         if z < -thresholds.robust_z and ratio < thresholds.share:

@@ -143,9 +143,9 @@ def _scores(
     population: Population, mine: Mapping[str, Sequence[float | None]], options: Options, notes: list[str]
 ) -> list[Cell]:
     """The contest's score of every metric: its order against the order of the generalisation gaps."""
-    sign = 1.0 if population.target.higher_is_better else -1.0
     both = zip(population.train, population.y, strict=True)
-    gap = [None if train is None else sign * (train - test) for train, test in both]
+    higher = population.target.higher_is_better
+    gap = [None if train is None else train - test if higher else test - train for train, test in both]
     given = groupings(population, options.hyperparameters, options.smallest)
     given = {name: labels for name, labels in given.items() if name not in ("series", "family")}
     found = []

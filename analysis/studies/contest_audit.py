@@ -131,7 +131,7 @@ def _most(words: Sequence[int], values: Sequence[float]) -> int:
     data, wanted = np.array(values), np.array(words)
     return max(
         int(np.sum(np.searchsorted(chosen, data, side="right") == wanted))
-        for chosen in combinations_with_replacement(bounds, len(WORDS) - 1)
+        for chosen in combinations_with_replacement(bounds, len(WORDS[1:]))
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
+from scipy import stats
 
 from zoospectra.analysis.statistics.rank_agreement import Agreement, rank_agreement
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least, number
@@ -86,7 +87,7 @@ def _pair(pair: str, metric: str, both: Sequence[tuple[Row, Row]], smallest: int
     series = [str(a["series"] or NO_SERIES) for a, _ in known]
     whole = rank_agreement(x, y)
     yield from _cells("CONVENTION", row, "", whole)
-    moves = np.abs(_ranks(x) - _ranks(y))
+    moves = np.abs(stats.rankdata(x) - stats.rankdata(y))
     farthest = int(np.argmax(moves))
     yield Cell("CONVENTION", row, "largest move", float(moves[farthest]), len(known))
     yield from _cells("CONVENTION", row, " within series", rank_agreement(x, y, series))
@@ -110,12 +111,6 @@ def _cells(table_id: str, row: str, end: str, found: Agreement) -> Iterator[Cell
     ):
         why = found.reason if value is None else None
         yield Cell(table_id, row, column + end, None if value is None else float(value), found.n, reason=why)
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Average ranks."""
-    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[where], dtype=np.float64)
 
 
 STUDY = Study(Options, run, ("averages", "catalog"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -31,8 +32,18 @@ COMMON = 0.5
 """Share of the models of a warehouse from which a flag is common and says nothing about one of them."""
 FEW_MODELS = 10
 """Models below which there is no base rate and no telling whether flags go with quality."""
-SAID, NAMED = 20, 5
-"""Models that have a sentence each, and how many are named by check where there are more."""
+SAID = 20
+"""Most models that have a sentence each."""
+NAMED = 5
+"""Models named by check where there are more."""
+
+
+class Wrong(Enum):
+    """Which values of a check's column are wrong."""
+
+    LARGE = auto()
+    SMALL = auto()
+    FAR_FROM_0 = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,8 @@ class Check:
     """Metric it looks at; 'excess' over noise and 'scale_z' within the model are computed here."""
     threshold: str
     """Name of its threshold in the options."""
-    wrong: int
-    """+1 where large is wrong, -1 where small is, 0 where far from 0 is."""
+    wrong: Wrong
+    """Which values are."""
     says: str
     """What a flagged layer may mean."""
     source: str
@@ -53,37 +64,37 @@ class Check:
 
 CHECKS: Mapping[str, Check] = {
     "under-trained": Check(
-        "alpha", "largest_alpha", 1,
+        "alpha", "largest_alpha", Wrong.LARGE,
         "too little correlation for its size: under-trained, over-parameterised, or too little data",
         "WeightWatcher warns above 6; Martin, Peng, Mahoney 2021",
     ),
     "over-trained": Check(
-        "alpha", "smallest_alpha", -1,
+        "alpha", "smallest_alpha", Wrong.SMALL,
         "a very heavy tail: over-trained, memorising, or a few dominating directions",
         "WeightWatcher warns below 2; Martin and Mahoney 2021 (very heavy-tailed universality class)",
     ),
     "poor fit": Check(
-        "D", "largest_D", 1,
+        "D", "largest_D", Wrong.LARGE,
         "the tail is no power law: alpha means little here",
         "a rule of thumb of the WeightWatcher documentation",
     ),
     "short tail": Check(
-        "num_pl_spikes", "fewest_spikes", -1,
+        "num_pl_spikes", "fewest_spikes", Wrong.SMALL,
         "few eigenvalues in the tail: alpha is uncertain, its standard error is (alpha - 1) / sqrt(n)",
         "Clauset, Shalizi, Newman 2009, section 3: estimates from small tails are biased",
     ),
     "rank collapse": Check(
-        "stable_rank", "smallest_stable_rank", -1,
+        "stable_rank", "smallest_stable_rank", Wrong.SMALL,
         "one direction carries nearly everything: rank collapse, or a layer that never trained away from it",
         "stable rank near 1 is a matrix of rank one; Martin and Mahoney 2021, phase 'rank-collapse'",
     ),
     "noise": Check(
-        "excess", "smallest_excess", -1,
+        "excess", "smallest_excess", Wrong.SMALL,
         "its largest eigenvalue is that of its own shuffled copy: nothing is correlated, as before training",
         "Marchenko-Pastur edge of its entries, or its shuffled copies where the profile has them",
     ),
     "scale": Check(
-        "scale_z", "robust_z", 0,
+        "scale_z", "robust_z", Wrong.FAR_FROM_0,
         "its entries are far larger or smaller than those of its kind: scale collapse, a missing normalisation, damage",
         "robust z-score beyond it (Iglewicz and Hoaglin 1993)",
     ),
@@ -232,8 +243,12 @@ def flagged(population: Mapping[str, Sequence[Row]], thresholds: Thresholds) -> 
     return found
 
 
-def _beyond(value: float, limit: float, wrong: int) -> bool:
-    return abs(value) > limit if wrong == 0 else wrong * value > wrong * limit
+def _beyond(value: float, limit: float, wrong: Wrong) -> bool:
+    return value < limit if wrong is Wrong.SMALL else _size(value, wrong) > limit
+
+
+def _size(value: float, wrong: Wrong) -> float:
+    return abs(value) if wrong is Wrong.FAR_FROM_0 else value
 
 
 def _limits(rows: Sequence[Row], check: Check, literature: float) -> dict[Kind, float]:
@@ -244,13 +259,14 @@ def _limits(rows: Sequence[Row], check: Check, literature: float) -> dict[Kind, 
     kinds: dict[Kind, list[float]] = {}
     for row in rows:
         value = number(row, check.column)
-        kinds.setdefault(kind(row), []).extend([] if value is None else [abs(value) if check.wrong == 0 else value])
+        kinds.setdefault(kind(row), []).extend([] if value is None else [_size(value, check.wrong)])
     limits = {}
     for of, values in kinds.items():
         limit = literature
         if len(values) >= ENOUGH and check.column != "excess":
-            usual = float(np.quantile(values, 1 - USUAL if check.wrong < 0 else USUAL))
-            limit = min(limit, usual) if check.wrong < 0 else max(limit, usual)
+            small = check.wrong is Wrong.SMALL
+            usual = float(np.quantile(values, 1 - USUAL if small else USUAL))
+            limit = min(limit, usual) if small else max(limit, usual)
         limits[of] = limit
     return limits
 

@@ -106,7 +106,7 @@ def adjusted(found: Sequence[Cell]) -> list[Cell]:
     extra: dict[int, Cell] = {}
     for places in tables.values():
         for i, p in zip(places, benjamini_hochberg([found[i].value for i in places]), strict=True):
-            extra[i] = replace(found[i], column=found[i].column.replace("slope p", ADJUSTED, 1), value=p)
+            extra[i] = replace(found[i], column=ADJUSTED + found[i].column.removeprefix("slope p"), value=p)
     return [one for i, cell in enumerate(found) for one in ([cell, extra[i]] if i in extra else [cell])]
 
 

@@ -156,7 +156,8 @@ def _adjusted(cells: list[Cell]) -> list[Cell]:
     for cell in cells:
         level = levels.get(cell.row)
         if cell.column == "shift of median" and level is not None:
-            verdict = "undetermined" if level >= LEVEL else "higher" if (cell.value or 0.0) > 0 else "lower"
+            higher = cell.value is not None and cell.value > 0
+            verdict = "undetermined" if level >= LEVEL else "higher" if higher else "lower"
             found.append(replace(cell, verdict=verdict))
         else:
             found.append(cell)

@@ -145,7 +145,7 @@ def _population(
     )
 
 
-def groupings(population: Population, wanted: Sequence[str] = (), smallest: int = 4) -> dict[str, list[Hashable]]:
+def groupings(population: Population, wanted: Sequence[str], smallest: int) -> dict[str, list[Hashable]]:
     """Catalog columns with two groups of at least `smallest` models, or those that are asked for.
 
     Smaller groups stay in; whoever judges the grouping leaves them out. A column of numbers with more than MOST_VALUES

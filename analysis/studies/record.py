@@ -84,7 +84,7 @@ def among(key: str, wanted: Iterable[str], known: Iterable[str]) -> None:
     names = list(dict.fromkeys(known))
     for name in wanted:
         if name not in names:
-            close = difflib.get_close_matches(str(name), [str(one) for one in names], n=1)
+            close = difflib.get_close_matches(str(name), [str(one) for one in names])
             hint = f" (did you mean {close[0]}?)" if close else ""
             msg = f"{key}={name}: expected some of {', '.join(map(str, names)) or 'none: there are none'}{hint}"
             raise ValueError(msg)

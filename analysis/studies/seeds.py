@@ -167,8 +167,8 @@ def _metric(metric: str, rows: Sequence[Row], options: Options) -> dict[str, tup
     moved = spread(found.y.tolist(), [str(found.names[i]) for i in found.group])
     no_seeds = None if null.sd else f"no family with two values of {options.member}"
     no_treatment = None if found.n else f"no family with {LEVELS} values of {options.treatment}"
-    width = float(np.mean([np.ptp(found.x[found.group == i]) for i in range(len(found.names))])) if found.n else 0.0
-    change = None if line.slope is None else line.slope * width
+    widths = [np.ptp(found.x[found.group == i]) for i in range(len(found.names))]
+    change = None if line.slope is None else line.slope * float(np.mean(widths))
     ratio = moved.sd / null.sd if moved.sd is not None and null.sd else None
     p = None if ratio is None else float(special.fdtrc(moved.freedom, null.freedom, ratio**2))
     why = no_seeds or no_treatment
@@ -214,7 +214,7 @@ def _quality(row: str, metric: str, rows: Sequence[Row], reported: Sequence[Row]
     for one in reported:
         value = x.get(one["model_id"])
         if value is not None:
-            better = float(one["value"]) * (1 if one["higher_is_better"] else -1)
+            better = float(one["value"]) if one["higher_is_better"] else -float(one["value"])
             groups.setdefault((str(one["dataset"]), one["metric"]), []).append((value, better))
     made = []
     for (dataset, name), points in sorted(groups.items()):

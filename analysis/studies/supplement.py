@@ -90,7 +90,7 @@ def _groups(rows: Sequence[Row], error: Callable[[Row], float | None]) -> dict[t
         if y is not None and row["series"] and row["dataset"]:
             top = number(row, "spectral_norm")
             x = {name: number(row, name) for name in METRICS} | {"log_spectral_norm": number(row, "log_spectral_norm")}
-            x["ln_spectral_norm"] = math.log(top) if top and top > 0 else None
+            x["ln_spectral_norm"] = math.log(top) if top is not None and top > 0 else None
             key = (row["dataset"], architecture(row["series"]))
             groups.setdefault(key, []).append(Point(row["name"].removeprefix(PREFIX), x, y, row["basis"]))
     return groups
@@ -100,7 +100,12 @@ def _large(groups: Mapping[tuple[str, str], Sequence[Point]]) -> dict[tuple[str,
     """Groups of at least 4, data sets in the paper's order."""
     order = {name: i for i, name in enumerate(DATASETS)}
     kept = {key: points for key, points in groups.items() if len(points) >= 4}
-    return {key: kept[key] for key in sorted(kept, key=lambda one: (order.get(one[0], 99), -len(kept[one]), one[1]))}
+
+    def place(key: tuple[str, str]) -> tuple[int, int, str]:
+        dataset, name = key
+        return order.get(dataset, len(order)), -len(kept[key]), name
+
+    return {key: kept[key] for key in sorted(kept, key=place)}
 
 
 def lines(groups: Mapping[tuple[str, str], Sequence[Point]]) -> Lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mode
 
 from zoospectra.analysis.studies.record import Row, among
 
@@ -87,7 +88,7 @@ def twin(reported: Sequence[Row], target: Target) -> dict[str, float]:
 
 
 def _target(dataset: str, metric: str, rows: Sequence[Row]) -> Target:
-    directions = Counter(bool(row["higher_is_better"]) for row in rows)
+    higher = mode(bool(row["higher_is_better"]) for row in rows)
     values = {row["model_id"]: float(row["value"]) for row in rows}
     firsts = {row["model_id"]: row["double_of"] for row in rows if row.get("double_of") is not None}
-    return Target(dataset, metric, directions.most_common(1)[0][0], values, firsts)
+    return Target(dataset, metric, higher, values, firsts)

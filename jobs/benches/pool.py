@@ -1,7 +1,7 @@
 """Files of weights to metrics and nothing else: what WeightWatcher's analyze() does, on any executor.
 
-No hashing, no parts on disk: `jobs.verbs.scan` adds those. Some small files are one task; the layers of a large one are
-tasks of their own, each with the threads that its size takes.
+No hashing, no parts on disk: `jobs.verbs.scan` adds those. Some small files are one task, and so are some layers of a
+large one, with the threads that their size takes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.jobs.work.executors import Executor, Outcome, Task
+from zoospectra.jobs.work.plan import Item, pack
 from zoospectra.jobs.work.schedule import run
 from zoospectra.zoo.checkpoint.dtype import itemsize
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -25,6 +26,9 @@ from zoospectra.zoo.layers.values import read_layer
 TASK_BYTES = 4 << 20
 """Bytes of small files that make one task: about 0.1 s of work, against which a task's 2 ms count little."""
 
+SECONDS = 0.2
+"""Predicted seconds of a task of a large file: opening it takes 3 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Portion:
@@ -32,8 +36,8 @@ class Portion:
 
     paths: tuple[str, ...]
     """Checkpoints."""
-    layer_id: int | None
-    """The only layer of a single file to take; None for all."""
+    wanted: frozenset[int] | None
+    """Layers of a single file to take, by layer_id; None for all."""
     profile: Profile
     """Profile to fit."""
 
@@ -45,7 +49,7 @@ def analyse_portion(portion: Portion) -> list[float]:
     for path in portion.paths:
         chosen, _ = layers(open_checkpoint(path).tensors)
         for layer in chosen:
-            if portion.layer_id in (None, layer.layer_id):
+            if portion.wanted is None or layer.layer_id in portion.wanted:
                 computed = spectrum(rule.unfold(read_layer(layer), layer.layer_type))
                 result = analyse_layer(computed, layer.layer_type, portion.profile, dtype=layer.dtype)
                 alpha = result.layer["alpha"]
@@ -90,23 +94,26 @@ def _together(paths: Sequence[str], filled: int, profile: Profile) -> Task:
 
 
 def _by_layer(path: str, profile: Profile, files: int) -> list[Task]:
-    """One task a layer, with its predicted cost."""
+    """Tasks of some layers each, as a scan makes them, with their predicted cost."""
     chosen, _ = layers(open_checkpoint(path).tensors)
     rule = unfold_rule(profile.unfold)
-    planned = []
     shapes = [rule.shape_of(layer.shape, layer.layer_type) for layer in chosen]
     several = files > 1 or several_large(shape.M for shape in shapes)
+    items = []
     for layer, shape in zip(chosen, shapes, strict=True):
         predicted = cost(shape.N, shape.M, shape.rf, itemsize(layer.ref.dtype))
         predicted = with_one_thread(predicted) if several else predicted
-        planned.append(
-            Task(
-                f"{path} {layer.layer_id}",
-                analyse_portion,
-                Portion((path,), layer.layer_id, profile),
-                seconds=predicted.seconds,
-                cpus=predicted.threads,
-                memory=predicted.peak_bytes,
-            )
-        )
-    return planned
+        items.append(Item(str(layer.layer_id), layer.layer_type, layer.dtype, layer, predicted))
+    return [_part(path, shard, profile) for shard in pack(items, SECONDS)]
+
+
+def _part(path: str, shard: Sequence[Item], profile: Profile) -> Task:
+    wanted = frozenset(int(item.content_hash) for item in shard)
+    return Task(
+        f"{path} {min(wanted)}",
+        analyse_portion,
+        Portion((path,), wanted, profile),
+        seconds=sum(item.cost.seconds for item in shard),
+        cpus=max(item.cost.threads for item in shard),
+        memory=max(item.cost.peak_bytes for item in shard),
+    )

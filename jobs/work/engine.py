@@ -57,7 +57,7 @@ class Engine:
         self._packer = Packer[Item](job.shard_seconds)
         self._indexing = 0
         self._unopened = 0
-        self._coming = True
+        self._coming, self._few = True, False
         self._bytes = 0
         self._contents = Contents()
         self._sketched: set[str] = set()
@@ -103,6 +103,7 @@ class Engine:
         self.counts.skipped += done.skipped
         self.counts.failed += done.failed
         self._unopened = len(done.unfinished)
+        self._few = self._unopened < self._slots
         left = longest_first(weighed, done.unfinished)
         self._progress.expect(left.seconds)
         index_seconds, self._packer.seconds = shares(left.seconds, self._shard_seconds, self._slots)
@@ -192,7 +193,7 @@ class Engine:
 
     def _opening_tasks(self, requests: Sequence[IndexRequest], seconds: float) -> list[Task]:
         """Tasks that open models, or bring near what is small and remote; each is under way until it is indexed."""
-        large, far, small = by_way(priced(requests))
+        large, far, small = by_way(priced(requests), few=self._few)
         made = [listing(*each) for each in large] + [fetching(*each, self._ahead.size) for each in far]
         made += [indexing(batch) for batch in together(small, seconds)]
         self._indexing += len(made)
@@ -214,7 +215,7 @@ class Engine:
         listed = outcome.value if isinstance(outcome.value, tuple) else ()
         underway = self._underway[request.model] = Underway(request, listed)
         memory, models = self._capacity().memory, self.counts.models
-        made = pieces(underway, self._knowledge, self._profiles, self._shard_seconds, memory, models)
+        made = pieces(underway, self._knowledge, self._profiles, self._packer.seconds, memory, models)
         underway.left = len(made)
         tasks = [self._piece_task(piece) for piece in sorted(made, key=lambda piece: piece.seconds)]
         return [replace(tasks[0], soon=True), *tasks[1:]] if tasks else [self._last_index_task(underway)]

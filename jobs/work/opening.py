@@ -73,6 +73,10 @@ def opening_of(path: str) -> Opening:
     return Opening(size, each + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
 
 
+SPLIT = 64 << 20
+"""Bytes of a local model above which it is read by pieces where models are fewer than slots, which would wait."""
+
+
 class Priced(NamedTuple):
     """A checkpoint to open, and what that costs."""
 
@@ -106,13 +110,14 @@ class Ways(NamedTuple):
     """At once."""
 
 
-def by_way(openings: Iterable[Priced]) -> Ways:
-    """Which checkpoints are known to be large, and which others are remote."""
+def by_way(openings: Iterable[Priced], *, few: bool) -> Ways:
+    """Which checkpoints several tasks read, and which others are remote; few: the run opens fewer than it has slots."""
     ways = Ways([], [], [])
     for each in openings:
-        if each.opening.size > fingerprint.LARGE:
+        far, size = is_remote(each.request.path), each.opening.size
+        if size > fingerprint.LARGE or (few and size > SPLIT and not far):
             ways.large.append(each)
-        elif is_remote(each.request.path):
+        elif far:
             ways.far.append(each)
         else:
             ways.small.append(each)

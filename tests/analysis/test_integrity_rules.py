@@ -67,9 +67,15 @@ def test_one_tensor(name: str) -> None:
     one, reason = ALONE[name]
     found = flaws([one])
     assert [flaw.reason for flaw in found] == ([reason] if reason else [])
-    assert all(
-        flaw.layer == one.name and flaw.severity == ("warning" if reason == "dead" else "error") for flaw in found
-    )
+    plain = one.plain
+    dead = max(plain.dead_rows / one.shape[0], plain.dead_columns / one.shape[-1])
+    for flaw in found:
+        assert (flaw.layer, flaw.severity) == (one.name, "warning" if reason == "dead" else "error")
+        assert (flaw.value, flaw.threshold) == {
+            "non_finite": (plain.non_finite, 0.0), "negative_variance": (plain.min, 0.0), "dead": (dead, 0.25),
+            "spike": (max(abs(plain.min or 0), abs(plain.max or 0)), None),
+            "truncated": (one.tail / one.elements, 0.05),
+        }.get(flaw.reason, (None, None))  # fmt: skip
 
 
 @pytest.mark.parametrize(("reason", "value", "words"), [
@@ -125,6 +131,8 @@ def test_a_scale_far_from_its_kind_or_family(count: int, factor: float, flawed: 
     assert flaws([tensor("odd", kind="", std=own)], family) == []
     small = [replace(one, elements=999) for one in rows]
     assert flaws(small) == []
+    enough = [replace(one, elements=1000) for one in rows]
+    assert [flaw.reason for flaw in flaws(enough)] == (["scale"] if flawed else [])
 
 
 def test_errors_come_first() -> None:
@@ -164,12 +172,12 @@ def test_errors_beyond_their_rounding_or_the_others() -> None:
     law = 2.0**-8 / 3**0.5
     layers = [Rounded(f"l{i}", "bfloat16", 0.9 * law, 4.0) for i in range(4)]
     assert rounding_flaws(layers, "source") == []
-    for share, flawed in ((1.49, False), (1.51, True)):
+    for share, flawed in ((1.5, False), (1.51, True)):
         found = rounding_flaws([*layers, Rounded("odd", "bfloat16", share * law, 4.0)], "source")
         assert [flaw.layer for flaw in found] == (["odd"] if flawed else [])
         assert all(flaw.threshold == pytest.approx(1.5 * law) for flaw in found)
     wide = [Rounded(f"l{i}", "float32", 0.01, 4.0) for i in range(4)]
-    for share, flawed in ((4.9, False), (5.1, True)):
+    for share, flawed in ((5.0, False), (5.1, True)):
         found = rounding_flaws([*wide, Rounded("odd", "float32", share * 0.01, 4.0)], "source")
         assert [flaw.layer for flaw in found] == (["odd"] if flawed else [])
     assert rounding_flaws([Rounded("l", "float32", 0.0, 4.0)], "source") == []

@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 from zoospectra.analysis.kernels import KERNELS, cuda, kernel, svd
 from zoospectra.analysis.kernels.cast import block_rows, scaled
 from zoospectra.analysis.kernels.gram import gram
+from zoospectra.analysis.kernels.parts import subtract_both, symmetric_times
+from zoospectra.analysis.kernels.smallest import smallest
 from zoospectra.analysis.spectrum import spectrum
 
 EPS = np.finfo(np.float64).eps
@@ -36,6 +38,45 @@ def test_every_kernel_gives_the_same_values(name, dtype, S, N, M) -> None:
     tolerance = 4 * N * EPS * expected[:, -1:]
     assert np.all(np.abs(EVERY[name](slices, 0) - expected) <= tolerance)
     assert np.all(np.abs(EVERY[name](slices, 9) * 4.0**9 - expected) <= tolerance)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (lambda rng: rng.normal(size=(320, 320)) * np.exp(rng.normal(size=320)), 6),
+        (lambda rng: rng.normal(size=(500, 300)) * np.logspace(-6, 0, 300), 4),
+        (lambda rng: rng.normal(size=(320, 320)) * (np.arange(320) > 4), 5),
+    ],
+)
+def test_the_smallest_singular_values_alone(make, count, turned) -> None:
+    W = make(np.random.default_rng(3))
+    W = np.asfortranarray(W) if turned else W
+    expected = np.linalg.svd(W, compute_uv=False)[::-1]
+    squares = smallest(W, 5, count)
+    assert squares is not None
+    assert np.abs(32 * np.sqrt(squares) - expected[:count]).max() <= W.shape[1] ** 0.5 * EPS * expected[-1]
+    assert smallest(W, 0, 150) is None
+
+
+def test_few_unresolved_values_or_many_are_those_of_all_singular_values() -> None:
+    rng = np.random.default_rng(5)
+    few, many = rng.normal(size=(300, 300)), rng.normal(size=(300, 300))
+    few[:, 7], many[:, :40] = few[:, 8] + 1e-7 * rng.normal(size=300), 0.0
+    for W, missing in ((few, 0), (many, 40)):
+        found = spectrum(W[None])
+        values, expected = np.sqrt(found.evals[0]), np.linalg.svd(W, compute_uv=False)[::-1]
+        assert found.method == "svd"
+        assert np.abs(values - expected).max() <= 1e-12 * expected[-1]
+        assert np.allclose(values[missing:], expected[missing:], rtol=1e-7, atol=0)
+        assert np.all(np.diff(values) >= 0)
+
+
+@pytest.mark.parametrize("name", ["openblas", "banded"])
+def test_a_matrix_seen_from_its_side_has_the_same_bits(name) -> None:
+    wide = np.random.default_rng(6).normal(size=(70, 300)).astype(np.float32)
+    turned = wide.T[None]
+    assert np.array_equal(KERNELS[name].evals(turned, 3), KERNELS[name].evals(np.ascontiguousarray(turned), 3))
 
 
 @pytest.mark.parametrize("name", ["stacked", "svd", "torch"])
@@ -69,17 +110,37 @@ def test_one_thread_and_two_agree() -> None:
     for threads in (1, 2):
         with threadpool_limits(threads):
             torch.set_num_threads(threads)
-            values.append(KERNELS["mkl"].evals(W, 0)[0])
+            values.append(KERNELS["banded"].evals(W, 0)[0])
     torch.set_num_threads(before)
     assert np.abs(values[0] - values[1]).max() <= 1e-13 * values[0][-1]
 
 
-def test_widening_for_alignment_leaves_no_trace() -> None:
-    for M in range(1, 20):
-        W = np.random.default_rng(M).normal(size=(1, 40, M))
-        expected = np.linalg.eigvalsh(W[0].T @ W[0])
-        assert np.allclose(KERNELS["mkl"].evals(W, 0)[0], expected, rtol=0, atol=1e-14 * 40 * expected[-1])
-    assert KERNELS["mkl"].evals(np.zeros((1, 9, 3)), 0).tolist() == [[0.0, 0.0, 0.0]]
+@pytest.mark.parametrize("M", [1, 2, 48, 49, 50, 97, 240, 300])
+def test_a_band_between_keeps_the_eigenvalues(M) -> None:
+    """Sides around the band's width, a column of zeros, a matrix that is banded already, and one of zeros."""
+    W = np.random.default_rng(M).normal(size=(1, 310, M))
+    diagonal = np.zeros((1, 310, M))
+    diagonal[0, range(M), range(M)] = np.arange(M, 0, -1.0)
+    dead = W * (np.arange(M) != M // 2)
+    for slices in (W, dead, diagonal, np.zeros((1, 310, M))):
+        expected = np.linalg.eigvalsh(slices[0].T @ slices[0])
+        found = KERNELS["banded"].evals(slices, 0)[0]
+        assert np.allclose(found, expected, rtol=0, atol=1e-14 * 40 * expected[-1])
+
+
+def test_products_of_parts_of_a_symmetric_matrix(monkeypatch) -> None:
+    monkeypatch.setattr("zoospectra.analysis.kernels.parts.BLOCK", 16)
+    rng = np.random.default_rng(7)
+    whole = np.asfortranarray(rng.normal(size=(60, 60)))
+    part = whole[10:50, 10:50]
+    A = np.tril(part) + np.tril(part, -1).T
+    B, C = (np.asfortranarray(rng.normal(size=(40, 7))) for _ in range(2))
+    assert np.allclose(symmetric_times(part, B), A @ B, rtol=1e-13, atol=1e-13)
+    before = whole.copy()
+    subtract_both(part, B, C)
+    assert np.allclose(np.tril(part), np.tril(A - B @ C.T - C @ B.T), rtol=1e-13, atol=1e-13)
+    assert np.array_equal(np.triu(whole, 1), np.triu(before, 1))
+    assert np.array_equal(whole[50:], before[50:])
 
 
 def test_gram_sums_over_blocks_of_rows(monkeypatch) -> None:
@@ -88,10 +149,7 @@ def test_gram_sums_over_blocks_of_rows(monkeypatch) -> None:
     monkeypatch.setattr("zoospectra.analysis.kernels.cast.BLOCK_BYTES", 1)
     assert block_rows(30) == 256
     assert np.allclose(np.tril(gram(W, 0)), np.tril(whole), rtol=1e-12, atol=1e-10)
-    wide = gram(W, 3, 32)
-    assert wide.shape == (32, 32)
-    assert np.allclose(np.tril(wide)[:30, :30] * 64, np.tril(whole), rtol=1e-12, atol=1e-10)
-    assert not wide[30:].any()
+    assert np.allclose(np.tril(gram(W, 3)) * 64, np.tril(whole), rtol=1e-12, atol=1e-10)
 
 
 def test_scaling_is_exact_at_the_ends_of_float64() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -29,6 +31,54 @@ def test_every_element_goes_to_one_bucket_with_a_sign() -> None:
         assert set(np.unique(S)) <= {-1.0, 0.0, 1.0}
         assert (np.abs(S).sum(axis=0) == 1).all()
         assert not np.array_equal(S[:, : n // 2], matrix(n + 1)[:, : n // 2]) or n == 1, "another size, another S"
+
+
+def by_elements(x: np.ndarray) -> np.ndarray:
+    """S x element by element: what stored sketches were made by, and must be made by until SKETCH_VERSION changes."""
+    n, blocks = len(x), min(1024, max(1, math.ceil(len(x) / 64)))
+    stream = np.random.Philox(key=n)
+    order = sorted(range(blocks), key=stream.random_raw(blocks).tolist().__getitem__)
+    shift = np.zeros(blocks, dtype=int)
+    for place, block in enumerate(order):
+        shift[block] = place % 64
+    words = stream.random_raw(blocks).tolist()
+    turns = np.random.Philox(key=[n, 1]).random_raw(max(1, math.ceil(n / 65536))).tolist()
+    element = np.arange(n)
+    block, place = element % 65536 // 64, element % 64
+    bits = [[word >> (8 * (i // 8) + 7 - i % 8) & 1 for i in range(64)] for word in words]
+    bit = np.array(bits, dtype=np.int8)[block, place]
+    turned, odd = np.array([turn // 2 % 64 for turn in turns]), np.array([turn % 2 for turn in turns])
+    signs = (2 * bit - 1) * (2 * odd - 1)[element // 65536]
+    buckets = (place + shift[block] + turned[element // 65536]) % 64
+    return np.bincount(buckets, weights=signs * x.astype(np.float64), minlength=64)
+
+
+@pytest.mark.parametrize("n", [*SIZES, 2 * ELEMENTS])
+def test_stored_sketches_stay_what_they_are(n: int) -> None:
+    x = np.random.default_rng(n).normal(size=n).astype(np.float32)
+    np.testing.assert_allclose(project(x), by_elements(x), atol=2e-6 * np.linalg.norm(x))
+
+
+def test_sketches_of_sums_complex_ones_and_what_is_not_finite() -> None:
+    x = np.random.default_rng(1).normal(size=(6, 5, 3)).astype(np.float32)
+    rows, columns = (x.sum(axis=axes, dtype=float).ravel() for axes in ((1, 2), 0))
+    found = sketch(x)
+    np.testing.assert_allclose(found.rows, by_elements(rows - rows.mean()), atol=1e-4)
+    np.testing.assert_allclose(found.columns, by_elements(columns - columns.mean()), atol=1e-4)
+    gap = x.copy()
+    gap[1, 2, 0], gap[3, 1, 1], gap[4, 0, 2] = np.nan, np.inf, -np.inf
+    for name in ("whole", "rows", "columns"):
+        assert (
+            getattr(sketch(gap), name).tobytes()
+            == getattr(sketch(np.nan_to_num(gap, posinf=0, neginf=0)), name).tobytes()
+        )
+        z = (x + 1j * x[::-1]).astype(np.complex64)
+        parts = z.view(np.float32).reshape(6, 5, 3, 2)
+        assert getattr(sketch(z), name).tobytes() == getattr(sketch(parts), name).tobytes()
+    assert reductions(z) == reductions(parts)
+    for flat in (x.ravel(), np.zeros((0, 3)), np.float32(2.0)):
+        assert (sketch(np.asarray(flat)).rows, sketch(np.asarray(flat)).columns) == (None, None)
+    assert np.abs(sketch(np.asarray(np.float32(2.0))).whole).sum() == 2.0
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -105,6 +155,45 @@ def test_reductions_are_those_of_scipy() -> None:
         assert got.kurtosis == pytest.approx(scipy.stats.kurtosis(wide.ravel(), fisher=False), rel=1e-4)
         assert (got.min, got.max) == (x.min(), x.max())
         assert (got.distinct, got.non_finite, got.zeros, got.dead_rows, got.dead_columns) == (257, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("shape", [
+    (1,), (2,), (1, 7), (255,), (256,), (257,), (511,), (512,), (16, 256), (64, 65), (ELEMENTS + 9,),
+    (3, 4, 5, 6),
+])  # fmt: skip
+@pytest.mark.parametrize("values", [3, 257])
+def test_counts_are_those_of_a_loop(shape: tuple[int, ...], values: int) -> None:
+    rng = np.random.default_rng(values)
+    x = rng.integers(0, values, shape).astype(np.float32)
+    x *= rng.random(shape[0]).reshape(-1, *[1] * (len(shape) - 1)) > 0.3  # dead rows
+    flat, found = x.ravel(), reductions(x)
+    run, runs = min(256, x.size), min(16, max(1, x.size // 256))
+    starts = [int(i * (x.size - run) / max(1, runs - 1)) for i in range(runs)]
+    repeats = 0
+    for start in starts:
+        part = flat[start : start + run]
+        repeats += np.count_nonzero(part) - len(np.unique(part[part != 0]))
+    assert found.repeats == pytest.approx(repeats / (run * runs) if x.size > 1 else 0.0)
+    assert found.distinct == min(257, len(np.unique(x)))
+    assert found.zeros == pytest.approx(np.mean(x == 0))
+    dead = [sum(not np.take(x, i, axis=axis).any() for i in range(x.shape[axis])) for axis in range(min(2, x.ndim))]
+    assert (found.dead_rows, found.dead_columns) == (dead[0], (*dead, 0)[1])
+    spread = flat.std(dtype=float)
+    assert (found.mean, found.std) == pytest.approx((flat.mean(dtype=float), spread), rel=1e-5, abs=1e-5 * spread)
+    assert (found.min, found.max, found.non_finite) == (x.min(), x.max(), 0.0)
+    turned = reductions(5.0 - x)
+    assert (turned.min, turned.max) == (5.0 - x.max(), 5.0 - x.min())
+
+
+def test_moments_of_parts_that_differ_are_those_of_the_whole() -> None:
+    rng = np.random.default_rng(8)
+    for far in (3.0, -40.0):
+        x = np.concatenate([rng.gamma(2.0, size=ELEMENTS), far + 2.0 * rng.normal(size=ELEMENTS + 99)]).astype(
+            np.float32
+        )
+        got, wide = reductions(x), x.astype(np.float64)
+        assert (got.mean, got.std) == pytest.approx((wide.mean(), wide.std()), rel=1e-5)
+        assert got.kurtosis == pytest.approx(scipy.stats.kurtosis(wide, fisher=False), rel=1e-4)
 
 
 def test_reductions_count_damage() -> None:

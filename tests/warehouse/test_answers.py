@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 
@@ -12,85 +11,25 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from tests.warehouse.plain import (
-    grouped,
-    layers,
-    measured,
-    same,
-)
 from tests.warehouse.world import Row, answer, day, warehouse
 from zoospectra.warehouse.definitions import names, text
 
 
-def test_the_newest_run_of_kin_stands_for_all() -> None:
-    pair = {"model_id": "a", "revision": "r", "relative_id": "b", "verdict": "copy", "cosine": 0.5, "p_adjusted": 0.1}
-    old = [pair | {"relative_id": "old"}]
-    new = [pair, pair | {"relative_id": "c", "cosine": 0.9}, pair | {"relative_id": "d", "verdict": "independent"}]
-    new += [pair | {"relative_id": "e", "verdict": "undetermined"}, pair | {"model_id": "b", "relative_id": "a"}]
-    rows = [row | {"written": day(2)} for row in new] + [row | {"written": day(1)} for row in old]
-    families = [{"model_id": m, "family": f, "written": day(w)} for m, f, w in (("a", 1, 2), ("b", 1, 2), ("c", 2, 1))]
-    moved = [{"model_id": "a", "base_id": "b", "longname": "l", "profile": "p", "distance": float(w)} for w in (1, 2)]
-    moved = [row | {"written": day(row["distance"])} for row in moved]
-    with warehouse({"kinship": rows, "families": families, "delta_metrics": moved}) as connection:
-        assert len(answer(connection, "FROM kinship")) == 5
-        found = answer(connection, "SELECT relative_id FROM relatives('a')")
-        assert [row["relative_id"] for row in found] == ["c", "b"]  # the most similar first, who is none left out
-        assert len(answer(connection, "FROM relatives('*')")) == 3
-        assert answer(connection, "SELECT model_id FROM families") == [{"model_id": "a"}, {"model_id": "b"}]
-        assert answer(connection, "SELECT distance FROM delta_metrics") == [{"distance": 2.0}]
-
-
-def test_layers_beside_each_other(made) -> None:
-    raw, connection = made
-    sketches = {
-        rows[0]["content_hash"]: max(rows, key=lambda r: (r["written"], r["code_version"]))
-        for rows in grouped(raw["sketches"], "content_hash").values()
-    }
-    of = {m: {r["longname"]: r for r in rows if r["latest"]} for (m,), rows in grouped(layers(raw), "model_id").items()}
-
-    def matched(a: str, b: str) -> dict[str, tuple[float, float, bool]]:
-        found = {}
-        for name in of[a].keys() & of[b].keys():
-            one, two = (sketches[of[m][name]["content_hash"]] for m in (a, b))
-            if one["elements"] == two["elements"]:
-                u, v = np.array(one["sketch"], "f4"), np.array(two["sketch"], "f4")
-                cosine = float(u @ v / np.sqrt(float(u @ u) * float(v @ v)))
-                far = float(np.linalg.norm(u - v) / np.linalg.norm(v))
-                found[name] = (cosine, far, of[a][name]["content_hash"] == of[b][name]["content_hash"])
-        return found
-
-    every = sorted(of)
-    for a, b in itertools.pairwise(every):
-        rows = answer(connection, f"FROM kin_layers('{a}', '{b}')")
-        expected = matched(a, b)
-        assert {r["longname"]: (r["cosine"], r["distance"], r["same_bytes"]) for r in rows} == {
-            name: pytest.approx(value, abs=1e-5) for name, value in expected.items()
-        }
-        metrics = {
-            m: {r["longname"]: r for r in measured(raw, "layer_metrics")
-                if r["latest"] and r["model_id"] == m and r["profile"] == "kept"} for m in (a, b)
-        }  # fmt: skip
-        expected = []
-        for name in metrics[a].keys() | metrics[b].keys():
-            one, two = (metrics[m].get(name, {}) for m in (a, b))
-            row = {"longname": name}
-            for column in ("alpha", "log_norm", "log_spectral_norm"):
-                x, y = one.get(column), two.get(column)
-                row |= {f"{column}_a": x, f"{column}_b": y}
-                row[f"{column}_change"] = None if x is None or y is None else y - x
-            both = one and two
-            row["same_bytes"] = one["content_hash"] == two["content_hash"] if both else None
-            expected.append(row)
-        mine = answer(connection, f"FROM compare_models('{a}', '{b}', profile_name := 'kept')")
-        same([{name: row[name] for name in expected[0]} for row in mine], expected)
-    rows = answer(connection, f"FROM nearest('{every[0]}')")
-    expected = {b: list(matched(every[0], b).values()) for b in every[1:]}
-    assert {r["model_id"]: (r["layers"], r["cosine"], r["equal_bytes"]) for r in rows} == {
-        b: pytest.approx((len(v), np.median([x[0] for x in v]), np.mean([x[2] for x in v])), abs=1e-5)
-        for b, v in expected.items()
-        if v
-    }
-    assert [r["cosine"] for r in rows] == sorted((r["cosine"] for r in rows), reverse=True)
+@pytest.mark.parametrize("seed", range(3))
+def test_rank_correlations_agree_with_scipy(seed: int) -> None:
+    """Of ties, gaps, negative numbers, constants, two points, and none."""
+    rng = np.random.default_rng(seed)
+    lists = [(rng.integers(-4, 5, n).astype(float), rng.integers(-3, 4, n).astype(float)) for n in (2, 3, 9, 40, 70)]
+    lists += [(rng.normal(size=33), rng.normal(size=33)), (np.arange(65.0), -np.arange(65.0))]
+    lists += [(np.ones(5), np.arange(5)), (np.arange(5), np.ones(5)), *((np.ones(n), np.ones(n)) for n in (3, 1, 0))]
+    with warehouse({}) as connection:
+        for x, y in lists:
+            gaps = {"x": [None, 7.0, None, *x.tolist(), 8.0], "y": [1.0, None, None, *y.tolist(), None]}
+            sql = "SELECT kendall_tau_b($x::DOUBLE[], $y::DOUBLE[]) AS tau, spearman($x::DOUBLE[], $y::DOUBLE[]) AS rho"
+            (row,) = answer(connection, sql, **gaps)
+            flat = len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0
+            for mine, oracle in ((row["tau"], stats.kendalltau), (row["rho"], stats.spearmanr)):
+                assert mine == (None if flat else pytest.approx(oracle(x, y).statistic, abs=1e-12)), (x, y)
 
 
 CHECKS: dict[str, tuple[str, list[Row]]] = {
@@ -136,66 +75,103 @@ def test_every_check_returns_what_breaks_it_and_nothing_else(check: str) -> None
     assert not any(row.get(keys[0]) == "fine" for row in found)
 
 
-def test_regress_agrees_with_scipy_by_data_set_and_group_and_says_why_not() -> None:
-    """44 models, one layer each: ties in both, three constant groups, some bytes twice, some sources undated or old."""
+PLANTED = {
+    "four": ([1, 2, 3, 4], [4, 2, 3, 1]),
+    "three": ([1, 2, 3], [4, 2, 3]),
+    "exact": ([1, 2, 3, 4, 5], [3, 5, 7, 9, 11]),
+    "same x": ([-2, -2, -2, -2], [1, 2, 3, 4]),
+    "same y": ([1, 2, 3, 4], [-7, -7, -7, -7]),
+    "zero x": ([0, 0, 0, 0], [1, 2, 3, 4]),
+    "zero y": ([1, 2, 3, 4], [0, 0, 0, 0]),
+    "rounded x": ([2, 2, 2, 2 * (1 + 0.8e-13)], [1, 2, 3, 4]),
+    "rounded y": ([1, 2, 3, 4], [2, 2, 2, 2 * (1 + 0.8e-13)]),
+    "narrow x": ([2, 2, 2, 2 * (1 + 1.3e-13)], [1, 2, 3, 4]),
+    "narrow y": ([1, 2, 3, 4], [2, 2, 2, 2 * (1 + 1.3e-13)]),
+}
+"""Series -> metric and reported numbers of its models; the last two spread more than rounding, and no more is known."""
+
+
+def points() -> list[Row]:
+    """Models of one layer each: ties in both, some bytes twice, some without a number, with a data set or none."""
     rng = np.random.default_rng(0)
+    rows = [
+        {"g": g, "x": float(x), "y": float(y), "d": "f"}
+        for g, (xs, ys) in PLANTED.items()
+        for x, y in zip(xs, ys, strict=True)
+    ]
+    for i in range(40):
+        row = {"g": (None, "x", "y")[int(rng.choice(3, p=(0.3, 0.4, 0.3)))], "d": ("d", "e", None)[i % 3]}
+        row |= {"x": float(np.round(rng.normal(3, 1), 1)), "y": float(np.round(rng.normal(80, 2)))}
+        rows.append(row | {"x": None} if i == 9 else row)
+    for i, row in enumerate(rows):
+        row |= {"model_id": f"z/m{i:02d}", "content": i, "listed": i % 11 > 0 or row["d"] == "f"}
+    for row in rows[-4:]:  # the first ones of the drawn under other names, of which they have the bytes
+        row |= {"content": rows[-40]["content"], "x": rows[-40]["x"], "listed": True}
+    return rows
+
+
+def raw_of(rows: list[Row]) -> dict[str, list[Row]]:
     raw: dict[str, list[Row]] = {"models": [], "layers": [], "layer_metrics": [], "reported_metrics": []}
-    points = []
-    for i in range(44):
-        series = (
-            "same x"
-            if i < 5
-            else "same y"
-            if i < 10
-            else (None, "x", "y", "few")[int(rng.choice(4, p=(0.3, 0.4, 0.25, 0.05)))]
+    for row in rows:
+        base = {"model_id": row["model_id"], "revision": "r", "snapshot": "s"}
+        older = {"snapshot": "older", "revision": "q", "series": "older", "dataset": "older", "written": day(-1)}
+        raw["models"] += [
+            row | {"zoo": "z"} for row in (base | {"series": row["g"], "dataset": row["d"]}, base | older)
+        ]
+        content = {"content_hash": f"h{row['content']}"}
+        raw["layers"].append(base | content | {"layer_id": 0, "longname": "l", "layer_type": "dense"})
+        for profile, alpha in (("weightwatcher", row["x"]), ("kept", 1.0)):
+            result = content | {"profile": profile, "alpha": alpha, "unfold": "slices", "profile_key": profile}
+            raw["layer_metrics"].append(result | {"code_version": "1"})
+        for metric, shift in (("acc", 0.0), ("other", 1.0)) if row["listed"] else ():
+            for value, date in ((row["y"], "2026"), (999.0, "2025"), (-999.0, None)):
+                number = {"metric": metric, "value": value + shift, "source": "s", "source_date": date}
+                raw["reported_metrics"].append(base | number)
+    return raw
+
+
+def expected_lines(rows: list[Row]) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """(data set, group) -> points, one for each distinct content."""
+    lines: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
+    for row in rows:
+        if row["listed"] and row["x"] is not None:
+            for group in (row["g"] or "(none)", "(all)"):
+                lines.setdefault((row["d"] or "(none)", group), {}).setdefault(row["content"], (row["x"], row["y"]))
+    return {key: list(line.values()) for key, line in lines.items()}
+
+
+def test_regress_agrees_with_scipy_by_data_set_and_group_and_says_why_not() -> None:
+    rows, reasons = points(), set()
+    expected = expected_lines(rows)
+    with warehouse(raw_of(rows)) as connection:
+        mine = answer(connection, "FROM regress('alpha', 'acc')")
+        assert [(r["dataset"], r["group"]) for r in mine] == sorted(
+            expected, key=lambda k: (k[0], k[1] == "(all)", k[1])
         )
-        content = f"h{i if i % 7 or i < 14 else 7}"  # every seventh is the first of them under another name
-        alpha = 0.0 if i < 5 else float(np.round(rng.normal(3, 1), 1)) if content == f"h{i}" else points[7]["x"]
-        value = 0.0 if 5 <= i < 10 else float(np.round(rng.normal(80, 2)))
-        base = {"model_id": f"z/m{i:02d}", "revision": "r"}
-        own = ("d", "e", None)[i % 3] if i >= 10 else "d"
-        raw["models"].append(base | {"snapshot": "s", "zoo": "z", "series": series, "dataset": own})
-        raw["layers"].append(base | {"layer_id": 0, "longname": "l", "layer_type": "dense", "content_hash": content})
-        if content == f"h{i}":
-            result = {"content_hash": content, "profile": "weightwatcher", "alpha": alpha, "unfold": "slices"}
-            raw["layer_metrics"].append(result | {"code_version": "1", "profile_key": "k"})
-        sources = [(value, "2026"), (999.0, "2025"), (-999.0, None)]
-        for number, date in sources[: None if i % 11 else 0]:
-            row = base | {"snapshot": "s", "metric": "acc", "value": number, "source": "s", "source_date": date}
-            raw["reported_metrics"] += [row, row | {"metric": "other", "value": 1.0}]
-        points.append({"d": own or "(none)", "g": series or "(none)", "x": alpha, "y": value, "content": content})
-    points = [point for i, point in enumerate(points) if i % 11]
-    expected = {}
-    for row in points:
-        for group in (row["g"], "(all)"):
-            line = [p for p in points if p["d"] == row["d"] and group in (p["g"], "(all)")]
-            first = {p["content"]: p for p in reversed(line)}
-            expected[row["d"], group] = [(p["x"], p["y"]) for p in line if first[p["content"]] is p]
-    with warehouse(raw) as connection:
-        rows = answer(connection, "FROM regress('alpha', 'acc')")
-        assert {(row["dataset"], row["group"]) for row in rows} == expected.keys()
-        assert [(r["dataset"], r["group"] == "(all)", r["group"]) for r in rows] == sorted(
-            (d, g == "(all)", g) for d, g in expected
-        )
-        for row in rows:
+        for row in mine:
             x, y = np.array(expected[row["dataset"], row["group"]]).T
             why = f"{len(x)} models, at least 4 are needed" if len(x) < 4 else None
-            why = why or ("alpha is constant" if np.ptp(x) == 0 else "acc is constant" if np.ptp(y) == 0 else None)
+            why = why or ("alpha is constant" if np.ptp(x) <= 1e-13 * np.abs(x).max() else None)
+            why = why or ("acc is constant" if np.ptp(y) <= 1e-13 * np.abs(y).max() else None)
             assert (row["n"], row["reason"]) == (len(x), why), row
+            reasons.add(re.sub(r"^\d+", "n", why or ""))
             answers = [row[name] for name in ("slope", "intercept", "r2", "rmse", "kendall_tau")]
             if why:
                 assert answers == [None] * 5
-                continue
-            line = stats.linregress(x, y)
-            rmse = math.sqrt(np.mean((y - line.intercept - line.slope * x) ** 2))
-            tau = stats.kendalltau(x, y).statistic
-            assert answers == pytest.approx([line.slope, line.intercept, line.rvalue**2, rmse, tau], abs=1e-9)
-        reasons = {re.sub(r"^\d+", "n", row["reason"] or "") for row in rows}
+            elif not row["group"].startswith("narrow"):
+                line = stats.linregress(x, y)
+                rmse = math.sqrt(np.mean((y - line.intercept - line.slope * x) ** 2))
+                tau = stats.kendalltau(x, y).statistic
+                assert answers == pytest.approx([line.slope, line.intercept, line.rvalue**2, rmse, tau], abs=1e-7), row
         assert reasons == {"", "alpha is constant", "acc is constant", "n models, at least 4 are needed"}
-        own = answer(
-            connection, "FROM regress('alpha', 'acc', 'zoo', dataset_name := 'e', smallest := 99, not_after := '2025')"
-        )
-        assert [(row["dataset"], row["group"], row["reason"][3:]) for row in own] == [
-            ("e", "z", "models, at least 99 are needed"),
-            ("e", "(all)", "models, at least 99 are needed"),
-        ]
+        sql = "SELECT dataset, \"group\", n, reason FROM regress('alpha', 'acc', 'zoo', {}, not_after := '2025')"
+        every = {d: len(line) for (d, group), line in expected.items() if group == "(all)"}
+        for d, n in every.items():
+            own = answer(connection, sql.format(f"dataset_name := '{d}', smallest := {n + 1}"))
+            why = f"{n} models, at least {n + 1} are needed"
+            groups = () if d == "(none)" else ("z", "(all)")  # a number of no data set has no name to ask for
+            assert own == [{"dataset": d, "group": group, "n": n, "reason": why} for group in groups]
+        constant = answer(connection, "FROM regress('alpha', 'acc', not_after := '2025') WHERE dataset = 'd'")
+        assert {row["reason"] for row in constant if row["n"] >= 4} == {"acc is constant"}
+        kept = answer(connection, "FROM regress('alpha', 'other', profile_name := 'kept') WHERE \"group\" = '(all)'")
+        assert {row["reason"] for row in kept} == {"alpha is constant"}

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.stats import kendalltau, spearmanr
 
 from zoospectra.warehouse import build as builder
 from zoospectra.warehouse.build import build
@@ -246,18 +244,3 @@ def test_a_folder_with_quotes_and_blanks_and_glob_signs_works(tmp_path: Path, fi
     filled.directory.rename(odd)
     build(odd)
     assert rows(odd, "SELECT count(*) FROM spectra") == [(6,)]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_rank_correlations_agree_with_scipy(lake, seed: int) -> None:
-    build(lake.directory)
-    rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, 8, 40), rng.integers(0, 8, 40)
-    values = ", ".join(f"({a}, {b}, {i % 2})" for i, (a, b) in enumerate(zip(x, y, strict=True)))
-    source = f"(VALUES {values}, (NULL, 1, 0), (1, NULL, 1)) AS t(x, y, g)"
-    sql = f"SELECT g, kendall_tau_b(list(x), list(y)), spearman(list(x), list(y)) FROM {source} GROUP BY g ORDER BY g"
-    for g, tau, rho in rows(lake.directory, sql):
-        assert tau == pytest.approx(kendalltau(x[g::2], y[g::2]).statistic, abs=1e-12)
-        assert rho == pytest.approx(spearmanr(x[g::2], y[g::2]).statistic, abs=1e-12)
-    constant = "SELECT kendall_tau_b([1, 1, 1], [1, 2, 3]), spearman([1, 1, 1], [1, 2, 3]), spearman([], [])"
-    assert rows(lake.directory, constant) == [(None, None, None)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from zoospectra.analysis.kinship.candidates import MOST, SCORE, Index
-from zoospectra.analysis.kinship.match import AHEAD, ALIKE, match
+from zoospectra.analysis.kinship.match import AHEAD, ALIKE, match, unit
 from zoospectra.analysis.kinship.null import FARTHEST, law_of, null, theory
 from zoospectra.analysis.kinship.records import Size, SketchedLayer, SketchedModel
 from zoospectra.analysis.sketch import K
@@ -137,3 +138,57 @@ def test_a_layer_is_matched_by_bytes_then_likeness_then_name_then_role() -> None
         other = model(layer(rng, "x.0.up", size, less), layer(rng, "z.9.down", size, near))
         ((_, _, how, _),) = found(model(layer(rng, "x.0.up", size, a)), other)
         assert how == by
+
+
+def test_the_norm_is_that_of_mean_and_deviation() -> None:
+    assert replace(layer(np.random.default_rng(0), "l", SIZES[0]), mean=-3.0, std=4.0).norm == 40.0
+
+
+@pytest.mark.parametrize(("size", "other", "law"), [
+    (SIZES[0], (1, 1, 1, 1), (FARTHEST, math.sqrt(1 / 32))), (SIZES[0], (-1, -1, -1, -1), (0, math.sqrt(1 / 32))),
+    (SIZES[0], (1, -1, 1, -1), (0, FARTHEST)), (Size(10, 5, 2), (1, -1, 1, -1), (0, math.sqrt(1 / 64 + 1 / 10))),
+])  # fmt: skip
+def test_a_law_is_bounded_and_takes_twenty_pairs(size: Size, other: tuple[int, ...], law: tuple[float, float]) -> None:
+    rng, along = np.random.default_rng(0), np.eye(K)[0]
+    five = SketchedModel("five", "r", tuple(layer(rng, f"a{i}", size, along) for i in range(5)))
+    four = SketchedModel("four", "r", tuple(layer(rng, f"b{i}", size, sign * along) for i, sign in enumerate(other)))
+    found = null([five, four])
+    assert found[size] == pytest.approx(law)
+    many = SketchedModel("many", "r", tuple(layer(rng, f"a{i}", size, along) for i in range(19)))
+    one = SketchedModel("one", "r", four.layers[:1])
+    assert null([many, one]) == {}
+    assert theory(0) == (0.0, math.sqrt(1 / K + 1))
+
+
+def test_places_and_roles_where_names_differ() -> None:
+    rng = np.random.default_rng(0)
+
+    def named(*names: str, contents: str = "") -> SketchedModel:
+        held = contents or "abcdefgh"[: len(names)].upper()
+        layers = [
+            layer(rng, name, SIZES[1], np.eye(K)[i + 9 * bool(contents)], held[i]) for i, name in enumerate(names)
+        ]
+        return SketchedModel("m", "r", tuple(layers))
+
+    def found(mine: SketchedModel, yours: SketchedModel) -> list[tuple[str, str, str]]:
+        return [(p.layer.longname, p.relative.longname, p.by) for p in match(mine, yours)]
+
+    mine = named("x.0", "x.1")
+    assert found(mine, named("y.7", "y.8", contents="no")) == [("x.0", "y.7", "role"), ("x.1", "y.8", "role")]
+    assert found(mine, named("y.7", "y.8", "y.9", contents="nor")) == []  # places mean nothing
+    assert found(mine, named("y.1", "z.1", "y.9", contents="nor")) == [("x.1", "y.1", "role")]  # the first of a role
+    assert found(mine, named("y.7", "x.0", "x.1", contents="AAB")) == [("x.0", "x.0", "bytes"), ("x.1", "x.1", "bytes")]
+    assert found(mine, named("y.7", "y.8", "x.0", contents="AAn")) == [("x.0", "y.7", "bytes")]
+
+
+def test_lines_of_unit_length() -> None:
+    rows = unit([np.array([3.0, 4.0]), np.zeros(2), np.array([np.inf, 1.0]), np.array([np.nan, 0.0])])
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [0, 0], [0, 0]])
+
+
+def test_layers_of_zeros_are_candidates_of_each_other() -> None:
+    rng = np.random.default_rng(0)
+    nothing = [replace(layer(rng, "l", SIZES[0], np.zeros(K)), std=0.0, columns=None, rows=None) for _ in range(2)]
+    other = replace(layer(rng, "l", SIZES[0]), std=2.0, columns=None, rows=None)
+    models = [SketchedModel(str(i), "r", (one,)) for i, one in enumerate((*nothing, other))]
+    assert [Index(models).candidates(one) for one in models] == [[1], [0], []]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zoospectra.analysis.distance import cka, difference, frobenius, layer_distance, overlap
+from zoospectra.analysis.distance import cka, difference, frobenius, layer_distance, moments, overlap
 
 
 @pytest.fixture
@@ -42,9 +42,11 @@ def test_frobenius_is_numpys(pair):
 @pytest.mark.parametrize("factor", [1e-200, 1e200])
 def test_extreme_scales_neither_overflow_nor_vanish(pair, factor):
     A, B = pair
-    assert frobenius(A * factor, B * factor) == pytest.approx(factor * np.linalg.norm(A - B), rel=1e-12)
+    assert frobenius(A * factor, B * factor) == pytest.approx(factor * np.linalg.norm(A - B), rel=1e-12, abs=0)
     assert cka(A * factor, B) == pytest.approx(cka(A, B), rel=1e-12)
     assert overlap(A * factor, B / factor) == pytest.approx(overlap(A, B), rel=1e-12)
+    assert overlap(-abs(A) * factor, B) == pytest.approx(overlap(abs(A), B), rel=1e-12)
+    assert overlap(-abs(A) * factor * 1j, B) == pytest.approx(overlap(abs(A), B), rel=1e-12)
 
 
 def test_cka_is_the_alignment_of_centred_gram_matrices(pair):
@@ -84,6 +86,39 @@ def test_layers_without_direction_have_no_alignment(pair):
     assert overlap(A, np.full_like(A, 0.1)) is not None
 
 
+@pytest.mark.parametrize("kinds", [("f4", "f4"), ("f8", "f4"), ("c8", "f8"), ("f4", "c16"), ("c16", "c8")])
+@pytest.mark.parametrize("shape", [(30, 12), (5,), (4, 3, 2, 2), (0, 3)])
+@pytest.mark.parametrize("rows", [1, 7, 10**6])
+def test_sums_over_all_elements_are_numpys(kinds, shape, rows, monkeypatch):
+    monkeypatch.setattr("zoospectra.analysis.distance.PAIR_BLOCK_BYTES", rows)
+    rng = np.random.default_rng(0)
+    A, B = ((rng.standard_normal(shape) + 1j * rng.standard_normal(shape) * (kind[0] == "c")) for kind in kinds)
+    A, B = (
+        side.astype(kind) if kind[0] == "c" else side.real.astype(kind)
+        for side, kind in zip((A, B), kinds, strict=True)
+    )
+    found, (X, Y) = moments(A, B), (side.astype("c16").ravel() for side in (A, B))
+    sizes = [np.linalg.norm(vector) for vector in (X, Y, X - Y)]
+    assert (found.size, found.base, found.moved) == pytest.approx(sizes, rel=1e-12)
+    assert found.product == pytest.approx(np.vdot(Y, X).real, rel=1e-12)
+    assert difference(A, B).dtype == ("c16" if "c" in kinds[0] + kinds[1] else "f8")
+    assert frobenius(A, B) == pytest.approx(sizes[2], rel=1e-12)
+    if X.size:
+        assert found.distance == pytest.approx(sizes[2] / sizes[1], rel=1e-12)
+        assert found.cosine == pytest.approx(np.vdot(Y, X).real / sizes[0] / sizes[1], rel=1e-12)
+    for one, other in ((A, 0 * B), (0 * A, B)):
+        assert moments(one, other).cosine is None
+        assert (moments(one, other).distance is None) == (not other.any())
+
+
+def test_alignment_of_complex_layers_is_that_of_their_gram_matrices(pair):
+    A, B = (side[:, :6] + 1j * side[:, 6:] for side in pair)
+    for centre, found in ((np.eye(30) - 1 / 30, cka(A, B)), (np.eye(30), overlap(A, B) ** 2)):
+        X, Y = centre @ A, centre @ B
+        norms = [np.linalg.norm(one.conj().T @ other) for one, other in ((X, Y), (X, X), (Y, Y))]
+        assert found == pytest.approx(norms[0] ** 2 / norms[1] / norms[2], rel=1e-12)
+
+
 def test_slices_are_averaged():
     rng = np.random.default_rng(5)
     A, B = rng.standard_normal((2, 9, 8, 6))
@@ -92,6 +127,8 @@ def test_slices_are_averaged():
     )
     A[3] = 0.0
     assert layer_distance(A, B, "overlap") is None
+    with pytest.raises(ValueError, match="unfolded layers"):
+        layer_distance(A[:0], B[:0], "cka")
 
 
 def test_misuse_is_refused(pair):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.stats import binom
 
-from zoospectra.analysis.marchenko_pastur import cdf, density, edges, fit_bulk, median, sigma2_of_entries
+from zoospectra.analysis.marchenko_pastur import Bulk, cdf, density, edges, fit_bulk, median, sigma2_of_entries
 from zoospectra.analysis.metrics.marchenko_pastur import METHOD
 from zoospectra.analysis.records import Fit, Status
+from zoospectra.analysis.tracy_widom import upper_edge
 
 NO_FIT = Fit(Status.TOO_FEW)
 
@@ -150,3 +153,52 @@ def test_density_integrates_to_the_distribution_function(y: float) -> None:
     assert density(np.array([0.0, a * 0.9, b * 1.1]), y).tolist() == [0.0, 0.0, 0.0]
     with pytest.raises(ValueError, match="aspect"):
         density(np.ones(1), 2.0)
+
+
+def bulk_by_loops(evals: np.ndarray, N: int, M: int, S: int, tail: float) -> Bulk:
+    """The words of `fit_bulk` one by one, without sums kept and in the units given."""
+    lam, edge = sorted(evals.tolist()), upper_edge(N, M, tail / S)
+
+    def variance(k: int) -> float:
+        return sum(lam[: len(lam) - k]) / ((N - k / S) * (len(lam) - k))
+
+    def count(sigma2: float) -> int:
+        return min(sum(one > sigma2 * edge for one in lam), len(lam) - 1)
+
+    k = count(float(np.median(lam)) / (N * median(M / N)))
+    while count(variance(k)) > k:
+        k = count(variance(k))
+    while k and lam[-k] <= variance(k - 1) * edge:
+        k -= 1
+    sigma2, root = variance(k), np.sqrt(M / N)
+    law = cdf(np.array(lam[: len(lam) - k]) / (sigma2 * (N - k / S)), min(1.0, (M - k / S) / (N - k / S)))
+    steps = len(law)
+    D = max(max(abs((i + 1) / steps - one), abs(one - i / steps)) for i, one in enumerate(law))
+    return Bulk(sigma2, sigma2 * N * (1 - root) ** 2, sigma2 * N * (1 + root) ** 2, sigma2 * edge, k, D)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_field_by_loops(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    M, S = int(rng.integers(2, 20)), int(rng.integers(1, 4))
+    N, tail = M + int(rng.integers(0, 20)), (0.01, 0.3)[seed % 2]
+    W = 10.0 ** rng.integers(-9, 9) * rng.standard_t((2, 5, 99)[seed % 3], (S, N, M))
+    evals = evals_of(W + (seed % 4 == 0) * W.std() * 3)
+    found, wanted = fit_bulk(evals, N, M, S, tail), bulk_by_loops(evals, N, M, S, tail)
+    for field in dataclasses.fields(Bulk):
+        assert getattr(found, field.name) == pytest.approx(getattr(wanted, field.name), rel=1e-9), field.name
+    assert fit_bulk(evals, N, M) == fit_bulk(evals, N, M, 1, 0.01)
+
+
+def test_too_little_for_a_bulk() -> None:
+    assert fit_bulk(np.zeros(0), 3, 2) is None
+    assert fit_bulk(np.array([1.0]), 3, 2) is None
+    assert fit_bulk(np.zeros(2), 3, 2) is None
+    assert fit_bulk(np.array([0.0] * 19 + [1.0]), 20, 20) is None  # a median of zero
+    assert fit_bulk(np.array([0.5, 1.0]), 3, 2) is not None
+    for law in (cdf, density):
+        for aspect in (0.0, -0.5, 1.01):
+            with pytest.raises(ValueError, match="aspect"):
+                law(np.ones(1), aspect)
+    assert sigma2_of_entries(np.array([2.0, 4.0]), 6) == 0.5
+    assert edges(0.25) == (0.25, 2.25)

@@ -33,11 +33,13 @@ def test_the_plain_sandwich_is_that_of_statsmodels() -> None:
     assert line.plain_se == pytest.approx(fit.bse[1], rel=1e-10)
 
 
-def test_the_corrected_error_is_its_own_matrix_formula() -> None:
+@pytest.mark.parametrize("kin", [0.0, 1.0])
+def test_the_corrected_error_is_its_own_matrix_formula(kin: float) -> None:
     """Bell and McCaffrey's error and freedom, written with n x n matrices; rho as the function estimates it."""
     rng = np.random.default_rng(1)
     family = np.repeat(np.arange(9), [1, 2, 3, 4, 5, 6, 7, 1, 9])
     x, y = rng.normal(size=(2, len(family)))
+    y += kin * rng.normal(size=9)[family]
     line = clustered(x.tolist(), y.tolist(), family.tolist())
     X = np.column_stack([np.ones(len(x)), x])
     inverse = np.linalg.inv(X.T @ X)
@@ -52,6 +54,7 @@ def test_the_corrected_error_is_its_own_matrix_formula() -> None:
     assert line.slope_se == pytest.approx(np.sqrt(variance), rel=1e-9)
     sizes = np.bincount(family)
     rho = (len(x) / line.effective - 1) / ((sizes @ sizes) / len(x) - 1)
+    assert (rho > 0.1) == bool(kin)
     omega = (1 - rho) * np.eye(len(x)) + rho * (family[:, None] == family[None, :])
     gram = np.array(columns) @ omega @ np.array(columns).T
     assert line.freedom == pytest.approx(np.trace(gram) ** 2 / (gram**2).sum(), rel=1e-9)
@@ -93,6 +96,8 @@ def test_the_bootstrap_draws_families_together() -> None:
 
 
 def test_few_families_give_a_reason() -> None:
+    assert clustered([1, 2, 3, 5], [1, 3, 2, 4], [0, 0, 1, 2]).slope == pytest.approx(5.5 / 8.75)
+    assert clustered([1, 2, 3, 5], [2, 4, 6, 10], [0, 0, 1, 2]).reason == "the line explains everything"
     assert "2 families" in (clustered([1, 2, 3, 5], [1, 3, 2, 4], [0, 0, 1, 1]).reason or "")
 
 

@@ -91,6 +91,8 @@ def test_partial_slopes(drawn) -> None:
     assert (pooled.slope, pooled.slope_se) == (near(alone.params[1]), near(alone.bse[1]))
     constant = [0.1] * 40  # its mean is not 0.1: what rounding leaves is no covariate
     assert robust_slope(drawn.x, drawn.y, drawn.groups, [*sides, constant]) == found
+    with_t = sm.OLS(drawn.y, np.column_stack([drawn.x, dummies, *sides])).fit(cov_type="HC3", use_t=True)
+    assert found.bold_p == near(with_t.pvalues[0])
 
 
 def test_degrees_of_freedom_of_the_robust_error(drawn) -> None:
@@ -191,6 +193,8 @@ def test_mixed_model(drawn) -> None:
     assert found.slope == pytest.approx(fit.fe_params[1], abs=1e-4)
     assert found.slope_se == pytest.approx(fit.bse_fe[1], abs=1e-4)
     assert found.group_sd == pytest.approx(fit.cov_re[0, 0] ** 0.5, rel=1e-2)
+    assert found.residual_sd == pytest.approx(fit.scale**0.5, rel=1e-3)
+    assert found.p == pytest.approx(fit.pvalues[1], rel=1e-2)
     side = np.random.default_rng(8).normal(size=40)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -67,3 +68,42 @@ def test_too_few_values_have_no_interval_and_none_is_misuse() -> None:
     assert two_samples([1.0, 2.0], [3.0, 4.0]).low is None
     with pytest.raises(ValueError, match="expected two samples"):
         two_samples([], [1.0])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_field_by_loops(seed: int) -> None:
+    """Few whole numbers with ties; the interval's rank by the normal approximation, rounded down."""
+    rng = np.random.default_rng(seed)
+    n, m = (int(one) for one in rng.integers(1, 7, 2))
+    a, b = rng.integers(0, 6, n).astype(float).tolist(), (rng.integers(0, 6, m) + seed % 4).astype(float).tolist()
+    found = two_samples(a, b)
+    differences = sorted(x - y for x in a for y in b)
+    rank = int(np.floor(n * m / 2 - stats.norm.ppf(0.975) * np.sqrt(n * m * (n + m + 1) / 12)))
+    with warnings.catch_warnings():  # scipy's own fallback from the exact p-value
+        warnings.simplefilter("ignore", RuntimeWarning)
+        distance = stats.ks_2samp(a, b)
+    assert (found.exact, found.p) == (True, pytest.approx(brute(a, b)))
+    assert (found.shift, found.hodges_lehmann) == (np.median(a) - np.median(b), np.median(differences))
+    ends = (differences[rank - 1], differences[-rank]) if rank > 0 else (None, None)
+    assert (found.low, found.high) == ends
+    assert (found.ks, found.ks_p) == (pytest.approx(distance.statistic), pytest.approx(distance.pvalue))
+
+
+def test_all_divisions_where_there_are_no_more_than_shuffles() -> None:
+    a, b = [1.0, 2.0, 9.0], [3.0, 4.0, 5.0]
+    assert [two_samples(a, b, shuffles=count).exact for count in (19, 20)] == [False, True]
+    assert two_samples(a, b, shuffles=1).p in (0.5, 1.0)
+    drawn = two_samples(list(range(9)), list(range(20, 29)), shuffles=700, seed=1)
+    assert drawn.p < 0.02
+    assert drawn.p * 701 == pytest.approx(round(drawn.p * 701))
+    for empty in (([], a, 9), (a, [], 9), (a, b, 0)):
+        with pytest.raises(ValueError, match="expected two samples and at least one shuffle"):
+            two_samples(*empty[:2], shuffles=empty[2])
+
+
+def test_random_divisions_come_near_all_of_them() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0.9, 1, 7).tolist(), rng.normal(0, 1, 7).tolist()
+    exact, drawn = two_samples(a, b), two_samples(a, b, shuffles=3400)
+    assert (exact.exact, drawn.exact) == (True, False)
+    assert drawn.p == pytest.approx(exact.p, abs=4 * np.sqrt(exact.p / 3400))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
-from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from tests.analysis.studies.oracle import near
+from zoospectra.analysis.statistics.rank_agreement import rank_agreement
+from zoospectra.analysis.statistics.two_samples import two_samples
 from zoospectra.analysis.studies import alpha_hat, convention, drift, flow, kin, pair
+from zoospectra.analysis.studies.record import Cell
 
 
 def day(number: float) -> datetime.datetime:
@@ -53,43 +58,60 @@ def test_drift(since: int | None) -> None:
     designs = {"models": models, "averages": averages, "reported": reported, "skipped": skipped}
     options = drift.Options() if since is None else drift.Options(since=f"2026-11-{since + 1:02d}T00:00:00+00:00")
     found = drift.run(designs, options)
-    expected, retrained = set(), {}
+    told: dict[str, list[dict]] = {"new": [], "gone": [], "retrained": []}
     for row in models:
         recent = since is None or (row["first_seen"] is not None and row["first_seen"] >= day(since))
         if row["latest"]:
             if row["last_seen"] is not None and row["last_seen"] < day(3):
-                expected.add((row["model_id"], "gone"))
+                told["gone"].append(row)
             if recent:
-                expected.add((row["model_id"], "new" if row["revisions"] == 1 else "retrained"))
-            if recent and row["revisions"] > 1:
-                retrained[row["model_id"]] = row["revisions"]
-    assert {(c.row, c.verdict) for c in found.cells if c.table_id == "DRIFT_MODELS"} == expected
+                told["new" if row["revisions"] == 1 else "retrained"].append(row)
+    expected = [
+        Cell("DRIFT_MODELS", row["model_id"], "revisions", row["revisions"], verdict=word)
+        for word, rows in told.items()
+        for row in rows
+    ]
     of = {(r["profile"], r["model_id"], r["revision"]): r for r in averages}
-    moved = {}
-    for profile in ("p", "q"):
-        for model, count in retrained.items():
-            new, old = (of.get((profile, model, f"r{nth}")) for nth in (count, count - 1))
-            for name in drift.METRICS if new and old else ():
-                known = new[name] is not None and old[name] is not None
-                change = new[name] - old[name] if known else None
-                moved[f"{profile} / {model}", f"{name} change"] = (change, new["layers"], known)
-    made = [c for c in found.cells if c.table_id == "DRIFT_METRICS"]
-    assert {(c.row, c.column): (c.value, c.n, c.reason is None) for c in made} == moved
-    turned = {}
+    for row, profile in itertools.product(told["retrained"], ("p", "q")):
+        new, old = (of.get((profile, row["model_id"], f"r{row['revisions'] - back}")) for back in (0, 1))
+        for name in drift.METRICS if new and old else ():
+            known = new[name] is not None and old[name] is not None
+            change = new[name] - old[name] if known else None
+            why = None if known else "one of the revisions has no fit"
+            label = f"{profile} / {row['model_id']}"
+            expected.append(Cell("DRIFT_METRICS", label, f"{name} change", change, new["layers"], reason=why))
+    turned = 0
     for rows in [[r for r in reported if r["model_id"] == f"m{i}"] for i in range(60)]:
         change = rows[-1]["value"] - rows[-2]["value"]
         if change and (since is None or len(rows) - 1 >= since):
-            better = (change > 0) is rows[-1]["higher_is_better"]
+            better = "better" if (change > 0) is rows[-1]["higher_is_better"] else "worse"
             label = f"{rows[0]['model_id']} / {rows[0]['dataset'] or ''} / e"
-            turned[label] = (change, "better" if better else "worse")
-    assert {c.row: (c.value, c.verdict) for c in found.cells if c.table_id == "DRIFT_REPORTED"} == turned
-    words = [c.verdict for c in found.cells if c.table_id == "DRIFT_MODELS"]
-    counts = [
-        f"{words.count('new')} new models",
-        f"{words.count('gone')} gone",
-        f"{words.count('retrained')} retrained",
+            expected.append(Cell("DRIFT_REPORTED", label, "change", change, verdict=better))
+            turned += 1
+    for tensor in ("t", "the whole model"):
+        expected.append(Cell("DRIFT_FAILED", f"m0 / {tensor}", "failed", 1.0, reason="truncated"))
+    profiles = list(dict.fromkeys(r["profile"] for r in averages))
+    assert sorted(profiles) == ["p", "q"]
+    assert sorted(found.cells, key=str) == sorted(expected, key=str)
+    assert list(dict.fromkeys(c.table_id for c in found.cells)) == list(dict.fromkeys(c.table_id for c in expected))
+    counts = [f"{len(told['new'])} new models", f"{len(told['gone'])} gone", f"{len(told['retrained'])} retrained"]
+    assert found.notes == (", ".join([*counts, f"{turned} reported numbers changed", "2 tensors or models fail"]),)
+    assert list(found.design) == [
+        {"model_id": r["model_id"], "revision": r["revision"], "excluded_by": None} for r in models
     ]
-    assert found.notes == (", ".join([*counts, f"{len(turned)} reported numbers changed", "2 tensors or models fail"]),)
+
+
+@pytest.mark.parametrize(("since", "new"), [
+    ("2026-11-02", 1), ("2026-11-02T01:00:00+01:00", 1), ("2026-11-02T01:00:00+00:00", 0),
+    ("2026-11-02T00:00:00.000001", 0), ("2026-11-01T23:00:00-01:00", 1),
+])  # fmt: skip
+def test_times_are_those_of_utc(since: str, new: int) -> None:
+    model = {"model_id": "m", "revision": "r", "nth": 1, "revisions": 1, "latest": True, "first_seen": day(1)}
+    model |= {"last_seen": day(1), "zoo_seen": day(1)}
+    designs = {"models": [model], "averages": [], "reported": [], "skipped": []}
+    assert len(drift.run(designs, drift.Options(since=since)).cells) == new
+    with pytest.raises(ValueError, match="since=soon: expected a time such as 2026-11-21"):
+        drift.Options(since="soon")
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -107,52 +129,71 @@ def test_pair(seed: int) -> None:
             rows.append(row)
     options = pair.Options(model="a", other="b", shuffles=999, seed=seed)
     found = pair.run({"layers": rows}, options)
-    cells = {(c.row, c.column): c for c in found.cells}
     parts: dict[str, list[list[float]]] = {}
-    for side, model in enumerate("ab"):
-        for profile in "pq":
-            mine = [r for r in rows if (r["model_id"], r["profile"]) == (model, profile)]
-            counted = [r for r in mine if r["counted"]]
-            for i, row in enumerate(counted):
-                third = ("first", "middle", "last")[i * 3 // len(counted)] + " third"
-                for name in ("all layers", third, f"type {row['layer_type'] or 'unknown'}"):
-                    parts.setdefault(f"{profile} / {name}", [[], []])[side].append(row["alpha"])
-            for row in mine:
-                if row["group"] is not None:
-                    parts.setdefault(f"{profile} / role {row['group']}", [[], []])[side].append(row["alpha"])
-    assert {row for row, _ in cells} == parts.keys()
-    for row, (a, b) in parts.items():
-        assert (cells[row, "layers"].value, cells[row, "layers, other"].value) == (len(a), len(b))
-        if min(len(a), len(b)) < 4:
-            assert cells[row, "layers"].verdict == "too few layers"
-            assert (row, "median") not in cells
-            continue
-        assert cells[row, "layers"].verdict is None
-        assert cells[row, "shift of median"].value == np.median(a) - np.median(b)
-        assert cells[row, "Hodges-Lehmann shift"].value == np.median([x - y for x in a for y in b])
-        assert cells[row, "share above 6"].value == np.mean(np.array(a) > 6)
-        assert cells[row, "share above 6, other"].value == np.mean(np.array(b) > 6)
-        table = [[sum(v > 6 for v in side), sum(v <= 6 for v in side)] for side in (a, b)]
-        assert cells[row, "share p"].value == pytest.approx(stats.fisher_exact(table).pvalue)
-        assert cells[row, "KS p"].value == pytest.approx(stats.ks_2samp(a, b).pvalue)
-        assert cells[row, "median"].n == len(a) + len(b)
+    for profile, (side, model) in itertools.product("pq", enumerate("ab")):
+        mine = [r for r in rows if (r["model_id"], r["profile"]) == (model, profile)]
+        counted = [r for r in mine if r["counted"]]
+        names = [("all layers", counted)]
+        names += [(f"{word} third", []) for word in ("first", "middle", "last")]
+        parts |= {f"{profile} / {name}": parts.get(f"{profile} / {name}", [[], []]) for name, _ in names}
+        for i, row in enumerate(counted):
+            third = ("first", "middle", "last")[i * 3 // len(counted)] + " third"
+            for name in ("all layers", third, f"type {row['layer_type'] or 'unknown'}"):
+                parts.setdefault(f"{profile} / {name}", [[], []])[side].append(row["alpha"])
+        for row in mine:
+            if row["group"] is not None:
+                parts.setdefault(f"{profile} / role {row['group']}", [[], []])[side].append(row["alpha"])
+    expected, notes, few = [], [], []
     for profile in "pq":
-        tested = [row for row in parts if row.startswith(profile) and (row, "median") in cells]
-        p = [cells[row, "permutation p"].value for row in tested]
-        for row, q in zip(tested, stats.false_discovery_control(p), strict=True):
-            assert cells[row, "permutation p, adjusted"].value == pytest.approx(q)
-            shift = cells[row, "shift of median"].value
-            verdict = "undetermined" if q >= 0.05 else "higher" if shift > 0 else "lower"
-            assert cells[row, "shift of median"].verdict == verdict
-            assert any(n.startswith(f"{row}: median alpha {verdict}, {shift:+.3f} (a minus b;") for n in found.notes)
-    few = [row for row in parts if cells[row, "layers"].verdict]
-    named = [note.removeprefix("fewer than 4 layers with a fit in either model: ") for note in found.notes]
-    assert sorted(few) in [sorted(note.split(", ")) for note in named]
-    assert {row["model_id"] for row in found.design} == {"a", "b"}
-    assert [row["excluded_by"] is None for row in found.design] == [r["counted"] for r in rows if r["model_id"] != "c"]
+        own = {row: sides for row, sides in parts.items() if row.startswith(profile)}
+        tests = {
+            row: two_samples(a, b, shuffles=999, seed=seed) for row, (a, b) in own.items() if min(len(a), len(b)) >= 4
+        }
+        adjusted = dict(zip(tests, stats.false_discovery_control([t.p for t in tests.values()]), strict=True))
+        for row, (a, b) in own.items():
+            why = f"too few layers: {len(a)} and {len(b)}, at least 4 are needed of each"
+            missing = row not in tests
+            words = {"verdict": "too few layers", "reason": why} if missing else {}
+            expected.append(Cell("PAIR", row, "layers", len(a), len(a), **words))
+            expected.append(Cell("PAIR", row, "layers, other", len(b), len(b)))
+            if missing:
+                few.append(row)
+                continue
+            table = [[sum(v > 6 for v in side), sum(v <= 6 for v in side)] for side in (a, b)]
+            distance, shift, test = stats.ks_2samp(a, b), float(np.median(a) - np.median(b)), tests[row]
+            values = {
+                "median": np.median(a), "median, other": np.median(b), "shift of median": shift,
+                "permutation p": test.p, "permutation p, adjusted": adjusted[row],
+                "Hodges-Lehmann shift": np.median([x - y for x in a for y in b]), "shift low": test.low,
+                "shift high": test.high, "KS distance": distance.statistic, "KS p": distance.pvalue,
+                "share above 6": np.mean(np.array(a) > 6), "share above 6, other": np.mean(np.array(b) > 6),
+                "share p": stats.fisher_exact(table).pvalue,
+            }  # fmt: skip
+            verdict = "undetermined" if adjusted[row] >= 0.05 else "higher" if shift > 0 else "lower"
+            for column, value in values.items():
+                why = "so few layers have no 95 % interval" if value is None else None
+                said = verdict if column == "shift of median" else None
+                expected.append(Cell("PAIR", row, column, value, len(a) + len(b), None, said, why))
+            ends = f"{shift:+.3f} (a minus b; adjusted p {adjusted[row]:.2g})"
+            notes.append(f"{row}: median alpha {verdict}, {ends}")
+    assert list(found.cells) == near(expected)
+    assert few
+    notes.append(f"fewer than 4 layers with a fit in either model: {', '.join(few)}")
+    assert list(found.notes) == notes
+    part = "part of a fused matrix: counts by role only"
+    assert list(found.design) == [
+        {name: r[name] for name in ("model_id", "profile", "layer_id", "longname", "alpha")}
+        | {"excluded_by": None if r["counted"] else part}
+        for r in rows
+        if r["model_id"] != "c"
+    ]
     only = pair.run({"layers": rows}, pair.Options(profile="p", shuffles=999, seed=seed))  # the two models of p
     assert list(only.cells) == [c for c in found.cells if c.row.startswith("p")]
     assert pair.run({"layers": rows}, pair.Options()).notes[0].startswith("3 models have layers with a fit")
+    many = [row | {"model_id": f"m{i}"} for i, row in enumerate(rows[:7])]
+    for glob, some in (("m*", "m0, m1, m2, m3, m4"), ("x", "m0, m1, m2, m3, m4")):
+        with pytest.raises(ValueError, match=f"expected one: {some}$"):
+            pair.run({"layers": many}, pair.Options(model=glob, other="m1"))
     for words, message in (
         ({"model": "a", "other": "x"}, "other=x: matches 0 models"),
         ({"model": "[ab]", "other": "b"}, "model=.*matches 2 models with a fit, expected one: a, b"),
@@ -163,6 +204,18 @@ def test_pair(seed: int) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             pair.run({"layers": rows}, pair.Options(**words))
+
+
+@pytest.mark.parametrize(("p", "shift", "verdict"), [
+    (0.05, 1.0, "undetermined"), (0.049, 1.0, "higher"), (0.049, 0.5, "higher"), (0.049, -0.5, "lower")
+])  # fmt: skip
+def test_the_verdict_of_a_pair(p: float, shift: float, verdict: str) -> None:
+    cells = [Cell("PAIR", "r", word, value) for word, value in (("shift of median", shift), ("permutation p", p))]
+    found = pair._adjusted([*cells, Cell("PAIR", "s", "layers", 2.0)])
+    assert [(cell.column, cell.value, cell.verdict) for cell in found] == [
+        ("shift of median", shift, verdict), ("permutation p", p, None), ("permutation p, adjusted", p, None),
+        ("layers", 2.0, None),
+    ]  # fmt: skip
 
 
 def test_flow() -> None:
@@ -228,40 +281,62 @@ def test_convention(seed: int) -> None:
             row |= {"alpha": float(rng.integers(0, 9)), "log_norm": float(rng.integers(0, 9)) if i < 3 else None}
             rows.append(row)
     catalog = [{"model_id": f"m{i:02d}", "double_of": "m00" if i == 15 else None} for i in range(16)]
+    rows[6]["alpha"] = None
     found = convention.run({"averages": rows, "catalog": catalog}, convention.Options(metrics=["alpha", "log_norm"]))
-    cells = {(c.table_id, c.row, c.column): c for c in found.cells}
-    x, y = ({r["model_id"]: r["alpha"] for r in rows if r["profile"] == p and r["model_id"] != "m15"} for p in "pq")
-    a, b = list(x.values()), [y[model] for model in x]
-    whole = cells["CONVENTION", "p / q / alpha", "tau"]
-    assert (whole.value, whole.n) == (pytest.approx(stats.kendalltau(a, b).statistic), 15)
-    swapped = sum((a[i] - a[j]) * (b[i] - b[j]) < 0 for i in range(15) for j in range(i))
-    assert cells["CONVENTION", "p / q / alpha", "pairs swapped"].value == swapped
-    moves = np.abs(stats.rankdata(a) - stats.rankdata(b))
-    assert cells["CONVENTION", "p / q / alpha", "largest move"].value == moves.max()
-    assert any(
-        f"m{int(np.argmax(moves)):02d} moves most, by {moves.max():g} of 15 ranks" in note for note in found.notes
+    both = [f"m{i:02d}" for i in range(15) if i != 6]
+    x, y = ([r["alpha"] for r in rows if r["profile"] == p and r["model_id"] in both] for p in "pq")
+    series = [("x", "y", "no series", "x")[int(model[1:]) % 4] for model in both]
+
+    def cells(table: str, row: str, end: str, a: list, b: list, groups: list | None = None) -> list[Cell]:
+        one = rank_agreement(a, b, groups)
+        values = {"tau": one.tau, "tau low": one.low, "tau high": one.high, "pairs swapped": one.swapped}
+        return [Cell(table, row, word + end, value, one.n, reason=one.reason if value is None else None)
+                for word, value in values.items()]  # fmt: skip
+
+    tau = stats.kendalltau(x, y).statistic
+    swapped = sum((a - c) * (b - d) < 0 for (a, b), (c, d) in itertools.combinations(zip(x, y, strict=True), 2))
+    expected = cells("CONVENTION", "p / q / alpha", "", x, y)
+    assert [cell.value for cell in expected if "tau l" not in cell.column and "tau h" not in cell.column] == [
+        pytest.approx(tau),
+        swapped,
+    ]
+    moves = np.abs(stats.rankdata(x) - stats.rankdata(y))
+    expected.append(Cell("CONVENTION", "p / q / alpha", "largest move", moves.max(), 14))
+    expected += cells("CONVENTION", "p / q / alpha", " within series", x, y, series)
+    for name in ("no series", "x", "y"):
+        own = [i for i, label in enumerate(series) if label == name]
+        if len(own) >= 4:
+            row = f"p / q / {name} / alpha"
+            expected += cells("CONVENTION_SERIES", row, "", [x[i] for i in own], [y[i] for i in own])
+    few = "3 models have it under both, at least 4 are needed"
+    expected.append(Cell("CONVENTION", "p / q / log_norm", "tau", None, 3, None, "too few models", few))
+    assert list(found.cells) == near(expected)
+    assert found.notes == (
+        f"p / q / alpha: tau {tau:.3f} over 14 models, {swapped} pairs change places; "
+        f"{both[int(np.argmax(moves))]} moves most, by {moves.max():g} of 14 ranks",
+        "p / r: 3 models in both, at least 4 are needed",
+        "q / r: 3 models in both, at least 4 are needed",
     )
-    series = {r["model_id"]: r["series"] or "no series" for r in rows}
-    groups = defaultdict(list)
-    for i, model in enumerate(x):
-        groups[series[model]].append(i)
-    same = [(i, j) for own in groups.values() for i in own for j in own if i != j]
-    signs = np.array([(np.sign(a[i] - a[j]), np.sign(b[i] - b[j])) for i, j in same])
-    tau = (signs[:, 0] @ signs[:, 1]) / math.sqrt(np.abs(signs[:, 0]).sum() * np.abs(signs[:, 1]).sum())
-    assert cells["CONVENTION", "p / q / alpha", "tau within series"].value == pytest.approx(tau)
-    for name, own in groups.items():
-        label = f"p / q / {name} / alpha"
-        if len(own) < 4:
-            assert ("CONVENTION_SERIES", label, "tau") not in cells
-        else:
-            expected = stats.kendalltau([a[i] for i in own], [b[i] for i in own]).statistic
-            assert cells["CONVENTION_SERIES", label, "tau"].value == pytest.approx(expected)
-    assert cells["CONVENTION", "p / q / log_norm", "tau"].verdict == "too few models"
-    assert "p / r: 3 models in both, at least 4 are needed" in found.notes
-    left = [row for row in found.design if row["excluded_by"]]
-    assert [row["excluded_by"] for row in left] == ["the same model as m00"] * 2
+    assert list(found.design) == [
+        {"model_id": r["model_id"], "profile": r["profile"]}
+        | {"excluded_by": "the same model as m00" if r["model_id"] == "m15" else None}
+        for r in rows
+    ]
+    alike = [row | {"alpha": float(int(row["model_id"][1:]))} for row in rows if row["series"] == "x"]
+    same = convention.run({"averages": alike, "catalog": []}, convention.Options(metrics=["alpha"]))
+    assert {cell.table_id for cell in same.cells} == {"CONVENTION"}  # one series is all of them
+    assert same.notes[0] == "p / q / alpha: tau 1.000 over 8 models, 0 pairs change places"
+    still = convention.run(
+        {"averages": [row | {"alpha": 1.0} for row in alike], "catalog": []}, convention.Options(metrics=["alpha"])
+    )
+    assert [note for note in still.notes if "alpha" in note] == []
+    assert still.cells[0].reason == "x or y is constant"
     three = convention.run({"averages": rows, "catalog": catalog}, convention.Options(smallest=3, metrics=["log_norm"]))
     assert next(c for c in three.cells if (c.row, c.column) == ("p / q / log_norm", "tau")).n == 3
+    assert [c.n for c in three.cells if (c.row, c.column) == ("q / r / log_norm", "tau")] == [3]
+    assert not [note for note in three.notes if "are needed" in note]
+    two = convention.run({"averages": [r for r in alike if r["profile"] != "r"], "catalog": []}, convention.Options())
+    assert [note for note in two.notes if "profiles" in note] == []
     one = convention.run({"averages": rows, "catalog": []}, convention.Options(profiles=["p"]))
     assert one.notes == ("1 profiles: refit the warehouse under another, zoospectra refit profiles=NAME",)
 
@@ -270,7 +345,15 @@ def test_kin() -> None:
     families = [1, 1, 1, 2, 3, 3]
     models = [{"model_id": f"m{i}", "family": family} for i, family in enumerate(families)]
     pairs = [{"verdict": v, "cosine": c} for v, c in (("copy", 0.5), ("copy", None), ("copy", 0.9), ("tuned", None))]
-    found = kin.run({"kin": models, "kinship": pairs}, kin.Options(smallest=2))
+    found = kin.run({"kin": models, "kinship": pairs}, kin.Options())
+    worth = 36 / (9 + 1 + 4)
+    assert found.notes == (f"6 models of 3 families, worth {worth:.1f} where those of a family are one",)
+    assert [row["excluded_by"] for row in found.design] == [None] * 6
+    assert [cell.n for cell in found.cells] == [3, 3, 1, 1, 3, 2, 6, 6, 6]
+    few = kin.run({"kin": models, "kinship": []}, kin.Options(smallest=3))
+    assert [cell.row for cell in few.cells] == ["family 1: m0", "all", "all", "all"]
+    with pytest.raises(ValueError, match="study=kin: expected families in the warehouse"):
+        kin.run({"kin": [], "kinship": pairs}, kin.Options())
     cells = {(c.table_id, c.row, c.column): c.value for c in found.cells}
     assert cells == {
         ("KIN_VERDICTS", "copy", "pairs"): 3.0, ("KIN_VERDICTS", "copy", "median cosine"): 0.7,
@@ -294,30 +377,44 @@ def test_the_gap_of_alpha_hat() -> None:
         row |= {
             "alpha_weighted": rng.normal(),
             "log_alpha_norm": rng.normal(),
-            "num_evals": rng.choice([None, 1, 10, 100]),
+            "num_evals": rng.choice([None, 1, 2, 10, 100]),
         }
+        if row["alpha"] == 1.5:
+            row["num_evals"] = rng.choice([None, 1])
+        if i % 6 == 1:
+            row["alpha"] = 7.0
         layers.append(row)
     designs = {"layers": layers, "averages": [{"profile": "p"}], "reported": [], "catalog": []}
     found = alpha_hat.run(designs, alpha_hat.Options())
-    cells = {(c.row, c.column): c for c in found.cells}
     ranges = {"alpha < 2": (0, 2), "2 <= alpha < 4": (2, 4), "4 <= alpha < 6": (4, 6), "alpha >= 6": (6, 99)}
+    expected, notes = [], []
     for profile in "pq":
         for name, (low, high) in ranges.items():
             own = [r for r in layers if r["profile"] == profile and low <= r["alpha"] < high]
             label = f"{profile} / {name}"
             gaps = [r["log_alpha_norm"] - r["alpha_weighted"] for r in own]
             if not own:
-                assert cells[label, "median gap"].reason == "no layer in this range"
+                why = "no layer in this range"
+                expected.append(Cell("ALPHA_HAT_GAP", label, "median gap", None, 0, reason=why))
                 continue
-            expected = [np.median(gaps), *np.quantile(gaps, [0.1, 0.9]), max(gaps)]
-            words = ("median gap", "gap, 10 %", "gap, 90 %", "largest gap")
-            assert [cells[label, word].value for word in words] == pytest.approx(expected)
+            values = {"median gap": np.median(gaps), "gap, 10 %": np.quantile(gaps, 0.1)}
+            values |= {"gap, 90 %": np.quantile(gaps, 0.9), "largest gap": max(gaps)}
+            expected += [Cell("ALPHA_HAT_GAP", label, word, value, len(own)) for word, value in values.items()]
             shares = [
-                g / math.log10(r["num_evals"]) for g, r in zip(gaps, own, strict=True) if r["num_evals"] in (10, 100)
+                g / math.log10(r["num_evals"]) for g, r in zip(gaps, own, strict=True) if r["num_evals"] in (2, 10, 100)
             ]
-            share = cells[label, "median share of log10 K"]
-            assert (share.value, share.n) == (pytest.approx(np.median(shares)), len(shares))
+            share, why = float(np.median(shares)) if shares else None, "no layer says how many eigenvalues it has"
+            cell = Cell("ALPHA_HAT_GAP", label, "median share of log10 K", share, len(shares))
+            expected.append(cell if shares else replace(cell, reason=why))
         gaps = [r["log_alpha_norm"] - r["alpha_weighted"] for r in layers if r["profile"] == profile]
-        assert f"{profile}: log alpha-norm minus alpha-hat: median {np.median(gaps):.3g} over 30 layers" in found.notes
-    with pytest.raises(ValueError, match="edges="):
-        alpha_hat.Options(edges=[2.0, 2.0])
+        notes.append(f"{profile}: log alpha-norm minus alpha-hat: median {np.median(gaps):.3g} over 30 layers")
+    assert list(found.cells) == near(expected)
+    assert list(found.notes) == [*notes, "no model has a reported metric: no lines"]
+    one = alpha_hat.run(designs | {"averages": [{"profile": "p"}, {"profile": "q"}]}, alpha_hat.Options(profile="q"))
+    assert list(one.cells) == [c for c in found.cells if c.row.startswith("q / ")]
+    for edges in ([2.0, 2.0], [], [3.0, 2.0], [1.0, math.inf]):
+        with pytest.raises(ValueError, match="edges="):
+            alpha_hat.Options(edges=edges)
+    assert [c.row for c in alpha_hat.run(designs, alpha_hat.Options(edges=[2.5])).cells[::5]] == [
+        f"{profile} / alpha {side} 2.5" for profile in "pq" for side in ("<", ">=")
+    ]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import special, stats
 
+from tests.analysis.studies.oracle import near
+from zoospectra.analysis.statistics import permutation
+from zoospectra.analysis.statistics.sample import sample
 from zoospectra.analysis.studies import batch, seeds
 from zoospectra.analysis.studies.population import covariates, groupings, metrics, populations
+from zoospectra.analysis.studies.record import Cell
 from zoospectra.analysis.studies.target import targets, twin
 
 
@@ -21,11 +26,12 @@ def zoo(seed: int) -> dict[str, list[dict]]:
     averages = [
         {"model_id": name, "profile": profile, "basis": "weights", "num_layers": int(rng.integers(3, 9)), "D": None}
         | {metric: float(rng.normal()) for metric in ("alpha", "log_norm")}
-        | {"alpha_weighted": float(rng.normal()) if name == "m07" else None, "stable_rank": float(rng.normal())}
+        | {"alpha_weighted": float(rng.normal()) if name == "m05" else None, "stable_rank": float(rng.normal())}
         for name in names
         for profile in ("p", "q")
         if rng.random() < 0.9
     ]
+    averages.append(averages[0] | {"model_id": "nobody", "profile": "z"})  # nothing is reported of it
     catalog = [
         {"model_id": name, "series": rng.choice(["x", "y", None]), "depth": int(rng.integers(1, 4)), "params": 10**i}
         | {"width": int(i) if i % 5 else None, "size": float(i), "year": 2015 + i % 7 if i % 2 else None}
@@ -116,8 +122,8 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
     for smallest in (2, 4, 6):
         expected = {name for name, count in sizes.items() if sum(v >= smallest for v in count.values()) > 1}
         expected -= {name for name in ("thirteen",) if len(sizes[name]) > 12}
-        assert set(groupings(one, smallest=smallest)) == expected
-    assert set(groupings(one, ["seed", "thirteen"])) == {"seed", "thirteen"}
+        assert set(groupings(one, (), smallest)) == expected
+    assert set(groupings(one, ["seed", "thirteen"], 4)) == {"seed", "thirteen"}
     held = covariates(one)
     full = {"size", "log10 params"} | ({"thirteen"} if len(sizes["thirteen"]) == 13 else set())
     assert set(held) == full  # width and year are missing of some; twelve values are a grouping
@@ -125,6 +131,7 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
     assert set(covariates(one, ["width", "depth"])) == {"width", "depth"}
     with pytest.raises(ValueError, match="covariates=kind: expected a column of numbers"):
         covariates(one, ["kind"])
+    assert sum(row["alpha_weighted"] is not None for row in one.rows) == 1
     assert set(metrics(one)) == {"alpha", "log_norm"}  # two models need a metric
     assert list(metrics(one, ["stable_rank"])) == ["stable_rank"]
     for name in ("num_layers", "depth", "x"):
@@ -180,64 +187,137 @@ def families(seed: int) -> dict[str, list[dict]]:
 def test_seeds(seed: int) -> None:
     designs = families(seed)
     averages, catalog, reported = (designs[name] for name in ("averages", "catalog", "reported"))
-    found = seeds.run(designs, seeds.Options(metrics=["alpha"], seed=seed))
-    cells = {(c.table_id, c.row, c.column): c for c in found.cells}
-    rows = [a | c for a, c in zip(averages, catalog, strict=True) if c["double_of"] is None and a["alpha"] is not None]
+    found = seeds.run(designs, seeds.Options(metrics=["alpha", "log_norm"], seed=seed))
+    expected: dict[str, list[Cell]] = {}
+    for metric in ("alpha", "log_norm"):
+        rows = [a | c for a, c in zip(averages, catalog, strict=True)]
+        rows = [row for row in rows if row["double_of"] is None and row[metric] is not None]
+        expected[metric] = [*of_seeds(f"p / {metric}", metric, rows, seed)]
+        expected[metric] += of_quality(f"p / {metric}", {row["model_id"]: row[metric] for row in rows}, reported)
+    chance = [c for own in expected.values() for c in own if c.column == "p, permutation"]
+    q_values = stats.false_discovery_control([c.value for c in chance])
+    whole, notes = [], []
+    for (metric, own), cell, q in zip(expected.items(), chance, q_values, strict=True):
+        place = next(i for i, c in enumerate(own) if c.column == "p, more than seeds") + 1
+        more = own[place - 1].value <= 0.05
+        verdict = "moves one way, " if q <= 0.05 else "moves " if more else ""
+        verdict += "more than seeds" if more else "no more than seeds"
+        verdict += ", no one way" if more and q > 0.05 else ""
+        own.insert(place, replace(cell, column="p, permutation, adjusted", value=float(q)))
+        whole += [replace(c, verdict=verdict) if c.table_id == "SEEDS" else c for c in own]
+        notes.append(f"p / {metric}: {verdict}")
+    assert list(found.cells) == near(whole)
+    assert list(found.notes) == notes
+    assert [row["model_id"] for row in found.design] == [f"m{i}" for i in range(59)]  # the last is a second name
+    assert {row["profile"] for row in found.design} == {"p"}
 
-    def pooled(groups: dict[object, list[float]]) -> tuple[int, int, float]:
-        several = [np.array(values) for values in groups.values() if len(values) > 1]
-        freedom = sum(len(values) - 1 for values in several)
-        return len(several), freedom, math.sqrt(sum(((v - v.mean()) ** 2).sum() for v in several) / freedom)
 
+def pooled(groups: dict[object, list[float]]) -> tuple[int, int, float]:
+    """Groups of two and more, their degrees of freedom, and the root of the pooled variance."""
+    several = [np.array(values) for values in groups.values() if len(values) > 1]
+    freedom = sum(len(values) - 1 for values in several)
+    return len(several), freedom, math.sqrt(sum(((v - v.mean()) ** 2).sum() for v in several) / freedom)
+
+
+def of_seeds(label: str, metric: str, rows: list[dict], seed: int) -> list[Cell]:
+    """Cells of one metric and of its treated families; the verdict is not among them."""
     by_seed, everyone, levels = defaultdict(list), defaultdict(list), defaultdict(set)
     for row in rows:
         if row["series"] is not None:
-            everyone[row["series"]].append(row["alpha"])
+            everyone[row["series"]].append(row[metric])
             if row["seed"] is not None:
-                by_seed[row["series"]].append(row["alpha"])
+                by_seed[row["series"]].append(row[metric])
             if row["noise"] is not None:
                 levels[row["series"]].add(row["noise"])
     treated = [r for r in rows if len(levels.get(r["series"], ())) >= 3 and r["noise"] is not None]
     by_family = defaultdict(list)
     for row in treated:
-        by_family[row["series"]].append(row)
-    moved = pooled({name: [r["alpha"] for r in own] for name, own in by_family.items()})
-    null = pooled(by_seed)
-    x = np.concatenate([[r["noise"] for r in own] - np.mean([r["noise"] for r in own]) for own in by_family.values()])
-    y = np.concatenate([[r["alpha"] for r in own] - np.mean([r["alpha"] for r in own]) for own in by_family.values()])
-    slope = x @ y / (x @ x)
-    width = np.mean([np.ptp([r["noise"] for r in own]) for own in by_family.values()])
-    expected = {
-        "families of seeds": null[0],
-        "sd between seeds": null[2],
-        "sd between families": np.std([np.mean(v) for v in everyone.values()], ddof=1),
-        "treated": len(treated),
-        "slope": slope,
-        "change over the levels": slope * width,
-        "change in sd of seeds": slope * width / null[2],
+        by_family[row["series"]].append((row["noise"], row[metric]))
+    moved, null = pooled({name: [y for _, y in own] for name, own in by_family.items()}), pooled(by_seed)
+    x, y = (
+        np.concatenate([[p[i] - np.mean(own, axis=0)[i] for p in own] for own in by_family.values()]) for i in (0, 1)
+    )
+    slope, width = x @ y / (x @ x), np.mean([np.ptp([x for x, _ in own]) for own in by_family.values()])
+    groups = [name for name, own in by_family.items() for _ in own]
+    points = [point for own in by_family.values() for point in own]
+    found = sample([r["noise"] for r in treated], [r[metric] for r in treated], [r["series"] for r in treated])
+    assert len(points) == len(groups) == found.n
+    values = {
+        "families of seeds": null[0], "sd between seeds": null[2],
+        "sd between families": np.std([np.mean(v) for v in everyone.values()], ddof=1), "treated": len(treated),
+        "slope": slope, "p, permutation": permutation.of_sample(found, 9999, seed).p,
+        "change over the levels": slope * width, "change in sd of seeds": slope * width / null[2],
         "sd over the levels / sd between seeds": moved[2] / null[2],
         "p, more than seeds": special.fdtrc(moved[1], null[1], (moved[2] / null[2]) ** 2),
-    }
-    for column, value in expected.items():
-        cell = cells["SEEDS", "p / alpha", column]
-        assert (cell.value, cell.n) == (pytest.approx(value), len(treated)), column
-    for name, own in by_family.items():
-        a, b = [r["noise"] for r in own], [r["alpha"] for r in own]
-        row = f"p / alpha / {name}"
-        assert cells["SEEDS_FAMILIES", row, "slope"].value == pytest.approx(stats.linregress(a, b).slope)
-        assert cells["SEEDS_FAMILIES", row, "tau"].value == pytest.approx(stats.kendalltau(a, b).statistic)
-    assert {c.row.split(" / ")[2] for c in found.cells if c.table_id == "SEEDS_FAMILIES"} == set(by_family)
-    known = {row["model_id"]: row["alpha"] for row in rows}
-    for parity, sign in ((0, 1), (1, -1)):
+    }  # fmt: skip
+    made = [Cell("SEEDS", label, word, value, len(treated)) for word, value in values.items()]
+    for name in found.names:
+        a, b = zip(*by_family[name], strict=True)
+        line = {"slope": stats.linregress(a, b).slope, "tau": stats.kendalltau(a, b).statistic}
+        made += [Cell("SEEDS_FAMILIES", f"{label} / {name}", word, value, len(a)) for word, value in line.items()]
+    return made
+
+
+def of_quality(label: str, x: dict[str, float], reported: list[dict]) -> list[Cell]:
+    """Pairs that one number of one data set puts in an order, and in how many the smaller value is the better."""
+    made = []
+    for metric, sign in (("e0", 1), ("e1", -1)):
         points = [
-            (known[r["model_id"]], sign * r["value"])
-            for r in reported
-            if r["metric"] == f"e{parity}" and r["model_id"] in known
+            (x[r["model_id"]], sign * r["value"]) for r in reported if r["metric"] == metric and r["model_id"] in x
         ]
         pairs = [(a, b) for i, a in enumerate(points) for b in points[:i] if a[0] != b[0] and a[1] != b[1]]
-        assert cells["SEEDS_QUALITY", f"p / alpha / d / e{parity}", "pairs"].value == len(pairs)
         right = sum((a[0] < b[0] and a[1] > b[1]) or (a[0] > b[0] and a[1] < b[1]) for a, b in pairs)
-        assert cells["SEEDS_QUALITY", f"p / alpha / d / e{parity}", "smaller is better"].value == right
+        for word, count in (("pairs", len(pairs)), ("smaller is better", right)):
+            made.append(Cell("SEEDS_QUALITY", f"{label} / d / {metric}", word, count, len(points)))
+    return made
+
+
+def test_seeds_without_seeds_treatment_or_families() -> None:
+    designs = families(0)
+    for change, column, why in (
+        ({"seed": None}, "sd between seeds", "no family with two values of seed"),
+        ({"noise": None}, "slope", "no family with 3 values of noise"),
+        ({"series": None}, "sd between families", "fewer than two families"),
+        ({"series": "a", "noise": 0.1}, "sd between families", "fewer than two families"),
+    ):
+        catalog = [row | change for row in designs["catalog"]]
+        found = seeds.run(designs | {"catalog": catalog}, seeds.Options(metrics=["alpha"]))
+        cells = {cell.column: cell for cell in found.cells if cell.table_id == "SEEDS"}
+        assert (cells[column].value, cells[column].reason) == (None, why)
+        assert cells["p, more than seeds"].value is None
+        assert cells["change in sd of seeds"].value is None
+        assert cells["sd over the levels / sd between seeds"].reason in (
+            "no family with two values of seed", "no family with 3 values of noise"
+        )  # fmt: skip
+        assert found.notes == ("p / alpha: nothing to compare",)
+        assert {cell.n for cell in cells.values()} == {cells["treated"].value}
+    averages = [row | {"alpha": float(i % 6)} for i, row in enumerate(designs["averages"])]  # one value a family
+    found = seeds.run(designs | {"averages": averages}, seeds.Options(metrics=["alpha"]))
+    cells = {cell.column: (cell.value, cell.reason) for cell in found.cells if cell.table_id == "SEEDS"}
+    why = "y is constant inside every group"
+    assert cells["p, permutation"] == cells["p, permutation, adjusted"] == (None, why)
+    assert (cells["slope"], cells["change over the levels"]) == ((0.0, why), (0.0, why))
+    assert cells["sd between seeds"] == (0.0, "no family with two values of seed")
+    assert seeds.spread([1.0, 2.0, 4.0], ["a", "b", "c"]) == seeds.Spread(0, 0, None)
+    none = seeds.run(designs | {"averages": []}, seeds.Options())
+    assert none.cells == ()
+    for words, message in (
+        ({"profile": "x"}, "profile=x: expected some of p"), ({"family": "x"}, "family=x: expected some of"),
+        ({"member": "x"}, "member=x: expected some of"), ({"metrics": ["x"]}, "metrics=x: expected some of alpha"),
+        ({"treatment": "series"}, "treatment=series: expected a column of numbers"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            seeds.run(designs, seeds.Options(**words))
+
+
+@pytest.mark.parametrize(("direction", "amount", "verdict"), [
+    (0.05, 0.05, "moves one way, more than seeds"), (0.05, 0.051, "moves one way, no more than seeds"),
+    (0.051, 0.05, "moves more than seeds, no one way"), (0.051, 0.051, "no more than seeds"),
+    (None, 0.01, "nothing to compare"), (0.01, None, "nothing to compare"),
+])  # fmt: skip
+def test_what_a_treatment_does(direction: float | None, amount: float | None, verdict: str) -> None:
+    values = {"p, permutation, adjusted": (direction, None), "p, more than seeds": (amount, None)}
+    assert seeds._verdict(values) == verdict
 
 
 @pytest.mark.parametrize(("known", "held"), [(10, True), (9, False)])
@@ -266,6 +346,7 @@ def test_a_covariate_is_held_where_half_of_the_models_have_it_and_differ(known: 
 @pytest.mark.parametrize(("plain", "partial", "p", "verdict"), [
     (1.0, 2.0, 0.05, "stays with covariates"), (1.0, -2.0, 0.01, "turns around with covariates"),
     (-1.0, -2.0, 0.01, "stays with covariates"), (1.0, 2.0, 0.051, "not told with covariates"),
+    (0.5, 0.5, 0.01, "stays with covariates"), (0.0, 1.0, 0.01, "turns around with covariates"),
     (None, 2.0, 0.01, None), (1.0, None, 0.01, None), (1.0, 2.0, None, None),
 ])  # fmt: skip
 def test_what_covariates_do_to_a_slope(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.analysis.studies.oracle import adjusted, line, near
 from zoospectra.analysis.studies import audit, supplement
+from zoospectra.analysis.studies.lines import Point
+from zoospectra.analysis.studies.record import Cell
 
 DATASETS = ("svhn", "cifar-10", "imagenet-1k", "other")
 LABELS = {
@@ -32,7 +36,7 @@ def published(seed: int) -> list[dict]:
             row = {"name": f"osmr/{dataset}-{series[0]}-{i}", "model_id": f"{dataset}{series}{i}", "profile": "p"}
             row |= {"series": series, "dataset": dataset, "rule": "mean", "basis": "printed averages"}
             row |= {name: float(rng.normal()) for name in ("log_norm", "alpha_weighted", "log_alpha_norm")}
-            top = float(rng.uniform(1, 9)) if rng.random() < 0.9 else float(rng.choice([0.0, -1.0]))
+            top = float(rng.uniform(0.2, 9)) if rng.random() < 0.9 else float(rng.choice([0.0, -1.0]))
             row |= {"spectral_norm": top, "log_spectral_norm": float(rng.normal()), "norm": float(rng.uniform(1, 3))}
             share = float(rng.choice([0.02, 0.099, 0.1, 0.5]))  # below a tenth X was divided by N
             row["stable_rank"] = share * row["norm"] ** 2 / top if top else 1.0
@@ -117,9 +121,9 @@ def test_lines_and_their_means(case: Supplement) -> None:
             if len(pairs) < 4:
                 continue
             a, b = np.array(pairs).T
-            line = stats.linregress(a, b)
-            rmse = math.sqrt(np.mean((b - line.intercept - line.slope * a) ** 2))
-            for word, value in (("RMSE", rmse), ("R2", line.rvalue**2), ("KTAU", stats.kendalltau(a, b).statistic)):
+            fit = stats.linregress(a, b)
+            rmse = math.sqrt(np.mean((b - fit.intercept - fit.slope * a) ** 2))
+            for word, value in (("RMSE", rmse), ("R2", fit.rvalue**2), ("KTAU", stats.kendalltau(a, b).statistic)):
                 cell = cells[f"NC_S_{word}", f"{dataset} / {name}", label]
                 assert (cell.value, cell.n) == (pytest.approx(value), len(pairs))
                 values[word.replace("KTAU", "tau"), label].append(value)
@@ -207,3 +211,99 @@ def test_the_guard_on_means(case: Supplement) -> None:
     assert means["mean"].reason.startswith(
         f"the mean of logarithms fits better in {sum(g > 0 for g in gains)} of {len(gains)}"
     )
+
+
+def fitted(own: list[dict], label: str) -> Any:
+    """Line of the error on a metric, where four models have it."""
+    column = LABELS[label]
+    x = [math.log(r["spectral_norm"]) if r["spectral_norm"] > 0 else None for r in own] if column == "ln" else None
+    pairs = [(a, r["error"]) for a, r in zip(x or [r[column] for r in own], own, strict=True) if a is not None]
+    return stats.linregress(*zip(*pairs, strict=True)) if len(pairs) >= 4 else None
+
+
+def test_what_the_ranking_of_the_metrics_depends_on(case: Supplement) -> None:
+    groups = case.groups
+    mixed = {key for key, own in groups.items() if any(name_of(r) in case.normalised for r in own)}
+    lines = {key: {label: fitted(own, label) for label in LABELS} for key, own in groups.items()}
+    choices = {
+        "as published": set(groups), "at least 5 models": {key for key, own in groups.items() if len(own) >= 5},
+        "X = W^T W only": set(groups) - mixed, "X divided by N only": mixed,
+    }  # fmt: skip
+    rising = {key for key, by in lines.items() if all(one and one.slope > 0 for one in by.values())}
+    choices["all four slopes positive"] = rising
+    expected = []
+    for row, chosen in choices.items():
+        for label in LABELS:
+            values = [one.rvalue**2 for key, by in lines.items() if key in chosen and (one := by[label])]
+            mean = float(np.mean(values)) if len(values) > 1 else None
+            expected.append(Cell("SENSITIVITY", row, f"mean R2 {label}", mean, len(chosen)))
+    found = supplement.tables(case.made)
+    basis = "printed averages"
+    assert [c for c in found if c.table_id == "SENSITIVITY"] == near([replace(c, basis=basis) for c in expected])
+    expected = []
+    for (dataset, name), own in ((key, groups[key]) for key in case.made.final):
+        for label, column in LABELS.items():
+            x = [r[column] for r in own] if column != "ln" else [
+                math.log(r["spectral_norm"]) if r["spectral_norm"] > 0 else None for r in own
+            ]  # fmt: skip
+            y = [r["error"] for r in own]
+            expected += line("NC_S_LINES", f"{dataset} / {name}", label, x, y, basis=basis)
+    assert [c for c in found if c.table_id == "NC_S_LINES"] == near(adjusted(expected))
+
+
+def test_the_drafts_averages(case: Supplement) -> None:
+    draft = {key: own for key, own in case.draft.items() if len(own) >= 4}
+    expected = []
+    for label, column in LABELS.items():
+        r2 = [one.rvalue**2 for own in draft.values() if (one := fitted(own, label))]
+        mse = []
+        for own in draft.values():
+            known = [r for r in own if column != "ln" or r["spectral_norm"] > 0]
+            if len(known) >= 4:
+                x = np.array([math.log(r["spectral_norm"]) if column == "ln" else r[column] for r in known])
+                y = np.array([r["error"] for r in known])
+                mse.append(np.mean((y - np.polyval(np.polyfit(x, y, 1), x)) ** 2))
+        for word, values in (("R2", r2), ("MSE", mse)):
+            for end, value in (("mean", np.mean(values)), ("std", np.std(values, ddof=1))):
+                expected.append(
+                    Cell("DRAFT_T3", f"{word} ({end})", label, float(value), len(values), basis="printed averages")
+                )
+    found = [c for c in supplement.tables(case.made) if c.table_id == "DRAFT_T3" and c.row != "caption"]
+    assert found == near(expected)
+
+
+@pytest.mark.parametrize(("gain", "verdict", "better"), [
+    (0.025, "the choice matters", 1), (-0.025, "the choice matters", 0), (0.015, "the choice hardly matters", 1),
+    (0.0, "the choice hardly matters", 0),
+])  # fmt: skip
+def test_whether_the_choice_of_the_mean_matters(gain: float, verdict: str, better: int) -> None:
+    u, v = np.linalg.qr(np.stack([np.arange(7.0) - 3, (np.arange(7.0) - 3) ** 2 - 4]).T)[0].T
+    logs, mean = (math.sqrt(r2) * u + math.sqrt(1 - r2) * v for r2 in (0.5 + gain, 0.5))  # R2 with u
+    points = [
+        Point(f"m{i}", {"ln_spectral_norm": mean[i], "log_spectral_norm": logs[i]}, u[i], "weights") for i in range(7)
+    ]
+    series = supplement.Series({("d", "s"): points, ("d", "t"): points[:3]}, {}, frozenset(), ())
+    one, few, whole = audit.means(series)
+    assert (one.value, one.n, one.reason) == (pytest.approx(gain), 7, None)
+    assert (few.value, few.n, few.reason) == (None, 3, "3 models, at least 4 are needed")
+    assert (whole.value, whole.n, whole.verdict) == (pytest.approx(gain), 1, verdict)
+    assert whole.reason == f"the mean of logarithms fits better in {better} of 1 series"
+    assert audit.means(supplement.Series({}, {}, frozenset(), ())) == []
+
+
+def test_means_of_fewer_than_two_are_none() -> None:
+    assert supplement.described([1.0]) == []
+    assert supplement.described([1.0, 3.0]) == [2.0, 2.0, pytest.approx(math.sqrt(2)), 1.0, 1.5, 2.0, 2.5, 3.0]
+    cells = {
+        (c.table_id, c.row, c.column): c.value for c in supplement.tables(supplement.Series({}, {}, frozenset(), ()))
+    }
+    assert cells["NC_T3", "R2 (mean)", "lognorm"] is None
+    assert cells["NC_T3_INTENDED", "R2 (std)", "lognorm"] is None
+
+
+@pytest.mark.parametrize(("rank", "top", "norm", "divided"), [
+    (1.0, 0.0999, 1.0, True), (1.0, 0.1, 1.0, False), (0.4, 1.0, 2.0, False), (0.39, 1.0, 2.0, True),
+    (None, 0.01, 1.0, False), (1.0, None, 1.0, False), (1.0, 0.01, None, False), (1.0, 0.0, 1.0, False),
+])  # fmt: skip
+def test_whether_x_was_divided(rank: float | None, top: float | None, norm: float | None, divided: bool) -> None:
+    assert supplement.is_normalised({"stable_rank": rank, "spectral_norm": top, "norm": norm}) is divided

@@ -1,1 +1,1 @@
-SELECT model_id, count(*) FILTER (WHERE latest) AS latest FROM models GROUP BY ALL HAVING count(*) FILTER (WHERE latest) <> 1
+SELECT model_id, count_if(latest) AS latest_revisions FROM models GROUP BY ALL HAVING latest_revisions <> 1

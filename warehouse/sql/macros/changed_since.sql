@@ -8,14 +8,14 @@ seen AS (
     SELECT zoo, max(last_seen) AS zoo_seen FROM models GROUP BY zoo
 ),
 state AS (
-    SELECT m.model_id, m.revision, m.zoo, m.first_seen, m.last_seen, s.zoo_seen,
+    SELECT m.model_id, m.revision, m.first_seen, m.last_seen, s.zoo_seen, m.last_seen < s.zoo_seen AS gone,
         count(*) OVER (PARTITION BY m.model_id) AS revisions, m.latest
     FROM models AS m
     JOIN seen AS s USING (zoo)
 )
 SELECT model_id, revision,
-    CASE WHEN last_seen < zoo_seen THEN 'gone' WHEN revisions > 1 THEN 'retrained' ELSE 'new' END AS change,
+    CASE WHEN gone THEN 'gone' WHEN revisions > 1 THEN 'retrained' ELSE 'new' END AS change,
     first_seen, last_seen
 FROM state, run
-WHERE latest AND (first_seen > run.t OR (last_seen < zoo_seen AND zoo_seen > run.t))
+WHERE latest AND (first_seen > run.t OR (gone AND zoo_seen > run.t))
 ORDER BY change, model_id

@@ -8,15 +8,18 @@
         SELECT unnest(xs) AS x, unnest(ys) AS y
     ),
     ranked AS (
-        SELECT dense_rank() OVER (ORDER BY x) - 1 AS code, y, count(*) OVER (PARTITION BY x) - 1 AS tx,
-            count(*) OVER (PARTITION BY y) - 1 AS ty, count(*) OVER () - 1 AS t
+        SELECT dense_rank() OVER (ORDER BY x) AS code, y, count(*) OVER (PARTITION BY x) AS tx,
+            count(*) OVER (PARTITION BY y) AS ty, count(*) OVER () AS t
         FROM point
         WHERE x IS NOT NULL AND y IS NOT NULL
     ),
+    placed AS (
+        SELECT code, y, unnest(range(length(bin(t)))) AS bit FROM ranked
+    ),
     level AS (
-        SELECT bit, (code >> (bit + 1)) AS prefix, y, count(*) FILTER (WHERE (code >> bit) % 2 = 0) AS low,
-            count(*) FILTER (WHERE (code >> bit) % 2 = 1) AS high
-        FROM ranked, range(24) AS r(bit)
+        SELECT bit, (code >> (bit + 1)) AS prefix, y, count_if((code >> bit) % 2 = 0) AS low,
+            count_if((code >> bit) % 2 = 1) AS high
+        FROM placed
         GROUP BY ALL
     ),
     ordered AS (

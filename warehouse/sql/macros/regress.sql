@@ -15,29 +15,32 @@ y AS (
     WHERE metric = reported_name AND (dataset_name IS NULL OR dataset = dataset_name)
 ),
 named AS (
-    SELECT model_id, coalesce(COLUMNS(lambda c: c = grouping_name)::VARCHAR, '(none)') AS g FROM models WHERE latest
-),
-pointed AS (
-    SELECT model_id, d, g, x, y FROM x JOIN y USING (model_id) JOIN named USING (model_id) WHERE x IS NOT NULL
-    UNION ALL
-    SELECT model_id, d, '(all)' AS g, x, y FROM x JOIN y USING (model_id) WHERE x IS NOT NULL
+    SELECT model_id, unnest([coalesce(COLUMNS(lambda c: c = grouping_name)::VARCHAR, '(none)'), '(all)']) AS g
+    FROM models
+    WHERE latest
 ),
 point AS (
-    SELECT d, g, x, y FROM pointed LEFT JOIN doubles USING (model_id)
+    SELECT d, g, x, y
+    FROM x
+    JOIN y USING (model_id)
+    JOIN named USING (model_id)
+    LEFT JOIN doubles USING (model_id)
+    WHERE x IS NOT NULL
     QUALIFY row_number() OVER (PARTITION BY d, g, coalesce(double_of, model_id) ORDER BY model_id) = 1
 ),
 ranked AS (
-    SELECT d, g, dense_rank() OVER (PARTITION BY d, g ORDER BY x) - 1 AS code, y,
-        count(*) OVER (PARTITION BY d, g, x) - 1 AS tx, count(*) OVER (PARTITION BY d, g, y) - 1 AS ty,
-        count(*) OVER (PARTITION BY d, g) - 1 AS t
+    SELECT d, g, dense_rank() OVER (PARTITION BY d, g ORDER BY x) AS code, y, count(*) OVER (PARTITION BY d, g, x) AS tx,
+        count(*) OVER (PARTITION BY d, g, y) AS ty, count(*) OVER (PARTITION BY d, g) AS t
     FROM point
+),
+placed AS (
+    SELECT d, g, code, y, unnest(range(length(bin(t)))) AS bit FROM ranked
 ),
 level AS (
     -- As in kendall_tau_b: pairs counted bit by bit of x's rank.
-    SELECT d, g, bit, (code >> (bit + 1)) AS prefix, y, count(*) FILTER (WHERE (code >> bit) % 2 = 0) AS low,
-        count(*) FILTER (WHERE (code >> bit) % 2 = 1) AS high
-    FROM ranked, range(24) AS r(bit)
-    WHERE (t >> bit) > 0
+    SELECT d, g, bit, (code >> (bit + 1)) AS prefix, y, count_if((code >> bit) % 2 = 0) AS low,
+        count_if((code >> bit) % 2 = 1) AS high
+    FROM placed
     GROUP BY ALL
 ),
 ordered AS (
@@ -59,7 +62,7 @@ line AS (
     GROUP BY d, g
 ),
 why AS (
-    SELECT line.*, counted.s / nullif(tied.pairs, 0) AS tau,
+    SELECT line.*, counted.s / tied.pairs AS tau,
         CASE WHEN n < smallest THEN n || ' models, at least ' || smallest || ' are needed'
             WHEN flat_x THEN metric_name || ' is constant' WHEN flat_y THEN reported_name || ' is constant' END AS reason
     FROM line

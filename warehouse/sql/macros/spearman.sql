@@ -5,9 +5,9 @@
         SELECT unnest(xs) AS x, unnest(ys) AS y
     ),
     ranked AS (
-        -- Average ranks of ties: the first rank of the tie plus half of the others.
-        SELECT rank() OVER (ORDER BY x) + (count(*) OVER (PARTITION BY x) - 1) / 2.0 AS rx,
-            rank() OVER (ORDER BY y) + (count(*) OVER (PARTITION BY y) - 1) / 2.0 AS ry
+        -- Average ranks of ties, plus a half: the first rank of the tie and half of its length.
+        SELECT rank() OVER (ORDER BY x) + count(*) OVER (PARTITION BY x) / 2.0 AS rx,
+            rank() OVER (ORDER BY y) + count(*) OVER (PARTITION BY y) / 2.0 AS ry
         FROM point
         WHERE x IS NOT NULL AND y IS NOT NULL
     )

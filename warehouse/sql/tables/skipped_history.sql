@@ -16,6 +16,6 @@ WHERE s.written >= coalesce(greatest(t.skips, t.listed), s.written)
 QUALIFY CASE
     WHEN s.added
         THEN row_number() OVER (PARTITION BY model_id, revision, s.added, tensor ORDER BY s.written DESC, s.filename)
-    ELSE rank() OVER (PARTITION BY model_id, revision, s.added ORDER BY s.written DESC, s.filename)
+    ELSE rank() OVER (PARTITION BY model_id, revision, s.added ORDER BY s.filename)
 END = 1
 ORDER BY model_id, revision, tensor NULLS FIRST, reason, detail

@@ -11,7 +11,6 @@ WITH parts AS (
 seen AS (
     SELECT snapshot, min(started) AS first_seen, max(coalesce(finished, started)) AS last_seen, count(*) AS runs
     FROM runs
-    WHERE snapshot IS NOT NULL
     GROUP BY snapshot
 )
 SELECT snapshot, zoo, models, coalesce(runs, 0) AS runs, coalesce(first_seen, first_written) AS first_seen,

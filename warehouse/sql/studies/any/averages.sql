@@ -11,6 +11,6 @@ SELECT m.name, l.*,
         ELSE 'weights' END AS basis
 FROM model_metrics AS l
 JOIN models AS m USING (model_id, revision)
-ANTI JOIN slices AS s ON s.model_id = l.model_id AND s.profile = l.profile
-WHERE coalesce(l.num_layers, 1) > 0
+ANTI JOIN slices AS s USING (model_id, profile)
+WHERE l.num_layers IS DISTINCT FROM 0
 ORDER BY model_id, profile
