@@ -139,7 +139,7 @@ def _signs(numbers: Mapping[Place, float], anti: Sequence[str]) -> Iterator[Cell
     """R2 that tau implies, sin(pi tau / 2)^2, beside the printed one; and the text's signs."""
     for (table, row, column), r2 in numbers.items():
         if column.startswith("R2") and not row.endswith("AVG"):
-            tau = numbers[Place(table, row, column.replace("R2", "tau", 1))]
+            tau = numbers[Place(table, row, "tau" + column.removeprefix("R2"))]
             implied = float(np.sin(np.pi * tau / 2) ** 2)
             label = f"{table} / {row} / {column.removeprefix('R2').strip() or 'line'}"
             yield Cell("C_AUDIT_SIGN", label, "R2 implied by tau", implied, published=r2, basis=BASIS)

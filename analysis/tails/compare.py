@@ -57,10 +57,11 @@ def contest(x: FloatArray, xmin: float) -> Contest | None:
             return None
         fits[name] = tail
         against[name] = ratio(base, law.loglikelihoods(x, tail), nested=name in NESTED)
-    return Contest(power, fits, against, _best(fits, against))
+    return Contest(power, fits, against, best_of(fits, against))
 
 
-def _best(fits: Mapping[str, TailFit], against: Mapping[str, Comparison]) -> str:
+def best_of(fits: Mapping[str, TailFit], against: Mapping[str, Comparison]) -> str:
+    """The law that describes the tail best, by name: the rule of `Contest.best`."""
     preferred = [name for name, result in against.items() if result.R < 0 and result.p <= SIGNIFICANT]
     if not preferred:
         return power_law.LAW

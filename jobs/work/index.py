@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zoospectra.analysis.reductions import Reductions, reductions
-from zoospectra.analysis.sketch import QUIET, Sketch, single, sketch
+from zoospectra.analysis.reductions import Reductions, sketch_and_reductions
+from zoospectra.analysis.sketch import QUIET, Sketch, single
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -127,21 +127,21 @@ def read_one(
             return ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
         values = read_layer(layer)
         numbers = values if np.iscomplexobj(values) else single(values)  # converted once
-        plain = reductions(numbers)
+        linear, plain = sketch_and_reductions(numbers)
         if (skip := _unfit(layer, values, plain)) is not None:
             return ReadLayer(skip=skip)
         content_hash = known or layer_hash(layer)
         held = HashedLayer(layer, content_hash, corners(layer, values), plain.min == plain.max and is_constant(values))
         if content_hash in made:
             return ReadLayer(held)
-        return ReadLayer(held, sketched=Sketched(content_hash, values.size, sketch(numbers), plain))
+        return ReadLayer(held, sketched=Sketched(content_hash, values.size, linear, plain))
     except CheckpointError as error:
         return ReadLayer(skip=Skip(layer.ref.name, error.reason, error.detail, failed=True))
 
 
 def sketched(content_hash: str, values: AnyArray) -> Sketched:
     """Sketch and plain numbers of the values of a layer."""
-    return Sketched(content_hash, values.size, sketch(values), reductions(values))
+    return Sketched(content_hash, values.size, *sketch_and_reductions(values))
 
 
 def _unfit(layer: Layer, values: AnyArray, plain: Reductions) -> Skip | None:

@@ -333,3 +333,12 @@ def test_one_model_that_carries_a_slope_tells_nothing(size: int) -> None:
     points = exact.Points((x, y, group), list(range(2 * size)), *([exact.Fraction(one) for one in s] for s in (x, y)),
                           group)  # fmt: skip
     alike(simpson(x, y, group), expected(points, 4, 0.05, 0))
+
+
+def test_models_without_a_group_are_none() -> None:
+    """However many they are: two groupings that differ in them alone make the same groups."""
+    x, y = np.random.default_rng(1).normal(size=(2, 12)).tolist()
+    large = [0] * 4 + [1] * 4
+    found = search({"m": x}, y, {"a": large + [None] * 4, "b": [*large, 6, 7, 8, 9], "c": large + [2] * 4})
+    assert {one.grouping: one.same_as for one in found} == {"a": None, "b": "a", "c": None}
+    assert {one.grouping: one.found.left_out for one in found} == {"a": 4, "b": 4, "c": 0}

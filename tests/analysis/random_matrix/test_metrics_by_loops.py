@@ -10,10 +10,11 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from zoospectra.analysis.marchenko_pastur import Bulk, fit_bulk
-from zoospectra.analysis.metrics import e_tpl, fingers, hill, phase, randomized
+from zoospectra.analysis.metrics import alpha_norms, e_tpl, erg, fingers, hill, norms, norms_2021, phase, randomized
 from zoospectra.analysis.metrics.peak import peak
 from zoospectra.analysis.records import Fit, Status
 from zoospectra.analysis.tails import truncated
+from zoospectra.analysis.tails.tail import log_excess
 
 NO_FIT = Fit(Status.TOO_FEW)
 
@@ -120,6 +121,8 @@ def test_hills_estimator_down_to_what_is_resolved(K: int, esd_of) -> None:
         wanted = pytest.approx(1 + k / sum(math.log(one / start) for one in lam[K - k :]))
         for resolution, value in ((0.999 * width, wanted), (1.001 * width, None)):
             assert hill.METHOD.run(replace(esd, resolution=resolution), NO_FIT, {})[name] == value
+    exact = replace(esd, evals=np.array([0.25, 0.5, 1.0]), resolution=0.5)
+    assert hill.METHOD.run(exact, NO_FIT, {})["alpha_hill_half"] == pytest.approx(1 + 1 / math.log(2))
     one = replace(esd, evals=esd.evals[:1])
     assert set(hill.METHOD.run(one, NO_FIT, {}).values()) == {None}
 
@@ -175,3 +178,81 @@ def test_fingers_are_clipped_one_by_one(seed: int) -> None:
         assert count == (wanted - 1 if wanted else 0)
     assert fingers.clip(x) == fingers.clip(x, 10, 1.0)
     assert fingers.clip(np.ones(3))[2] == 0
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-9, 1e9])
+def test_norms_of_both_conventions(size: float, esd_of) -> None:
+    W = size * np.random.default_rng(0).normal(size=(3, 12, 7))
+    esd = esd_of(W)
+    singular = np.linalg.svd(W, compute_uv=False)
+    lam, frobenius = singular**2, np.linalg.norm(W)
+    top, weak = lam.max(), int((lam < 1e-6).sum())
+    p = lam / lam.sum() + np.finfo(np.float64).eps
+    alike = {"spectral_norm": top, "log_spectral_norm": np.log10(top), "stable_rank": lam.sum() / top}
+    assert norms.METHOD.run(esd, NO_FIT, {}) == pytest.approx(alike | {
+        "norm": frobenius**2, "log_norm": np.log10(frobenius**2), "lambda_max": top, "sv_max": singular.max(),
+        "sv_min": singular.min(axis=1).max(), "matrix_rank": 21, "rank_loss": 0, "weak_rank_loss": weak,
+        "entropy": -(p * np.log(p)).sum() / np.log(21),
+    })  # fmt: skip
+    squared = np.sqrt((lam**2).sum())
+    assert norms_2021.METHOD.run(esd, NO_FIT, {}) == pytest.approx(alike | {
+        "norm": frobenius, "log_norm": np.log10(frobenius), "normX": squared, "log_normX": np.log10(squared),
+    })  # fmt: skip
+    fit = Fit(Status.SUCCESS, 3.5, 1.0, 9.0, 0.1, 0.1, 9)
+    for dropped in (0, 2):
+        row = alpha_norms.METHOD.run(esd, fit, {"drop_smallest": dropped})
+        total = math.log10(math.fsum((one / top) ** 3.5 for one in np.sort(lam, axis=None)[dropped:]))
+        wanted = {"alpha_weighted": 3.5 * math.log10(top), "log_alpha_norm": 3.5 * math.log10(top) + total}
+        assert row == pytest.approx(wanted)
+    assert alpha_norms.METHOD.run(esd, fit, {}) == alpha_norms.METHOD.run(esd, fit, {"drop_smallest": 0})
+    assert set(alpha_norms.METHOD.run(esd, NO_FIT, {}).values()) == {None}
+
+
+def test_norms_of_zeros(esd_of) -> None:
+    esd = esd_of(np.zeros((4, 3)))
+    assert {k: v for k, v in norms.METHOD.run(esd, NO_FIT, {}).items() if v is not None} == {
+        "norm": 0.0, "spectral_norm": 0.0, "lambda_max": 0.0, "sv_max": 0.0, "sv_min": 0.0, "matrix_rank": 0,
+        "rank_loss": 3, "weak_rank_loss": 3,
+    }  # fmt: skip
+    assert {k: v for k, v in norms_2021.METHOD.run(esd, NO_FIT, {}).items() if v is not None} == {
+        "norm": 0.0, "normX": 0.0, "spectral_norm": 0.0
+    }  # fmt: skip
+    fit = Fit(Status.SUCCESS, 3.5, 1.0, 9.0, 0.1, 0.1, 9)
+    assert set(alpha_norms.METHOD.run(esd, fit, {}).values()) == {None}
+    one = esd_of(np.outer(np.arange(1.0, 5.0), np.arange(1.0, 4.0)))
+    row = norms.METHOD.run(one, NO_FIT, {})
+    assert (row["matrix_rank"], row["rank_loss"], row["entropy"]) == (1, 2, None)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_trace_log_condition(seed: int, esd_of) -> None:
+    esd = esd_of(np.random.default_rng(seed).standard_t(2, (9, 6)))
+    evals = esd.evals if seed % 2 else np.r_[0.0, 0.0, esd.evals]
+    K, mu = len(evals), evals[::-1] * len(evals) / evals.sum()
+    k = next(k for k in range(1, K + 1) if 0.0 in mu[:k] or sum(math.log(one) for one in mu[:k]) < 0)
+    row = erg.METHOD.run(replace(esd, evals=evals), replace(NO_FIT, xmin=float(evals[-2])), {})
+    assert row == {"k_ERG": k, "detX_num": k, "num_ERG_spikes": k, "ERG_gap": k - 2, "detX_val": evals[-k],
+                   "detX_val_unrescaled": pytest.approx(mu[k - 1])}  # fmt: skip
+    assert erg.METHOD.run(esd, NO_FIT, {})["ERG_gap"] is None
+    for none in ([1.0], [0.0, 0.0], [2.0, 2.0 + 1e-10]):
+        assert set(erg.METHOD.run(replace(esd, evals=np.array(none)), NO_FIT, {}).values()) == {None}
+    assert erg.k_erg(np.array([2.0, 2.0 + 1e-9])) == 2
+
+
+def test_a_tail_that_no_law_is_fitted_to() -> None:
+    span = np.array([1.0, math.exp(100), math.exp(344.9)])
+    assert log_excess(span, 1.0) == pytest.approx([0.0, 100.0, 344.9])
+    assert log_excess(np.array([1.0, 2.0, math.exp(345.1)]), 1.0) is None
+    assert log_excess(np.array([1.0, 2.0]), 1.0) is None
+    for far, fitted in ((0.9e-10, False), (1.1e-10, True)):
+        assert (log_excess(np.array([1.0, 1.0, 1.0 + far]), 1.0) is not None) == fitted
+        assert (log_excess(math.e * np.array([1.0, 1.0, 1.0 + far]), 1.0) is not None) == fitted
+        assert (log_excess(math.exp(5) * np.array([1.0, 1.0, 1.0 + 5 * far]), 1.0) is not None) == fitted
+    for x, xmin in (
+        ([1.0, 2.0, 3.0], 0.0),
+        ([1.0, 2.0, 3.0], math.inf),
+        ([1.0, 3.0, 2.0], 1.0),
+        ([1.0, 2.0, 3.0], 1.1),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            log_excess(np.array(x), xmin)

@@ -13,7 +13,7 @@ from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.normality import residual_normality
-from zoospectra.analysis.statistics.theil_sen import theil_sen
+from zoospectra.analysis.statistics.theil_sen import TheilSen, theil_sen
 
 SAME = [2.0] * 8
 RISING = [float(i) for i in range(8)]
@@ -52,6 +52,7 @@ def test_a_constant_y(statistic) -> None:
 
 def test_a_constant_y_has_a_flat_line() -> None:
     assert (theil_sen(RISING, SAME).slope, within(RISING, SAME, GROUPS).slope) == (0.0, 0.0)
+    assert theil_sen(RISING, SAME) == TheilSen(8, 0.0, 2.0, 0.0, 0.0)
 
 
 def test_points_on_a_line() -> None:

@@ -101,6 +101,16 @@ def test_the_tables_of_the_contest(grouping: str, smallest: int, higher: bool, t
     ]
 
 
+def test_averages_over_sub_groups_have_no_p_values_of_kin() -> None:
+    designs = zoo(0, True, 0)
+    designs["kin"] = [{"model_id": row["model_id"], "family": i // 2} for i, row in enumerate(designs["catalog"])]
+    found = contest.run(designs, contest.Options(metrics=["alpha"], independent="cluster"))
+    groups = [cell for cell in found.cells if cell.row[-1] in "xyz" and cell.value is not None]
+    assert {"families Alpha", "effective models Alpha", "kin effect p Alpha"} <= {cell.column for cell in groups}
+    means = [cell.column for cell in found.cells if cell.row.endswith(" / AVG")]
+    assert means == [f"{word} Alpha" for word in (*AVERAGED, "kin effect slope")]
+
+
 def test_the_contest_without_alpha_or_hyperparameters() -> None:
     designs = zoo(0, True, 23)
     found = contest.run(designs, contest.Options(metrics=["alpha", "log_spectral_norm"]))

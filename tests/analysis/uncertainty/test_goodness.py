@@ -78,3 +78,49 @@ def test_nothing_to_fit_is_none(x):
 def test_misuse_is_refused(x, replicates):
     with pytest.raises(ValueError, match="expected"):
         goodness(x, replicates, 0)
+
+
+def worst(logs: np.ndarray, min_tail: int) -> tuple[float, float, int] | None:
+    """Smallest D over all starts, with alpha and the start; None without a tail."""
+    found = []
+    for i in range(len(logs) - min_tail + 1):
+        u, n = logs[i:] - logs[i], len(logs) - i
+        if (i and logs[i] == logs[i - 1]) or u[-1] <= 1e-10:
+            continue
+        slope = n / u.sum()
+        found.append((np.abs(1 - np.exp(-slope * u) - np.arange(n) / n).max(), 1 + slope, i))
+    return min(found, key=lambda one: one[0]) if found else None
+
+
+@pytest.mark.parametrize(("seed", "min_tail"), [(0, 2), (7, 5)])
+def test_replicates_one_by_one(seed, min_tail, body_and_tail):
+    """The draws that the seed stands for, every one fitted by going through all starts."""
+    x = body_and_tail(seed, 40)
+    logs, K = np.log(x), 40
+    D, alpha, index = worst(logs, min_tail)
+    rng = np.random.default_rng((1, seed))
+    samples = logs[index] + rng.standard_exponential((60, K)) / (alpha - 1)
+    if index:
+        body = rng.random((60, K)) < index / K
+        samples[body] = logs[rng.integers(0, index, body.sum())]
+    reached = sum(worst(np.sort(one), min_tail)[0] >= D - 1e-12 for one in samples)
+    found = goodness(x, 60, seed, min_tail)
+    p = reached / 60
+    assert (found.p, found.error) == pytest.approx((p, np.sqrt(p * (1 - p) / 60)))
+    assert (found.D, found.alpha, found.xmin, found.replicates) == (
+        pytest.approx(D),
+        pytest.approx(alpha),
+        x[index],
+        60,
+    )
+    assert goodness(x, 9, seed) == goodness(x, 9, seed, 2)
+
+
+def test_the_least_values_and_replicates():
+    x = np.sort(np.random.default_rng(0).pareto(2, 8) + 1)
+    assert goodness(x, 1, 0).replicates == 1
+    assert goodness(x[1:], 1, 0) is None
+    for wrong in (np.r_[x[:-1], np.inf], np.r_[0.0, x], np.r_[x, x[:1]]):
+        with pytest.raises(ValueError, match="ascending positive"):
+            goodness(wrong, 1, 0)
+    assert goodness(np.r_[x, x[-1]], 1, 0) is not None

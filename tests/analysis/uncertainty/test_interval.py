@@ -1,8 +1,12 @@
 """Coverage of the intervals on tails of known exponent."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
+from zoospectra.analysis.uncertainty.batch import search
 from zoospectra.analysis.uncertainty.interval import known, searched
 
 ALPHA = 2.5
@@ -78,3 +82,30 @@ def test_misuse_is_refused():
             searched(x, 10, 0, level)
         with pytest.raises(ValueError, match="level"):
             known(x, 1.0, level)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.5])
+def test_resamples_one_by_one(level, body_and_tail):
+    """The draws that the seed stands for; percentiles of alpha, and values of x for xmin."""
+    x = body_and_tail(3, 30)
+    chosen = np.sort(np.random.default_rng((2, 11)).integers(0, 30, (80, 30)), axis=1)
+    fits = [search(np.log(x[row])[None]) for row in chosen]
+    alphas = [fit.alpha[0] for fit in fits]
+    starts = [x[row[fit.index[0]]] for row, fit in zip(chosen, fits, strict=True)]
+    found, side = searched(x, 80, 11, level), (1 - level) / 2
+    assert (found.alpha.low, found.alpha.high) == pytest.approx(tuple(np.quantile(alphas, [side, 1 - side])))
+    ordered = sorted(starts)
+    ends = [ordered[math.ceil(80 * share) - 1] for share in (side, 1 - side)]
+    assert [found.xmin.low, found.xmin.high] == ends
+    assert found.replicates == 80
+    assert searched(x, 5, 0) == searched(x, 5, 0, 0.95)
+
+
+def test_the_exact_interval_is_that_of_a_gamma_law():
+    x = np.sort(np.random.default_rng(1).pareto(1.5, 12) + 1) * 0.3
+    S = np.log(x / 0.3).sum()
+    for level in (0.95, 0.6):
+        low, high = (1 + stats.gamma.ppf(share, 12) / S for share in ((1 - level) / 2, (1 + level) / 2))
+        assert (known(x, 0.3, level).low, known(x, 0.3, level).high) == pytest.approx((low, high))
+    assert known(x, 0.3) == known(x, 0.3, 0.95)
+    assert searched(x, 1, 0).replicates == 1
