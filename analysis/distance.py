@@ -122,6 +122,11 @@ def layer_distance(matrices: AnyArray, base: AnyArray, measure: str) -> float | 
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
+def own_cka(matrices: AnyArray) -> float | None:
+    """layer_distance(matrices, matrices, 'cka') of an unfolded layer (S, N, M) without its products: 1, or None."""
+    return 1.0 if all(_unit(W, centred=True) is not None for W in matrices) else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Unit:
     """A matrix scaled to unit Frobenius norm, so that no product over- or underflows; computed block by block."""

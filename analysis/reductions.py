@@ -13,7 +13,21 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from zoospectra.analysis.sketch import ELEMENTS, QUIET, Single, single
+from zoospectra.analysis.records import FloatArray
+from zoospectra.analysis.sketch import (
+    ELEMENTS,
+    QUIET,
+    Margins,
+    Projection,
+    Single,
+    Sketch,
+    beside,
+    blocks,
+    margins,
+    real,
+    single,
+    workspace,
+)
 from zoospectra.analysis.unfold.shape import AnyArray
 
 DISTINCT = 257
@@ -22,8 +36,11 @@ DISTINCT = 257
 RUN, RUNS = 256, 16
 """Neighbours that are looked at for repeats, and how many such runs of a tensor."""
 
-TINY, HUGE = 1e-8, 1e8
-"""Between these the fourth power of a value is within float32's range."""
+TINY, HUGE = 1e-16, 1e16
+"""Between these the square of a square is within float32's range."""
+
+NEAR = 0.1
+"""Mean / root mean square below which powers are taken about 0: what cancels is a hundredth of the variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +77,103 @@ def reductions(array: AnyArray) -> Reductions:
 
     Equivalent to numpy's mean, std, min, max and scipy.stats.kurtosis(fisher=False) on the finite values.
     """
-    if np.iscomplexobj(array):
-        array = np.stack((array.real, array.imag), axis=-1)
-    flat = np.ravel(array)
-    shift, count, zeros = 0.0, 0, 0
-    sums = np.zeros(4)
-    buffers = np.empty((2, min(flat.size, ELEMENTS)), dtype=np.float32)
-    low, high = np.inf, -np.inf
-    for start in range(0, flat.size, ELEMENTS):
-        block: Single = single(flat[start : start + ELEMENTS])
-        top, bottom = float(block.max()), float(block.min())
-        if not (math.isfinite(top) and math.isfinite(bottom)):  # a NaN is the maximum
-            block = block[np.isfinite(block)]
-            if not block.size:
-                continue
-            top, bottom = float(block.max()), float(block.min())
-        if not count:
-            shift = float(np.float32(block.sum(dtype=np.float64) / block.size))
-        if TINY < max(top, -bottom) < HUGE:
-            sums += _powers(block, shift, buffers[:, : block.size])
-        else:
-            sums += _powers(block.astype(np.float64), shift, np.empty((2, block.size)))
-        low, high = min(low, bottom), max(high, top)
-        count += block.size
-        if bottom <= 0.0 <= top:
-            zeros += int(np.count_nonzero(block == 0))
-    dead_rows, dead_columns = _dead(array) if zeros else (0, 0)
-    mean, std, kurtosis = _moments(sums / count) if count else (None, None, None)
+    array = real(array)
+    flat, sums = np.ravel(array), margins(array)
+    moments, scratch = _Moments(flat.size, sums), workspace(flat.size)
+    for block in blocks(flat):
+        moments.add(block, scratch)
+    return _reductions(moments, flat, array)
+
+
+@QUIET
+def sketch_and_reductions(array: AnyArray) -> tuple[Sketch, Reductions]:
+    """Both of a tensor, the same bits, block by block: what comes from memory for the one is at hand for the other."""
+    array = real(array)
+    flat, sums = np.ravel(array), margins(array)
+    moments, projection, scratch = _Moments(flat.size, sums), Projection(flat.size), workspace(flat.size)
+    for block in blocks(flat):
+        moments.add(block, scratch)
+        projection.add(block, scratch)
+    return beside(projection.result(), sums), _reductions(moments, flat, array)
+
+
+class _Moments:
+    """Powers, range and zeros of the finite values of a vector (n,) that comes block by block."""
+
+    def __init__(self, n: int, sums: Margins | None) -> None:
+        self.count, self.zeros = 0, 0
+        self.low, self.high = math.inf, -math.inf
+        self._mean = None if sums is None or sums.total is None else sums.total / n
+        self._shift: float | None = None
+        self._powers = np.zeros(4)
+        self._within = -math.inf  # blocks whose largest square is below it have no new extremes
+
+    def add(self, block: Single, scratch: Single) -> None:
+        """Take the next values; overwrites a `workspace`. Called within QUIET."""
+        squares = np.multiply(block, block, out=scratch[: block.size])
+        largest = float(np.maximum.reduce(squares))  # a NaN is the maximum
+        if not TINY < largest < HUGE:
+            self._add_wide(block[np.isfinite(block)].astype(np.float64))
+            return
+        if largest >= self._within:
+            self._extend(block)
+        shift = self._about(block)
+        moved = block
+        if shift:
+            moved = block - np.float32(shift)
+            np.multiply(moved, moved, out=squares)
+        self._add_powers(moved, squares)
+        if shift or not np.minimum.reduce(squares) > 0.0:  # a square above 0 is no zero's
+            self.zeros += int(np.count_nonzero(block == 0))
+
+    def _add_wide(self, block: FloatArray) -> None:
+        """Finite values whose powers may leave float32's range, or nothing but zeros."""
+        if block.size:
+            self._extend(block)
+            moved = block - self._about(block)
+            self._add_powers(moved, np.square(moved))
+            self.zeros += int(np.count_nonzero(block == 0))
+
+    def _extend(self, block: Single | FloatArray) -> None:
+        self.low, self.high = min(self.low, float(block.min())), max(self.high, float(block.max()))
+        reach = np.float32(max(0.0, min(-self.low, self.high)))
+        self._within = float(reach * reach)  # rounded as squares are
+
+    def _about(self, block: Single | FloatArray) -> float:
+        """What powers are taken about: the mean of the first block; 0 where that is as good and cheaper."""
+        if self._shift is None:
+            wide = block.astype(np.float64)
+            mean, size = float(wide.mean()), math.sqrt(float(np.mean(wide * wide)))
+            self._shift = float(np.float32(mean)) if abs(mean) > NEAR * size else 0.0
+        return self._shift
+
+    def _add_powers(self, moved: Single | FloatArray, squares: Single | FloatArray) -> None:
+        first = 0.0 if self._mean is not None and not self._shift else float(moved.sum())
+        self._powers += first, float(moved @ moved), float(squares @ moved), float(squares @ squares)
+        self.count += moved.size
+
+    def central(self) -> tuple[float, float, float | None]:
+        """Mean, standard deviation and kurtosis of one value or more."""
+        shift = self._shift or 0.0
+        raw = self._powers / self.count
+        if self._mean is not None and not shift:
+            raw[0] = self._mean
+        mean, std, kurtosis = _central(raw)
+        return mean + shift, std, kurtosis
+
+
+def _reductions(moments: _Moments, flat: AnyArray, array: AnyArray) -> Reductions:
+    """All numbers of a real tensor, given what its blocks say."""
+    count = moments.count
+    dead_rows, dead_columns = _dead(array) if moments.zeros else (0, 0)
+    mean, std, kurtosis = moments.central() if count else (None, None, None)
     return Reductions(
-        mean=None if mean is None else mean + shift,
+        mean=mean,
         std=std,
         kurtosis=kurtosis,
-        min=low if count else None,
-        max=high if count else None,
-        zeros=zeros / max(flat.size, 1),
+        min=moments.low if count else None,
+        max=moments.high if count else None,
+        zeros=moments.zeros / max(flat.size, 1),
         repeats=_repeats(flat),
         non_finite=1.0 - count / max(flat.size, 1),
         distinct=_distinct(flat),
@@ -102,14 +182,7 @@ def reductions(array: AnyArray) -> Reductions:
     )
 
 
-def _powers(block: AnyArray, shift: float, buffers: AnyArray) -> AnyArray:
-    """Sums of the first four powers of block - shift, of shape (4,), in the block's precision; uses two buffers."""
-    moved = np.subtract(block, block.dtype.type(shift), out=buffers[0])
-    squares = np.multiply(moved, moved, out=buffers[1])
-    return np.array([moved.sum(), moved @ moved, squares @ moved, squares @ squares], dtype=np.float64)
-
-
-def _moments(raw: AnyArray) -> tuple[float, float, float | None]:
+def _central(raw: AnyArray) -> tuple[float, float, float | None]:
     """Mean, standard deviation and kurtosis from the first four raw moments, of shape (4,)."""
     m1, m2, m3, m4 = (float(value) for value in raw)
     var = max(m2 - m1**2, 0.0)

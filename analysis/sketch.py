@@ -16,6 +16,7 @@ All bits come from Philox's raw stream, which numpy keeps stable. Legend: B bloc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -87,33 +88,83 @@ def sketch(array: AnyArray) -> Sketch:
 
     The same values give the same bits, whatever they are stored as: all is computed from their float32.
     """
-    if np.iscomplexobj(array):
-        array = np.stack((array.real, array.imag), axis=-1)
-    whole = project(np.ravel(array))
-    if array.ndim < 2 or array.size == 0:
-        return Sketch(whole, None, None)
-    matrix = single(array).reshape(len(array), -1)
-    columns, rows = matrix.sum(axis=0), matrix.sum(axis=1)
-    if not (_is_finite(columns) and _is_finite(rows)):  # whatever is not finite is in the sums
-        matrix = finite(matrix)
-        columns, rows = matrix.sum(axis=0), matrix.sum(axis=1)
-    return Sketch(whole, project(_centred(columns)), project(_centred(rows)))
+    array = real(array)
+    return beside(project(np.ravel(array)), margins(array))
 
 
 @QUIET
 def project(vector: AnyArray) -> Single:
     """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
-    n = vector.size
-    draw = _draw(n)
-    rows = np.empty((max(draw.whole.size, draw.last.size), K), dtype=np.float32)
-    total = np.zeros(K, dtype=np.float64)
-    for start, turn in zip(range(0, n, ELEMENTS), draw.turns, strict=False):
-        block = single(vector[start : start + ELEMENTS])
-        buckets = _superblock(block, draw, rows)
+    projection, scratch = Projection(vector.size), workspace(vector.size)
+    for block in blocks(vector):
+        projection.add(block, scratch)
+    return projection.result()
+
+
+class Projection:
+    """S x of a vector (n,) that comes block by block."""
+
+    def __init__(self, n: int) -> None:
+        self._draw = _draw(n)
+        self._turns = iter(self._draw.turns)
+        self._total = np.zeros(K, dtype=np.float64)
+
+    def add(self, block: Single, scratch: Single) -> None:
+        """Take the next ELEMENTS values, or the last ones; overwrites a `workspace`. Called within QUIET."""
+        turn = next(self._turns)
+        buckets = _superblock(block, self._draw, scratch)
         if not _is_finite(buckets):  # whatever is not finite is in a bucket
-            buckets = _superblock(finite(block), draw, rows)
-        total += turn.sign * buckets[turn.order]
-    return total.astype(np.float32)
+            buckets = _superblock(finite(block), self._draw, scratch)
+        self._total += turn.sign * buckets[turn.order]
+
+    def result(self) -> Single:
+        """Float32 (K,), once all values are in."""
+        return self._total.astype(np.float32)
+
+
+def workspace(n: int) -> Single:
+    """What one block of n values needs to be worked on: one is enough for all, and stays near the processor."""
+    return np.empty(min(ELEMENTS, (n // K + 2 * K) * K), dtype=np.float32)
+
+
+def blocks(vector: AnyArray) -> Iterator[Single]:
+    """A vector as float32, ELEMENTS at a time. Called within QUIET."""
+    return (single(vector[start : start + ELEMENTS]) for start in range(0, vector.size, ELEMENTS))
+
+
+def real(array: AnyArray) -> AnyArray:
+    """A complex tensor as pairs of real numbers, along a last axis of its own; a real one as it is."""
+    return np.stack((array.real, array.imag), axis=-1) if np.iscomplexobj(array) else array
+
+
+class Margins(NamedTuple):
+    """Sums of a real tensor of two axes or more, in float32; of its finite values."""
+
+    columns: Single
+    """Over the first axis."""
+    rows: Single
+    """Over all axes but the first."""
+    total: float | None
+    """Over all; None where some value, or a sum of them, is not finite."""
+
+
+def margins(array: AnyArray) -> Margins | None:
+    """Sums over rows and over columns; None for a vector, and for nothing. Called within QUIET."""
+    if array.ndim < 2 or array.size == 0:
+        return None
+    matrix = single(array).reshape(len(array), -1)
+    columns, rows = matrix.sum(axis=0), matrix.sum(axis=1)
+    if _is_finite(columns) and _is_finite(rows):  # whatever is not finite is in the sums
+        return Margins(columns, rows, float(rows.sum(dtype=np.float64)))
+    matrix = finite(matrix)
+    return Margins(matrix.sum(axis=0), matrix.sum(axis=1), None)
+
+
+def beside(whole: Single, sums: Margins | None) -> Sketch:
+    """The sketch of all elements and those of the margins. Called within QUIET."""
+    if sums is None:
+        return Sketch(whole, None, None)
+    return Sketch(whole, project(_centred(sums.columns)), project(_centred(sums.rows)))
 
 
 def _is_finite(values: Single | FloatArray) -> bool:
@@ -131,26 +182,27 @@ def single(values: AnyArray) -> Single:
     return values if values.dtype == np.float32 else values.astype(np.float32)
 
 
-def _superblock(values: Single, draw: _Draw, rows: Single) -> FloatArray:
-    """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign; uses a buffer."""
+def _superblock(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
+    """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign."""
     if len(values) == ELEMENTS:
         # The products are exact and each sum goes round by round, so that any kernel of einsum gives the same bits.
-        np.take(values.reshape(SUPERBLOCK, K), draw.whole.reshape(-1), axis=0, out=rows[:SUPERBLOCK], mode="clip")
-        by_shift = np.einsum("rk,rk->k", rows[:SUPERBLOCK].reshape(len(draw.whole), K * K), draw.ordered)
+        rows = scratch.reshape(SUPERBLOCK, K)
+        np.take(values.reshape(SUPERBLOCK, K), draw.whole.reshape(-1), axis=0, out=rows, mode="clip")
+        by_shift = np.einsum("rk,rk->k", rows.reshape(len(draw.whole), K * K), draw.ordered)
     else:
-        by_shift = _part(values, draw, rows)
+        by_shift = _part(values, draw, scratch)
     turned: FloatArray = by_shift[_FOLD].sum(axis=0, dtype=np.float64)
     return turned
 
 
-def _part(values: Single, draw: _Draw, rows: Single) -> Single:
+def _part(values: Single, draw: _Draw, scratch: Single) -> Single:
     """Sums by shift (K * K,) of the last values, fewer than ELEMENTS."""
     blocks, rest = divmod(len(values), K)
     signed = np.zeros((blocks + 2, K), dtype=np.float32)  # the last row stands for no block
     np.multiply(values[: blocks * K].reshape(blocks, K), draw.signs[:blocks], out=signed[:blocks])
     if rest:
         np.multiply(values[blocks * K :], draw.signs[blocks, :rest], out=signed[blocks, :rest])
-    picked = rows[: draw.last.size]
+    picked = scratch[: draw.last.size * K].reshape(-1, K)
     np.take(signed, draw.last.reshape(-1), axis=0, out=picked, mode="clip")
     by_shift: Single = picked.reshape(len(draw.last), K * K).sum(axis=0)
     return by_shift

@@ -43,7 +43,7 @@ class Index:
     """Models by what their layers are."""
 
     def __init__(self, models: Sequence[SketchedModel]) -> None:
-        self._models = models
+        self.models = models
         self._shelves: dict[tuple[Size, str], _Shelf] = {}
         self._equal: dict[tuple[Size, str | int], set[int]] = {}
         held: dict[tuple[Size, str], tuple[list[FloatArray], list[int]]] = {}
@@ -63,8 +63,8 @@ class Index:
 
     def candidates(self, model: SketchedModel) -> list[int]:
         """Numbers of the models that may be kin of one of them, the most alike first, at most MOST."""
-        scores = np.zeros((len(KINDS), len(self._models)))
-        equal = np.zeros(len(self._models))
+        scores = np.zeros((len(KINDS), len(self.models)))
+        equal = np.zeros(len(self.models))
         layers = len(model.layers)
         for size, places in model.by_size.items():
             for number, kind in enumerate(KINDS):
@@ -77,7 +77,7 @@ class Index:
                         equal[other] += 1.0
         total = np.maximum(scores.max(axis=0), equal) / max(1, layers)
         order = np.argsort(-total, kind="stable")
-        return [int(i) for i in order if total[i] > SCORE and self._models[i] is not model][:MOST]
+        return [int(i) for i in order if total[i] > SCORE and self.models[i] is not model][:MOST]
 
     def _score(
         self, model: SketchedModel, places: list[int], shelf: _Shelf | None, kind: str, scores: FloatArray

@@ -1,13 +1,14 @@
 """Two models: how alike, layer by layer, and what one is of the other.
 
-Verdicts, in the order they are looked for: copy (every matched layer has the same bytes), permuted copy (equal spectra
-or margins, other order), quantised (alike to a rounding, on a coarser grid), fine-tuned, independent, undetermined.
-That a model is merged takes several parents: recipe.py.
+Verdicts, in the order they are looked for: merged (a stack: layers in other blocks, or blocks that the other lacks),
+copy (every layer has the same values), permuted copy (equal spectra or margins, other order), quantised (alike to a
+rounding, on a coarser grid), fine-tuned, independent, undetermined. That a model has several parents: relatives.py.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from scipy.stats import norm as normal
 
 from zoospectra.analysis.kinship.match import Pair, match
 from zoospectra.analysis.kinship.null import Law, law_of, theory
-from zoospectra.analysis.kinship.records import Size, SketchedModel
+from zoospectra.analysis.kinship.records import Size, SketchedLayer, SketchedModel
 from zoospectra.analysis.records import FloatArray
 
 LEVEL = 0.01
@@ -39,16 +40,28 @@ CLOSE = 1e-6
 COARSER = 0.015
 """Rise of the share of repeated values that tells a coarser grid."""
 
-ROUNDING = {"bfloat16": 0.004, "float16": 0.001, "float8": 0.08}
-"""Relative error that a stored type alone explains, twice its root mean square; coarser grids: COARSE."""
+ROUNDING = {
+    **{"bfloat16": 0.003, "float16": 0.001, "float8_e4m3": 0.04, "float8": 0.08},
+    **{"q8_0": 0.008, "q5_1": 0.048, "q5_0": 0.053, "q4_1": 0.098, "q4_0": 0.11},
+}
+"""Stored type -> relative error that it alone explains: a quarter above that of normal values, or more."""
 
-COARSE = 0.3
+GRIDS = ((0.05, 0.002), (0.2, 0.012), (0.35, 0.03), (0.5, 0.08), (0.65, 0.15), (0.9, 0.3), (1.0, 0.6))
+"""Share of values other than 0 that repeat a neighbour -> relative error that such a grid explains: the largest of
+rounding to 3 to 8 bits by tensor, row or block, of normal, heavy-tailed and trained values."""
 
 SLIGHT = 6e-4
 """Relative error of rounding to float16, twice: nobody trains so little in all layers."""
 
 MOST = 3
 """Layers that are named as evidence."""
+
+EQUAL = frozenset({"bytes", "values"})
+"""What makes two layers one."""
+
+SPACING, LEVELS = 0.1, 64
+"""Median distance of singular values, in their spacings, below which two spectra are one that was rounded (independent
+ones lie about 1 apart), and how many it takes."""
 
 SpectrumOf = Callable[[str], FloatArray | None]
 """Content hash -> eigenvalues that are kept of it, all slices, or None."""
@@ -64,7 +77,7 @@ class Likeness(NamedTuple):
     distance: float
     """|W - W'| / |W'| by the sketches."""
     same: str
-    """bytes, spectrum, order (of rows or columns only), or nothing."""
+    """bytes, values (stored as another type), spectrum, order (of rows or columns only), or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,28 +131,67 @@ def verdict(kin: Kin, adjusted: float) -> tuple[str, str]:
         return "undetermined", "no layers of equal size"
     if adjusted >= LEVEL:
         return ("independent" if kin.upper < APART else "undetermined"), _evidence(kin.layers)
-    if (kin.cosine or 0.0) < LEAST and kin.share("bytes", "spectrum") < LEAST:
+    if (kin.cosine or 0.0) < LEAST and kin.share(*EQUAL, "spectrum") < LEAST:
         return "undetermined", f"few layers alike, as one task or one set of inputs makes them: {_evidence(kin.layers)}"
-    changed = [layer for layer in kin.layers if layer.same != "bytes"]
-    if not changed and len(kin.layers) == len(kin.model.layers):
-        moved = [
-            f"{a.longname} is {b.longname}" for layer in kin.layers if layer.pair.moved for a, b in [layer.pair[:2]]
-        ]
-        if moved:
-            return "merged", f"layer stack: {len(moved)} of {len(kin.layers)} layers moved: {', '.join(moved[:MOST])}"
-        return "copy", f"all {len(kin.layers)} layers have the same bytes"
+    changed = [layer for layer in kin.layers if layer.same not in EQUAL]
+    if not changed:
+        return _unchanged(kin)
     turned = [layer for layer in changed if layer.same]
-    if changed and len(turned) >= 0.5 * len(changed):
+    if len(turned) >= 0.5 * len(changed):
         return "permuted copy", _evidence(turned)
-    if changed and _rounded([layer for layer in changed if not layer.same]):
+    if _rounded([layer for layer in changed if not layer.same]):
         return "quantised", _evidence(changed)
-    return "fine-tuned", _evidence(changed or kin.layers)
+    return "fine-tuned", _scale(changed) + _evidence(changed)
+
+
+def _unchanged(kin: Kin) -> tuple[str, str]:
+    """Verdict where every matched layer has the same values: a copy, a part of one, or its blocks in another order."""
+    count = len(kin.layers)
+    moved = [f"{a.longname} is {b.longname}" for layer in kin.layers if layer.pair.moved for a, b in [layer.pair[:2]]]
+    if moved:
+        return "merged", f"layer stack: {len(moved)} of {count} layers moved: {', '.join(moved[:MOST])}"
+    if abs(kin.model.copies - kin.relative.copies) > 1:  # one may be a tied head
+        return "merged", f"layer stack: {kin.model.copies} layers of it stand twice, {kin.relative.copies} of the other"
+    own, theirs = (
+        {held.longname for held in side} for side in zip(*(layer.pair[:2] for layer in kin.layers), strict=True)
+    )
+    new = [layer.longname for layer in kin.model.layers if layer.longname not in own]
+    left = [layer.longname for layer in kin.relative.layers if layer.longname not in theirs]
+    blocks = {_pattern(layer.pair.layer.longname) for layer in kin.layers}
+    same = f"all {count} layers that both have are the same"
+    if any(_pattern(name) in blocks for name in (*new, *left)) and not (new and left):
+        which, names = ("the other lacks", new) if new else ("it lacks", left)
+        return "merged", f"layer stack: {same}, {which} {len(names)}: {', '.join(names[:MOST])}"
+    if new:
+        return "fine-tuned", f"{same}, {len(new)} have no partner of their size: {', '.join(new[:MOST])}"
+    rest = f"; {len(left)} of the other are not in it: {', '.join(left[:MOST])}" if left else ""
+    if all(layer.same == "bytes" for layer in kin.layers):
+        return "copy", f"all {count} layers have the same bytes{rest}"
+    return "copy", f"all {count} layers have the same values to float32, stored as other types{rest}"
+
+
+def _pattern(longname: str) -> str:
+    return re.sub(r"\d+", "#", longname)
+
+
+def _scale(layers: Sequence[Likeness]) -> str:
+    """In words, the factor between layers that differ by nothing else; '' where they do."""
+    ratios = [layer.pair.layer.norm / layer.pair.relative.norm for layer in layers if layer.pair.relative.norm]
+    if (
+        len(ratios) < len(layers)
+        or min(layer.cosine for layer in layers) < 1.0 - 1e-6
+        or np.ptp(ratios) > 1e-5 * max(ratios)
+    ):
+        return ""
+    return f"all are {ratios[0]:.5g} times the other's; "
 
 
 def _likeness(pair: Pair, spectrum: SpectrumOf) -> Likeness:
     mine, yours = pair.layer, pair.relative
     if mine.content_hash == yours.content_hash:
         return Likeness(pair, 1.0, 0.0, "bytes")
+    if _same_values(mine, yours):
+        return Likeness(pair, 1.0, 0.0, "values")
     cosine = _cosine(mine.whole, yours.whole)
     size = float(np.linalg.norm(yours.whole))
     distance = float(np.linalg.norm(mine.whole - yours.whole)) / size if size > 0.0 else math.inf
@@ -154,25 +206,45 @@ def _likeness(pair: Pair, spectrum: SpectrumOf) -> Likeness:
     return Likeness(pair, cosine, distance, "")
 
 
+def _same_values(mine: SketchedLayer, yours: SketchedLayer) -> bool:
+    """Whether all that is kept of two layers is the same: they differ in stored type alone."""
+    if (mine.mean, mine.std, mine.top) != (yours.mean, yours.std, yours.top):
+        return False
+    sketches = ((mine.whole, yours.whole), (mine.columns, yours.columns), (mine.rows, yours.rows))
+    return all(a is b if a is None or b is None else np.array_equal(a, b) for a, b in sketches)
+
+
 def _equal(spectrum: SpectrumOf, mine: str, yours: str) -> bool:
+    """Whether two spectra are one, computed twice or of rounded weights."""
     a, b = spectrum(mine), spectrum(yours)
     if a is None or b is None or a.shape != b.shape or not a.size:
         return False
     a, b = np.sort(a, axis=None), np.sort(b, axis=None)
-    return bool(np.abs(a - b).max() <= CLOSE * max(float(a[-1]), float(b[-1]), 1e-300))
+    if np.abs(a - b).max() <= CLOSE * max(float(a[-1]), float(b[-1]), 1e-300):
+        return True
+    if a.size < LEVELS:
+        return False
+    a, b = np.sqrt(np.maximum(a, 0.0)), np.sqrt(np.maximum(b, 0.0))
+    spacing = (a[4:] - a[:-4]) / 4.0
+    return bool(np.median(np.abs(a - b)[2:-2] - SPACING * spacing) < 0.0)
 
 
 def _rounded(layers: Sequence[Likeness]) -> bool:
     """Whether the differences of these layers are no more than rounding explains, most to a coarser grid."""
-    slight = all(layer.distance <= SLIGHT for layer in layers)
+    if all(layer.distance <= SLIGHT for layer in layers):
+        return True
     coarser = [abs(layer.pair.layer.repeats - layer.pair.relative.repeats) > COARSER for layer in layers]
-    return slight or (sum(coarser) >= 0.5 * len(layers) and all(layer.distance <= _limit(layer) for layer in layers))
+    shares = [layer.distance / _limit(layer) for layer in layers]
+    return sum(coarser) >= 0.5 * len(layers) and float(np.median(shares)) <= 1.0 and max(shares) <= 2.0
 
 
 def _limit(layer: Likeness) -> float:
-    """Relative error that the coarser of two types explains."""
+    """Relative error that the coarser of two types, or grids, explains."""
     coarse = max(layer.pair[:2], key=lambda held: held.repeats)
-    return next((error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)), COARSE)
+    if stored := [error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)]:
+        return stored[0]
+    share = min(1.0, coarse.repeats / max(1e-9, 1.0 - coarse.zeros))
+    return next(error for most, error in GRIDS if share <= most)
 
 
 def _cosine(a: FloatArray, b: FloatArray) -> float:

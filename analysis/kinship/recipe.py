@@ -22,6 +22,9 @@ from zoospectra.analysis.sketch import K
 EXACT = 1e-3
 """How near to 1 or 0 the coefficients of a layer taken whole are."""
 
+RESOLVED = 1e-7
+"""Ratio of directions below which parents cannot be told apart: sketches are of float32."""
+
 SUM = 0.01
 """How near to 1 the coefficients of a mean sum."""
 
@@ -98,14 +101,16 @@ def recipe(model: SketchedModel, parents: Sequence[SketchedModel], base: str | N
 
 def regress(X: FloatArray, y: FloatArray) -> Fit:
     """Least squares of y (n,) on the columns of X (n, P). Equivalent to statsmodels' OLS(y, X).fit()."""
-    coefficients, _, rank, _ = np.linalg.lstsq(X, y, rcond=1e-10)
+    coefficients, _, rank, _ = np.linalg.lstsq(X, y, rcond=RESOLVED)
     residual = float(np.sum((y - X @ coefficients) ** 2))
     total, free = float(y @ y), len(y) - X.shape[1]
     r2 = 1.0 - residual / total if total > 0.0 else 0.0
     if rank < X.shape[1] or free <= 0:
         errors = [math.inf] * X.shape[1]
     else:
-        errors = np.sqrt(np.diag(np.linalg.inv(X.T @ X)) * residual / free).tolist()
+        _, sizes, directions = np.linalg.svd(X, full_matrices=False)
+        spread = directions / sizes[:, None]  # (X^T X)^-1 = spread^T spread; squares of a large ratio would be singular
+        errors = (np.linalg.norm(spread, axis=0) * math.sqrt(residual / free)).tolist()
     return Fit(tuple(coefficients.tolist()), tuple(errors), r2)
 
 

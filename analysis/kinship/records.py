@@ -53,6 +53,8 @@ class SketchedLayer:
     """Share of values that repeat a neighbour: what rounding to few values raises."""
     top: float
     """Largest absolute value."""
+    zeros: float = 0.0
+    """Share of values that are 0."""
 
     @property
     def norm(self) -> float:
@@ -70,6 +72,8 @@ class SketchedModel:
     """What pins the bytes."""
     layers: tuple[SketchedLayer, ...]
     """In checkpoint order, those with at least SMALLEST elements and a sketch."""
+    copies: int = 0
+    """Layers beside them that have the bytes of one of them."""
 
     @cached_property
     def by_size(self) -> dict[Size, list[int]]:

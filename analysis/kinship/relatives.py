@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from zoospectra.analysis.kinship.candidates import Index
+from zoospectra.analysis.kinship.merges import PARENTS, merge, with_seconds
 from zoospectra.analysis.kinship.null import null
-from zoospectra.analysis.kinship.pair import LEVEL, Kin, SpectrumOf, compare, verdict
-from zoospectra.analysis.kinship.recipe import Recipe, recipe
+from zoospectra.analysis.kinship.pair import EQUAL, LEVEL, Kin, SpectrumOf, compare, verdict
 from zoospectra.analysis.kinship.records import SketchedModel
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 
-PARENTS = 4
-"""Most parents of a merge that are looked for without being named."""
-
-BETTER = 0.05
-"""Share of the residual of one parent that is left where there are more."""
-
-LEAST = 0.02
-"""Smallest coefficient of a parent."""
-
-ROUNDING = 1e-9
-"""Share of a residual that is rounding."""
+PART = 0.3
+"""Share of layers that a parent gave whole, and the cosine below which the others are none of its."""
 
 DERIVED = frozenset({"copy", "permuted copy", "quantised", "fine-tuned", "merged"})
 """Verdicts that make two models kin."""
@@ -42,6 +34,10 @@ class Relative:
     """The layers that say so, or the recipe."""
 
 
+Weigh = Callable[[SketchedModel, SketchedModel], Relative]
+"""What a model is of another, whatever was tested before."""
+
+
 def relatives(
     models: Sequence[SketchedModel], asked: Collection[str], spectrum: SpectrumOf, seed: int = 0
 ) -> list[Relative]:
@@ -58,7 +54,13 @@ def relatives(
     by_model: dict[str, list[Relative]] = {}
     for row in rows:
         by_model.setdefault(row.kin.model.model_id, []).append(row)
-    return [row for own in by_model.values() for row in _with_merges(own)]
+
+    def weigh(model: SketchedModel, other: SketchedModel) -> Relative:
+        pair = compare(model, other, laws, spectrum)
+        p = min(1.0, pair.p_value * max(1, len(queries) * (len(models) - 1)))
+        return Relative(pair, p, *verdict(pair, p))
+
+    return [row for own in by_model.values() for row in _with_merges(own, index, weigh)]
 
 
 def _adjusted(p_values: Sequence[float], untested: int) -> list[float]:
@@ -67,51 +69,73 @@ def _adjusted(p_values: Sequence[float], untested: int) -> list[float]:
     return [1.0 if value is None else value for value in values]
 
 
-def _with_merges(rows: Sequence[Relative]) -> list[Relative]:
+def _with_merges(rows: Sequence[Relative], index: Index, weigh: Weigh) -> list[Relative]:
     """The rows of one model; where several parents explain it and one does not, these are merged into it."""
-    parents = [row for row in rows if row.adjusted < LEVEL and row.verdict in ("fine-tuned", "quantised")]
-    mixed = merge(rows[0].kin.model, [row.kin.relative for row in parents]) if len(parents) > 1 else None
+    whole = _taken_whole(rows, weigh)
+    if whole:
+        return _merged(rows, [row.kin.relative for row in whole], _passthrough(whole), weigh)
+    model = rows[0].kin.model
+    parents = [row.kin.relative for row in rows if row.adjusted < LEVEL and row.verdict in ("fine-tuned", "quantised")]
+    pool = with_seconds(model, parents, index) if parents else []
+    mixed = merge(model, pool) if pool else None
     if mixed is None:
         return list(rows)
     of = ", ".join(f"{b:.4f} of {name}" for b, name in zip(mixed.fit.coefficients, mixed.parents, strict=True))
-    evidence = f"{mixed.kind}: {of}; R2 {mixed.fit.r2:.6f}"
-    bytes_of = [_bytes(row.kin.relative) for row in parents if row.kin.relative.model_id in mixed.parents]
+    sources = [other for other in pool if other.model_id in mixed.parents]
+    return _merged(rows, sources, f"{mixed.kind}: {of}; R2 {mixed.fit.r2:.6f}", weigh)
+
+
+def _merged(rows: Sequence[Relative], sources: Sequence[SketchedModel], evidence: str, weigh: Weigh) -> list[Relative]:
+    """The rows of one model, with those of its parents, of their copies, and of who has a part of its layers."""
+    known = {row.kin.relative.model_id for row in rows}
+    more = [weigh(rows[0].kin.model, other) for other in sources if other.model_id not in known]
+    values = [_values(source) for source in sources]
     return [
-        Relative(row.kin, row.adjusted, "merged", evidence) if _bytes(row.kin.relative) in bytes_of else row
-        for row in rows
+        Relative(row.kin, row.adjusted, "merged", evidence)
+        if _values(row.kin.relative) in values or _is_part(row)
+        else row
+        for row in (*rows, *more)
     ]
 
 
-def _bytes(model: SketchedModel) -> frozenset[str]:
-    """What tells a model from others, but not from its copies: these are parents too."""
-    return frozenset(layer.content_hash for layer in model.layers)
+def _is_part(row: Relative) -> bool:
+    """Whether many layers are the same, and the others are no kin."""
+    others = [layer.cosine for layer in row.kin.layers if layer.same not in EQUAL]
+    return bool(others) and len(_equal_layers(row)) >= PART * len(row.kin.layers) and median(others) < PART
 
 
-def merge(model: SketchedModel, candidates: Sequence[SketchedModel]) -> Recipe | None:
-    """The recipe of several of these parents that leaves at most BETTER of the residual of the best; None without.
+def _taken_whole(rows: Sequence[Relative], weigh: Weigh) -> list[Relative]:
+    """The fewest unrelated models, two or more, whose layers together are all of a model's; [] where there are none.
 
-    Forward selection of PARENTS (of a mean of four the second one explains little by itself), then whoever is not
-    needed goes. All coefficients must be positive: a parent of a merge is itself a difference of the others.
+    Of two that are kin a model may have inherited from one and given to the other.
     """
-    chosen: list[SketchedModel] = []
-    trials: list[Recipe] = []
-    for _ in range(min(PARENTS, len(candidates))):
-        rest = [other for other in candidates if other not in chosen]
-        found = [recipe(model, [*chosen, other]) for other in rest]
-        best = max(range(len(rest)), key=lambda i: found[i].fit.r2)
-        trials.append(found[best])
-        chosen.append(rest[best])
-    if len(chosen) < 2:
-        return None
-    single, mixed = 1.0 - trials[0].fit.r2, trials[-1]
-    for parent in list(chosen):  # the first may have been a poor relative of what came later
-        rest = [other for other in chosen if other is not parent]
-        without = recipe(model, rest) if len(rest) > 1 else None
-        if without is not None and 1.0 - without.fit.r2 <= 2.0 * (1.0 - mixed.fit.r2) + ROUNDING:
-            mixed, chosen = without, rest
-    if 1.0 - mixed.fit.r2 > BETTER * single or min(mixed.fit.coefficients) <= LEAST:
-        return None
-    return mixed
+    missing = {layer.longname for layer in rows[0].kin.model.layers}
+    chosen: list[Relative] = []
+    while missing and len(chosen) < PARENTS:
+        for row in sorted(rows, key=lambda row: -len(_equal_layers(row) & missing)):
+            if not _equal_layers(row) & missing:
+                return []
+            if not any(weigh(row.kin.relative, other.kin.relative).verdict in DERIVED for other in chosen):
+                break
+        else:
+            return []
+        missing -= _equal_layers(row)
+        chosen.append(row)
+    return chosen if not missing and len(chosen) > 1 else []
+
+
+def _passthrough(whole: Sequence[Relative]) -> str:
+    taken = ", ".join(f"{len(_equal_layers(row))} are those of {row.kin.relative.model_id}" for row in whole)
+    return f"passthrough: of its {len(whole[0].kin.model.layers)} layers {taken}"
+
+
+def _equal_layers(row: Relative) -> set[str]:
+    return {layer.pair.layer.longname for layer in row.kin.layers if layer.same in EQUAL}
+
+
+def _values(model: SketchedModel) -> frozenset[bytes]:
+    """What tells a model from others, but not from its copies, whatever they are stored as: these are parents too."""
+    return frozenset(layer.whole.tobytes() for layer in model.layers)
 
 
 def families(related: Iterable[tuple[str, str]], models: Sequence[str]) -> dict[str, int]:

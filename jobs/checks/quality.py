@@ -214,7 +214,8 @@ def _summary(verdict: Training, own: Network, findings: Sequence[Finding]) -> st
     wrong = counted["error"] + counted["warning"]
     alpha = own.values.get("alpha")
     mean = f"; alpha {alpha:.3g} on average" if alpha is not None and verdict.verdict == "trained" else ""
-    after = f"; {wrong} thing{'s' * (wrong > 1)} to look at" if wrong else "; nothing to object to"
+    notes = f", {counted['note']} note{'s' * (counted['note'] > 1)}" if counted["note"] else ""
+    after = (f"; {wrong} thing{'s' * (wrong > 1)} to look at" if wrong else "; nothing to object to") + notes
     return f"{verdict.verdict}: {reasons[verdict.verdict]}{mean}{after}"
 
 
@@ -232,7 +233,8 @@ def _table(measured: Sequence[Measured], findings: Sequence[Finding]) -> Section
         row, test = rows[layer].row or {}, rows[layer].looked.evidence.independence
         numbers = tuple(row.get(name) for name in ("alpha", "D", "slice_num_spikes", "phase"))
         shown.append((layer, ", ".join(reasons[layer]), *numbers, test.excess if test else None))
-    title = f"{len(shown)} of {len(reasons)} layers to look at" if reasons else "no layer stands out"
+    what = "findings" if any(finding.severity != "note" and finding.layer in rows for finding in findings) else "notes"
+    title = f"{len(shown)} of {len(reasons)} layers with {what}" if reasons else "no layer stands out"
     return Section(title, ("layer", "why", "alpha", "D", "spikes", "phase", "excess"), tuple(shown))
 
 

@@ -110,6 +110,7 @@ EXAMPLES = {
     "study.profile": "corrected",
     "study.grouping": "depth",
     "study.hyperparameters": "depth,width",
+    "study.task": "pgdl_task",
     "study.metrics": "alpha,log_norm",
     "study.independent": "cluster",
     "study.weak": "0.2",

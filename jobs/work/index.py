@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zoospectra.analysis.reductions import Reductions, reductions
-from zoospectra.analysis.sketch import QUIET, Sketch, single, sketch
+from zoospectra.analysis.reductions import Reductions, sketch_and_reductions
+from zoospectra.analysis.sketch import QUIET, Sketch, single
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -81,6 +81,11 @@ class Indexed:
     """One of every distinct layer that was read."""
 
 
+def unopened(request: IndexRequest, error: CheckpointError) -> Indexed:
+    """What is kept of a model that cannot be opened."""
+    return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
+
+
 def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
     """Index checkpoints that travel together."""
     return tuple(index(request) for request in requests)
@@ -91,7 +96,7 @@ def index(request: IndexRequest) -> Indexed:
     try:
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
-        return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
+        return unopened(request, error)
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *request.beside, *skips]
     read = dict(request.read)
@@ -122,21 +127,21 @@ def read_one(
             return ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
         values = read_layer(layer)
         numbers = values if np.iscomplexobj(values) else single(values)  # converted once
-        plain = reductions(numbers)
+        linear, plain = sketch_and_reductions(numbers)
         if (skip := _unfit(layer, values, plain)) is not None:
             return ReadLayer(skip=skip)
         content_hash = known or layer_hash(layer)
         held = HashedLayer(layer, content_hash, corners(layer, values), plain.min == plain.max and is_constant(values))
         if content_hash in made:
             return ReadLayer(held)
-        return ReadLayer(held, sketched=Sketched(content_hash, values.size, sketch(numbers), plain))
+        return ReadLayer(held, sketched=Sketched(content_hash, values.size, linear, plain))
     except CheckpointError as error:
         return ReadLayer(skip=Skip(layer.ref.name, error.reason, error.detail, failed=True))
 
 
 def sketched(content_hash: str, values: AnyArray) -> Sketched:
     """Sketch and plain numbers of the values of a layer."""
-    return Sketched(content_hash, values.size, sketch(values), reductions(values))
+    return Sketched(content_hash, values.size, *sketch_and_reductions(values))
 
 
 def _unfit(layer: Layer, values: AnyArray, plain: Reductions) -> Skip | None:

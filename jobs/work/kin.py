@@ -30,11 +30,12 @@ from zoospectra.zoo.layers.values import layer_hash, read_layer
 LAYERS = f"""
     SELECT model_id, revision, longname, coalesce("group", layer_type) AS role, elements, N, M, dtype, content_hash,
         sketch, sketch_columns, sketch_rows,
-        coalesce(mean, 0) AS mean, coalesce(std, 0) AS std, repeats,
+        coalesce(mean, 0) AS mean, coalesce(std, 0) AS std, repeats, zeros,
         greatest(abs(coalesce(min, 0)), abs(coalesce(max, 0))) AS top
     FROM layer_sketches
     WHERE sketch IS NOT NULL AND elements >= {SMALLEST}
     ORDER BY model_id, layer_id"""
+COPIES = "SELECT model_id, revision, count(*) AS n FROM skipped WHERE reason = 'copy' GROUP BY ALL"
 CLOSEST = 0.8
 """Median cosine of a model and the one that it was rounded from."""
 
@@ -54,9 +55,11 @@ def sketched_models(directory: Path) -> list[SketchedModel]:
         assert whole is not None, "the SQL leaves out layers without a sketch"
         size = Size(row["elements"], row["N"], row["M"])
         identity = (row["longname"], row["role"], size, row["dtype"], row["content_hash"])
-        layer = SketchedLayer(*identity, whole, columns, rows, row["mean"], row["std"], row["repeats"], row["top"])
+        numbers = (row[name] for name in ("mean", "std", "repeats", "top", "zeros"))
+        layer = SketchedLayer(*identity, whole, columns, rows, *numbers)
         layers.setdefault((row["model_id"], row["revision"]), []).append(layer)
-    return [SketchedModel(*model, tuple(held)) for model, held in layers.items()]
+    copies = {(row["model_id"], row["revision"]): row["n"] for row in query(directory, COPIES).to_pylist()}
+    return [SketchedModel(*model, tuple(held), copies.get(model, 0)) for model, held in layers.items()]
 
 
 def _vectors(rows: Sequence[Sequence[float] | None]) -> list[FloatArray | None]:
@@ -128,7 +131,7 @@ def _sketched(layer: Layer) -> SketchedLayer:
     assert whole is not None
     plain, identity = kept.reductions, (layer.longname, layer.group or layer.layer_type, size, layer.dtype)
     top = max(abs(plain.min or 0.0), abs(plain.max or 0.0))
-    numbers = (plain.mean or 0.0, plain.std or 0.0, plain.repeats, top)
+    numbers = (plain.mean or 0.0, plain.std or 0.0, plain.repeats, top, plain.zeros)
     return SketchedLayer(*identity, kept.content_hash, whole, columns, rows, *numbers)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoospectra.analysis.allocation import signal_to_noise
 from zoospectra.analysis.cost import SLACK_BYTES, Cost, cost, pair_bytes
-from zoospectra.analysis.distance import difference, layer_distance, moments
+from zoospectra.analysis.distance import difference, layer_distance, moments, own_cka
 from zoospectra.analysis.layer import analyse_layer
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.records import Spectrum, Value
@@ -168,8 +168,7 @@ def _unmoved(pair: Pair, row: dict[str, Any]) -> Compared:
     raw = _spectrum(values, layer)
     some = bool(raw.evals.any())
     row |= {"distance": 0.0 if some else None, "cosine": 1.0 if some else None}
-    slices = unfold(values, layer.layer_type)
-    row["cka"] = layer_distance(slices, slices, "cka")
+    row["cka"] = own_cka(unfold(values, layer.layer_type))
     nothing = replace(raw, evals=np.zeros_like(raw.evals))
     for spectrum_, end in ((raw, "_base"), (raw, ""), (nothing, "_difference")):
         row |= _profiled(spectrum_, layer, pair.profile, end)

@@ -91,6 +91,16 @@ def test_the_statistic_is_that_of_the_cosines(shape: tuple[int, int], shift: flo
     assert (test.wider, test.narrower) == pytest.approx(expected[2:], **wide)
 
 
+@pytest.mark.parametrize(("trace", "counts"), [(0.95e-12, False), (1.2e-12, True)])
+def test_a_line_of_traces_is_none(trace: float, counts: bool) -> None:
+    matrix = np.random.default_rng(0).standard_normal((12, 9))
+    line = trace * np.abs(matrix).max() * np.array([1, -1, 1, 1, -1, 1, -1, -1, 1.0])
+    found, plain = independence(np.insert(matrix, 4, line, axis=0)), independence(matrix)
+    assert found is not None
+    assert plain is not None
+    assert (abs(found.power - plain.power) > 1e-6) == counts
+
+
 @pytest.mark.parametrize(("errors", "shifted"), [(4.9, False), (5.1, True)])
 def test_a_mean_of_five_errors_was_given(errors: float, shifted: bool) -> None:
     matrix = np.random.default_rng(0).standard_normal((60, 50))

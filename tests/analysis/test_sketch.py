@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from zoospectra.analysis.reductions import reductions
+from zoospectra.analysis.reductions import reductions, sketch_and_reductions
 from zoospectra.analysis.sketch import ELEMENTS, K, project, sketch
 
 SIZES = [1, 63, 64, 65, 1000, ELEMENTS - 1, ELEMENTS, ELEMENTS + 1, 3 * ELEMENTS + 17]
@@ -155,6 +155,27 @@ def test_reductions_are_those_of_scipy() -> None:
         assert got.kurtosis == pytest.approx(scipy.stats.kurtosis(wide.ravel(), fisher=False), rel=1e-4)
         assert (got.min, got.max) == (x.min(), x.max())
         assert (got.distinct, got.non_finite, got.zeros, got.dead_rows, got.dead_columns) == (257, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("shape", [(3 * ELEMENTS + 17,), (300, 700), (1, 70_000), (90, 30, 3, 3), (5,)])
+@pytest.mark.parametrize("mean", [0.0, 0.5, 40.0])
+def test_extremes_and_zeros_of_any_block_are_seen_and_both_in_one_pass_are_both(
+    shape: tuple[int, ...], mean: float
+) -> None:
+    rng = np.random.default_rng(8)
+    x = (rng.normal(size=shape) + mean).astype(np.float32)
+    x.flat[rng.integers(x.size, size=9)] = [0.0, -0.0, 1e-30, -1e-30, -90.0, 90.0, 90.00001, -90.00001, 1e-45]
+    plain, wide = reductions(x), x.astype(np.float64)
+    assert (plain.min, plain.max, plain.zeros) == (x.min(), x.max(), np.count_nonzero(x == 0) / x.size)
+    assert plain.mean == pytest.approx(wide.mean(), rel=1e-6, abs=1e-6)
+    assert plain.std == pytest.approx(wide.std(), rel=1e-6)
+    assert plain.kurtosis == pytest.approx(scipy.stats.kurtosis(wide.ravel(), fisher=False), rel=1e-4)
+    for held in (x, np.where(x > 2.0, np.nan, x), x * np.float32(1e20), np.zeros_like(x)):
+        linear, numbers = sketch_and_reductions(held)
+        assert numbers == reductions(held)
+        for name in ("whole", "columns", "rows"):
+            part, alone = getattr(linear, name), getattr(sketch(held), name)
+            assert (part is None and alone is None) or part.tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize("shape", [

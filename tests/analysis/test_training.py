@@ -79,6 +79,7 @@ def test_a_silent_layer_of_a_trained_network(p: float, power: float, lines: int,
 
 @pytest.mark.parametrize(("gains", "off"), [
     ([0.0, 0.1, -0.1, 2.1], {"l3": 2.05}), ([0.0, 0.0, 0.0, -2.1], {"l3": -2.1}), ([0.0, 0.0, 0.0, 2.0], {}),
+    ([-5.0, -5.0, -5.0, -2.9, -7.1, -6.9], {"l3": 2.1, "l4": -2.1}), ([5.0, 5.0, 5.0, 7.0], {}),
     ([0.0, 9.0], {}), ([0.0, 0.0, 9.0], {"l2": 9.0}), ([0.0, 0.0, None, 9.0], {"l3": 9.0}),
 ])  # fmt: skip
 def test_layers_off_the_scale(gains: list[float | None], off: dict[str, float]) -> None:

@@ -43,7 +43,8 @@ def _layer(name: str, data: bytes, shape: tuple[int, ...], dtype: str) -> Sketch
     kept, plain = sketch(W), reductions(W)
     role = re.sub(r"\d+", "#", name)
     whole, columns, rows = (part.astype(np.float64) for part in (kept.whole, kept.columns, kept.rows))
-    numbers = (plain.mean or 0.0, plain.std or 0.0, plain.repeats, max(abs(plain.min or 0.0), abs(plain.max or 0.0)))
+    top = max(abs(plain.min or 0.0), abs(plain.max or 0.0))
+    numbers = (plain.mean or 0.0, plain.std or 0.0, plain.repeats, top, plain.zeros)
     size = Size(W.size, max(shape[:2]), min(shape[:2]))
     return SketchedLayer(name, role, size, dtype, content, whole, columns, rows, *numbers)
 

@@ -64,7 +64,7 @@ def test_another_order_by_spectra(
 def test_two_layers_of_zeros_are_one_spectrum() -> None:
     nothing = layer(whole=np.zeros(K), std=0.0)
     found = alike(nothing, replace(nothing, content_hash="b"), {"a": [0.0], "b": [0.0]})
-    assert (found.same, found.cosine) == ("spectrum", 1.0)
+    assert (found.same, found.cosine) == ("values", 1.0)
 
 
 @pytest.mark.parametrize(("size", "columns", "rows", "std", "expected"), [
@@ -112,6 +112,7 @@ def likeness(name: str, cosine: float = 0.9, distance: float = 0.1, same: str = 
     mine = layer(name)
     yours = layer(str(more.pop("of", name)), content="b")
     mine = replace(mine, repeats=more.pop("repeats", 0.0), dtype=more.pop("dtype", "float32"))
+    mine = replace(mine, zeros=more.pop("zeros", 0.0))
     yours = replace(yours, repeats=more.pop("their_repeats", 0.0), dtype=more.pop("their_dtype", "float32"))
     assert not more
     return Likeness(Pair(mine, yours, "name"), cosine, distance, same)
@@ -142,8 +143,10 @@ def test_copies_and_stacks() -> None:
     assert said(*same) == ("copy", "all 5 layers have the same bytes")
     assert said(*same, unmatched=1) == (
         "fine-tuned",
-        "5 layers; least alike l.0: cosine 1.000, l.1: cosine 1.000, l.2: cosine 1.000",
+        "all 5 layers that both have are the same, 1 have no partner of their size: more 0",
     )
+    as_values = [one._replace(same="values") for one in same]
+    assert said(*as_values) == ("copy", "all 5 layers have the same values to float32, stored as other types")
     moved = [likeness(f"l.{i}", 1.0, 0.0, "bytes", of=f"l.{max(0, i - 1)}") for i in range(5)]
     words = "layer stack: 4 of 5 layers moved: l.1 is l.0, l.2 is l.1, l.3 is l.2"
     assert said(*moved) == ("merged", words)
@@ -161,21 +164,34 @@ def test_permuted_copies_are_half_of_what_changed() -> None:
 
 @pytest.mark.parametrize(("layers", "quantised"), [
     ([{"distance": 6e-4}], True), ([{"distance": 6.1e-4}], False), ([{"distance": 6e-4}, {"distance": 7e-4}], False),
-    ([{"repeats": 0.016}], True), ([{"repeats": 0.015}], False), ([{"their_repeats": 0.016}], True),
-    ([{"repeats": 0.5, "their_repeats": 0.49}], False),
-    ([{"repeats": 0.5}, {}], True), ([{"repeats": 0.5}, {}, {}], False),
-    ([{"repeats": 0.5}, {"distance": 0.31}], False),
-    ([{"repeats": 0.5, "distance": 0.3}], True), ([{"repeats": 0.5, "distance": 0.301}], False),
-    ([{"repeats": 0.5, "distance": 0.004, "dtype": "bfloat16"}], True),
-    ([{"repeats": 0.5, "distance": 0.0041, "dtype": "bfloat16"}], False),
+    ([{"repeats": 0.016, "distance": 0.002}], True), ([{"repeats": 0.015, "distance": 0.002}], False),
+    ([{"their_repeats": 0.016, "distance": 0.002}], True),
+    ([{"repeats": 0.5, "their_repeats": 0.49, "distance": 0.08}], False),
+    ([{"repeats": 0.05, "distance": 0.002}], True), ([{"repeats": 0.05, "distance": 0.0021}], False),
+    ([{"repeats": 0.2, "distance": 0.012}], True), ([{"repeats": 0.2, "distance": 0.0121}], False),
+    ([{"repeats": 0.35, "distance": 0.03}], True), ([{"repeats": 0.35, "distance": 0.031}], False),
+    ([{"repeats": 0.5, "distance": 0.08}], True), ([{"repeats": 0.5, "distance": 0.081}], False),
+    ([{"repeats": 0.65, "distance": 0.15}], True), ([{"repeats": 0.65, "distance": 0.151}], False),
+    ([{"repeats": 0.9, "distance": 0.3}], True), ([{"repeats": 0.9, "distance": 0.301}], False),
+    ([{"repeats": 0.4, "zeros": 0.5, "distance": 0.3}], True), ([{"repeats": 0.4, "distance": 0.3}], False),
+    ([{"repeats": 0.5, "distance": 0.08}, {"distance": 0.002}], True),
+    ([{"repeats": 0.5, "distance": 0.08}, *[{"distance": 0.002}] * 2], False),
+    ([*[{"repeats": 0.5, "distance": 0.08}] * 2, {"repeats": 0.5, "distance": 0.16}], True),
+    ([*[{"repeats": 0.5, "distance": 0.08}] * 2, {"repeats": 0.5, "distance": 0.161}], False),
+    ([{"repeats": 0.5, "distance": 0.08}, *[{"repeats": 0.5, "distance": 0.09}] * 2], False),
+    ([{"repeats": 0.5, "distance": 0.003, "dtype": "bfloat16"}], True),
+    ([{"repeats": 0.5, "distance": 0.0031, "dtype": "bfloat16"}], False),
     ([{"repeats": 0.5, "distance": 0.001, "dtype": "float16"}], True),
     ([{"repeats": 0.5, "distance": 0.0011, "dtype": "float16"}], False),
-    ([{"repeats": 0.5, "distance": 0.08, "dtype": "float8_e4m3fn"}], True),
-    ([{"repeats": 0.5, "distance": 0.081, "dtype": "float8_e4m3fn"}], False),
-    ([{"their_repeats": 0.5, "distance": 0.004, "their_dtype": "bfloat16", "dtype": "float16"}], True),
-    ([{"their_repeats": 0.5, "distance": 0.2, "their_dtype": "int8", "dtype": "float16"}], True),
-    ([{"same": "order"}, {"repeats": 0.5}, {"distance": 0.31}, {"repeats": 0.5}], False),
-    ([{"same": "order", "distance": 9.0}, {"repeats": 0.5}, {"repeats": 0.5}], True),
+    ([{"repeats": 0.5, "distance": 0.04, "dtype": "float8_e4m3fn"}], True),
+    ([{"repeats": 0.5, "distance": 0.041, "dtype": "float8_e4m3fn"}], False),
+    ([{"repeats": 0.5, "distance": 0.08, "dtype": "float8_e5m2"}], True),
+    ([{"repeats": 0.5, "distance": 0.081, "dtype": "q4_0"}], True),
+    ([{"repeats": 0.5, "distance": 0.111, "dtype": "q4_0"}], False),
+    ([{"their_repeats": 0.5, "distance": 0.003, "their_dtype": "bfloat16", "dtype": "float16"}], True),
+    ([{"their_repeats": 0.6, "distance": 0.15, "their_dtype": "int8", "dtype": "float16"}], True),
+    ([{"same": "order"}, *[{"repeats": 0.5, "distance": 0.07}] * 2, {"distance": 0.31}], False),
+    ([{"same": "order", "distance": 9.0}, *[{"repeats": 0.5, "distance": 0.07}] * 2], True),
 ])  # fmt: skip
 def test_quantised_is_no_more_than_rounding_explains(layers: list[dict], quantised: bool) -> None:
     found = said(*(likeness(f"l{i}", **one) for i, one in enumerate(layers)), likeness("s", 1.0, 0.0, "bytes"))

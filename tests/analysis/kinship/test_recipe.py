@@ -10,9 +10,10 @@ import pytest
 from scipy.optimize import lsq_linear
 
 from tests.analysis.kinship.sketched import axis, layer, model, net
+from zoospectra.analysis.kinship.merges import merge
 from zoospectra.analysis.kinship.recipe import recipe, regress
 from zoospectra.analysis.kinship.records import SketchedModel
-from zoospectra.analysis.kinship.relatives import families, merge
+from zoospectra.analysis.kinship.relatives import families
 from zoospectra.analysis.sketch import K
 
 Wholes = dict[str, np.ndarray]

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tests.analysis.kinship.plants import KINDS, Net, record, spectrum
+from zoospectra.analysis.kinship.merges import merge
 from zoospectra.analysis.kinship.null import null
 from zoospectra.analysis.kinship.pair import compare, verdict
 from zoospectra.analysis.kinship.recipe import recipe
-from zoospectra.analysis.kinship.relatives import DERIVED, merge
+from zoospectra.analysis.kinship.relatives import DERIVED
 from zoospectra.zoo.sources.digits.population import Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.training import train
 

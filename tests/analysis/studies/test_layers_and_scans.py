@@ -82,8 +82,9 @@ def test_drift(since: int | None) -> None:
             expected.append(Cell("DRIFT_METRICS", label, f"{name} change", change, new["layers"], reason=why))
     turned = 0
     for rows in [[r for r in reported if r["model_id"] == f"m{i}"] for i in range(60)]:
-        change = rows[-1]["value"] - rows[-2]["value"]
-        if change and (since is None or len(rows) - 1 >= since):
+        at = max((j for j in range(1, len(rows)) if rows[j]["value"] != rows[j - 1]["value"]), default=0)
+        change = rows[at]["value"] - rows[at - 1]["value"] if at else 0
+        if change and (since is None or at >= since):
             better = "better" if (change > 0) is rows[-1]["higher_is_better"] else "worse"
             label = f"{rows[0]['model_id']} / {rows[0]['dataset'] or ''} / e"
             expected.append(Cell("DRIFT_REPORTED", label, "change", change, verdict=better))
