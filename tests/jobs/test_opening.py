@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zoospectra.jobs.work.index import IndexRequest
-from zoospectra.jobs.work.opening import SPLIT, Opening, Priced, by_pieces
+from zoospectra.jobs.work.opening import SPLIT, Opening, Priced, by_way
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.sources import fingerprint
 
@@ -18,11 +18,11 @@ def priced(*sizes: int, path: str = "net.safetensors") -> list[Priced]:
 @pytest.mark.parametrize(("slots", "pieces"), [(1, 1), (2, 1), (4, 2)])
 def test_models_that_are_fewer_than_the_slots_are_read_by_pieces(slots, pieces) -> None:
     models = priced(SPLIT, SPLIT + 1, fingerprint.LARGE + 1)
-    large, small = by_pieces(models, slots)
+    large, _, small = by_way(models, few=len(models) < slots)
     assert large == models[3 - pieces :]
     assert small == models[: 3 - pieces]
 
 
 def test_a_remote_model_is_split_by_its_size_alone() -> None:
     models = priced(SPLIT + 1, fingerprint.LARGE + 1, path="hf://org/net@main/model.safetensors")
-    assert by_pieces(models, 64) == (models[1:], models[:1])
+    assert by_way(models, few=True) == (models[1:], models[:1], [])
