@@ -140,6 +140,15 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
             check_metrics([one], [name])
 
 
+def test_twelve_numbers_are_a_grouping_and_thirteen_a_covariate() -> None:
+    base = {"profile": "p", "alpha": 1.0, "dataset": "d", "metric": "e", "value": 1.0, "higher_is_better": True}
+    rows = [base | {"model_id": f"m{i}", "twelve": i % 12, "thirteen": i % 13} for i in range(26)]
+    catalog = [{name: row[name] for name in ("model_id", "twelve", "thirteen")} for row in rows]
+    (one,) = populations({"averages": rows, "catalog": catalog, "reported": rows})
+    assert list(groupings(one, (), 2)) == ["twelve"]
+    assert covariates(one) == {"thirteen": [float(i % 13) for i in range(26)]}
+
+
 def test_the_target_of_a_data_set_and_its_twin() -> None:
     def rows(dataset: str | None, metric: str, count: int, higher: int = 99) -> list[dict]:
         base = {"dataset": dataset, "metric": metric}
