@@ -15,10 +15,11 @@ from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, order, search
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
+from zoospectra.analysis.statistics.normality import residual_normality
 from zoospectra.analysis.statistics.robust import robust_slope
 from zoospectra.analysis.statistics.shares import scale_and_shape
 from zoospectra.analysis.statistics.theil_sen import theil_sen
-from zoospectra.analysis.studies.lines import STATISTICS, Point, adjusted, cells
+from zoospectra.analysis.studies.lines import NORMALITY, STATISTICS, Point, adjusted, cells
 from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import (
     Population,
@@ -72,7 +73,7 @@ def run(designs: Designs, options: Options) -> Findings:
     pairs = [(one, pair) for one in searches for pair in one.pairs]
     ranked = [pairs[place] for place in order([pair for _, pair in pairs])]
     made = [cell for one, pair in ranked for cell in _pair(one, pair)]
-    made += [cell for one in searches for pair in one.questions[:SHOWN] for cell in _groups(one.population, pair)]
+    made += [cell for one in searches for pair in one.questions[:SHOWN] for cell in _groups(one, pair)]
     for one in found:
         made += _lines(one, options)
         made += _shares(one, options)
@@ -111,6 +112,8 @@ def _about(searches: Sequence[Searched], options: Options) -> list[str]:
     notes = []
     for one in searches:
         label = one.population.label
+        if one.held and not one.pairs:
+            notes.append(f"{label}: numbers of many values, which study=batch can hold constant: {', '.join(one.held)}")
         if not one.pairs:
             continue
         counted = Counter(pair.verdict() for pair in one.questions)
@@ -177,8 +180,9 @@ def _pair(searched: Searched, pair: Candidate) -> list[Cell]:
     ]
 
 
-def _groups(one: Population, pair: Candidate) -> list[Cell]:
-    made = []
+def _groups(searched: Searched, pair: Candidate) -> list[Cell]:
+    one, labels, made = searched.population, searched.groupings[pair.grouping], []
+    x = one.column(pair.metric)
     words = {1: "rises", -1: "falls", 0: "not told"}
     for trend in pair.found.groups:
         row = f"{one.label} / {pair.metric} by {pair.grouping} / {trend.name}"
@@ -188,6 +192,9 @@ def _groups(one: Population, pair: Candidate) -> list[Cell]:
             made.append(
                 Cell("SIMPSON_GROUPS", row, word, value, trend.line.n, verdict=verdict, reason=trend.line.reason)
             )
+        members = [i for i, label in enumerate(labels) if label == trend.name]
+        normal = residual_normality([x[i] for i in members], [one.y[i] for i in members])
+        made.append(Cell("SIMPSON_GROUPS", row, NORMALITY, normal.p, normal.n, verdict=verdict, reason=normal.reason))
         why = trend.line.reason
         made.append(Cell("SIMPSON_GROUPS", row, "p, Holm", trend.told.p, trend.line.n, verdict=verdict, reason=why))
     return made
