@@ -56,7 +56,7 @@ def _ours(module: str) -> Method:
 def _installed(name: str) -> Method:
     point = _entry_points().get(name)
     if point is None:
-        msg = f"unknown method {name!r}; known methods: {', '.join(sorted({*METHODS, *_entry_points()}))}"
+        msg = f"methods={name}: unknown method; known methods: {', '.join(sorted({*METHODS, *_entry_points()}))}"
         raise ValueError(msg)
     loaded = point.load()
     if isinstance(loaded, Method):

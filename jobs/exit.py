@@ -35,6 +35,8 @@ def broken_disk(error: OSError) -> str | None:
         return f"{place}: {error.strerror}; make it writable, or give another warehouse.dir=DIR: {kept}"
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return f"{place}: {error.strerror}; a folder is expected where a file is, or a file where a folder is: {kept}"
+    if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+        return f"{place}: {error.strerror}; give another warehouse.dir=DIR: {kept}"
     if error.errno in (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOENT, errno.EMFILE, errno.ENFILE):
         return f"{place}: {error.strerror}; see whether its disk is there and whole: {kept}"
     return None

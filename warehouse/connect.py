@@ -20,8 +20,10 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": STORAGE,
     "threads": str(min(4, os.cpu_count() or 1)),
 }
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EACCES, errno.ENOTDIR)
 """What a disk may answer."""
+GONE = "database does not exist"
+"""What DuckDB says instead of ENOENT."""
 GENERATION = re.compile(r"warehouse-(\d+)\.duckdb")
 
 
@@ -39,11 +41,11 @@ def connect(
 
 @contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """DuckDB's words about a full or read-only disk below `directory` as the OSError that Python has for it."""
+    """DuckDB's words about a full, read-only or vanished disk below `directory` as Python's OSError."""
     try:
         yield
     except duckdb.Error as error:
-        text = str(error)
+        text = str(error).replace(GONE, os.strerror(errno.ENOENT))
         number = next((number for number in DISK if os.strerror(number) in text), None)
         if number is None:
             raise

@@ -6,7 +6,7 @@ Not covered: parts that no generation has yet; `build.refresh` first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zoospectra.warehouse.arrow import over, registered
 from zoospectra.warehouse.connect import connect, newest
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
 from zoospectra.warehouse.intact import set_aside
@@ -49,6 +50,15 @@ class SkipRow(NamedTuple):
     """What was found and what to do."""
     failed: bool
     """True when something is wrong, false when a rule says so."""
+
+
+class ContentRow(NamedTuple):
+    """Bytes that one or more layers have."""
+
+    layer: LayerRow
+    """The first of them."""
+    owners: tuple[tuple[ModelId, str], ...]
+    """Model and tensor of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +117,8 @@ class Asked(NamedTuple):
 class Progress:
     """What is left to do of a catalog."""
 
-    unfinished: tuple[int, ...]
-    """Positions of the models that lack something."""
+    unfinished: Mapping[int, int]
+    """Positions of the models that lack something -> how many layers are listed of each."""
     layers: int
     """Layers of all others."""
     skipped: int
@@ -147,10 +157,22 @@ model AS (
     LEFT JOIN done AS d ON d.model_id = a.model_id AND d.revision = a.revision
     LEFT JOIN skip AS s ON s.model_id = a.model_id AND s.revision = a.revision
 )
-SELECT coalesce(list(n ORDER BY n) FILTER (WHERE NOT finished), []),
+SELECT coalesce(list((n, layers) ORDER BY n) FILTER (WHERE NOT finished), []),
     coalesce(sum(layers) FILTER (WHERE finished), 0)::BIGINT,
     coalesce(sum(skipped) FILTER (WHERE finished), 0)::BIGINT, coalesce(sum(failed) FILTER (WHERE finished), 0)::BIGINT
 FROM model
+"""
+
+
+LAYER = ", ".join(f"{name!r}: {name}" for name in LayerRow._fields)
+CONTENTS = f"""
+WITH file AS (SELECT content_hash, min(file) AS file FROM spectra_index GROUP BY content_hash),
+content AS (
+    SELECT content_hash, list({{{LAYER}}} ORDER BY model_id, revision, layer_id)[1] AS layer,
+        list([model_id, revision, tensor] ORDER BY model_id, revision, layer_id) AS owners
+    FROM layers_history GROUP BY content_hash
+)
+SELECT layer, owners FROM content LEFT JOIN file USING (content_hash) ORDER BY file, content_hash
 """
 
 
@@ -160,11 +182,12 @@ class Knowledge:
     def __init__(self, directory: Path) -> None:
         self._directory = directory.resolve()
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._path: Path | None = None
         try:
-            path = newest(directory)
+            self._path = newest(directory)
         except ValueError:
             return
-        self._connection = connect(path, read_only=True)
+        self._connection = connect(self._path, read_only=True)
 
     def close(self) -> None:
         """Let go of the generation."""
@@ -175,14 +198,14 @@ class Knowledge:
     def progress(self, models: Sequence[ModelId], keys: Sequence[str], asked: Asked) -> Progress:
         """Which of these models lack something; `keys`: what an older version called the listing of each."""
         if self._connection is None:
-            return Progress(tuple(range(len(models))), 0, 0, 0)
+            return Progress(dict.fromkeys(range(len(models)), 0), 0, 0, 0)
         named = {"n": list(range(len(models))), "key": list(keys), **_columns(models)}
         results = zip(*asked.results, strict=True) if asked.results else ([], [], [])
         rows = dict(zip(("unfold", "profile_key", "code_version"), map(list, results), strict=True))
-        with _registered(self._connection, asked_models=pa.table(named), asked_results=pa.table(rows)):
+        with registered(self._connection, asked_models=pa.table(named), asked_results=pa.table(rows)):
             values = {"retried": sorted(asked.retried), "reader": asked.reader, "results": len(asked.results)}
             ((unfinished, layers, skipped, failed),) = self._connection.execute(PROGRESS, values).fetchall()
-        return Progress(tuple(unfinished), layers, skipped, failed)
+        return Progress(dict(unfinished), layers, skipped, failed)
 
     def of_models(self, models: Sequence[ModelId]) -> Known:
         """Everything about these models and the bytes of their layers."""
@@ -190,7 +213,7 @@ class Knowledge:
             return Known()
         layers: dict[ModelId, list[LayerRow]] = {}
         skipped: dict[ModelId, list[SkipRow]] = {}
-        with _registered(self._connection, asked_models=pa.table(_columns(models))):
+        with registered(self._connection, asked_models=pa.table(_columns(models))):
             sql = f"""SELECT model_id, revision, {", ".join(LayerRow._fields)}
                 FROM layers_history SEMI JOIN asked_models USING (model_id, revision)
                 ORDER BY model_id, revision, layer_id"""
@@ -228,7 +251,7 @@ class Knowledge:
         if self._connection is None or not content_hashes:
             return Known()
         hashes = pa.table({"content_hash": pa.array(sorted(content_hashes), pa.string())})
-        with _registered(self._connection, asked_contents=hashes):
+        with registered(self._connection, asked_contents=hashes):
             sql = "FROM result_index SEMI JOIN asked_contents USING (content_hash)"
             results = self._connection.execute(sql).fetchall()
             sql = """SELECT content_hash, unfold, code_version, file
@@ -245,7 +268,7 @@ class Knowledge:
         if self._connection is None or not layers:
             return Candidates()
         tensors, longnames = map(list, zip(*sorted(layers), strict=True))
-        with _registered(self._connection, asked_layers=pa.table({"tensor": tensors, "longname": longnames})):
+        with registered(self._connection, asked_layers=pa.table({"tensor": tensors, "longname": longnames})):
             sql = """SELECT tensor, longname, content_hash FROM layers_history
                      SEMI JOIN asked_layers USING (tensor, longname) GROUP BY tensor, longname, content_hash
                      QUALIFY row_number() OVER (PARTITION BY tensor, longname
@@ -258,10 +281,30 @@ class Knowledge:
         loose = [content_hash for (content_hash,) in self._connection.execute(sql).fetchall()]
         return Candidates({name: tuple(hashes) for name, hashes in named.items()}, tuple(sorted(loose)))
 
-    def models(self) -> list[ModelId]:
-        """Every model revision that has layers, in order."""
-        sql = "SELECT DISTINCT model_id, revision FROM layers_history ORDER BY ALL"
-        return [ModelId(*row) for row in self._connection.execute(sql).fetchall()] if self._connection else []
+    def spectra_parts(self) -> list[Path]:
+        """Parts that hold the stored spectra that count."""
+        sql = "SELECT DISTINCT file FROM spectra_index ORDER BY ALL"
+        rows = self._connection.execute(sql).fetchall() if self._connection else []
+        return [self._directory / file for (file,) in rows]
+
+    def contents(self, size: int) -> Iterator[list[ContentRow]]:
+        """Every content of a listed layer once, at most `size` at a time, in the order of the parts with its spectra.
+
+        What the generation had when this began, whatever is published meanwhile.
+        """
+        if self._connection is None:
+            return
+        assert self._path is not None
+        with connect(self._path, read_only=True) as connection:  # closing the other one would close its cursors
+            connection.execute(CONTENTS)
+            while rows := connection.fetchmany(size):
+                yield [
+                    ContentRow(
+                        LayerRow(*layer.values())._replace(shape=tuple(layer["shape"] or ())),
+                        tuple((ModelId(model, revision), tensor) for model, revision, tensor in owners),
+                    )
+                    for layer, owners in rows
+                ]
 
 
 def has_snapshot(directory: Path, snapshot: str) -> bool:
@@ -276,21 +319,6 @@ def has_snapshot(directory: Path, snapshot: str) -> bool:
             return connection.execute(sql, [snapshot]).fetchall() != [(0,)]
         except duckdb.CatalogException:  # a generation of an older version
             return False
-
-
-class _registered:  # noqa: N801 - a with-statement's word
-    """Arrow tables that SQL sees by name inside a block."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> None:
-        self._connection, self._tables = connection, tables
-
-    def __enter__(self) -> None:
-        for name, table in self._tables.items():
-            self._connection.register(name, table)
-
-    def __exit__(self, *_: object) -> None:
-        for name in self._tables:
-            self._connection.unregister(name)
 
 
 def _columns(models: Sequence[ModelId]) -> dict[str, pa.Array]:
@@ -327,5 +355,4 @@ def read_spectra(files: Iterable[Path], content_hashes: Collection[str], unfold:
         SELECT {", ".join(PARTS["spectra"].names)} FROM stored WHERE $unfold IS NULL OR unfold = $unfold
         QUALIFY rank() OVER (PARTITION BY content_hash, unfold ORDER BY written DESC, filename) = 1
         ORDER BY content_hash, unfold, slice_id"""
-    with connect() as connection, _registered(connection, stored=pa.concat_tables(tables)):
-        return connection.sql(sql, params={"unfold": unfold}).to_arrow_table().cast(PARTS["spectra"])
+    return over({"stored": pa.concat_tables(tables)}, sql, {"unfold": unfold}).cast(PARTS["spectra"])

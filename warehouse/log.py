@@ -16,8 +16,10 @@ import pyarrow as pa
 
 from zoospectra.warehouse.parts import conform, place, stamped
 
-BYTES = 64 * 2**20
+BYTES = 32 * 2**20
 """Rows that are written at once however little time has passed, bytes in memory."""
+TABLE = 4096
+"""Bytes that an Arrow table takes beside its values."""
 LAST = ("layer_metrics", "indexed")
 """Kinds whose rows say that a piece of work is done."""
 
@@ -47,7 +49,7 @@ class Log:
             self._raise()
             for kind, table in conformed.items():
                 self._waiting[kind, key] = table
-                self._bytes += table.nbytes
+                self._bytes += table.nbytes + TABLE
             if self._bytes >= self._size:
                 self._flush()
             elif self._timer is None:

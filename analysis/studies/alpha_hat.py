@@ -15,10 +15,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from zoospectra.analysis.studies.independence import check_independent
-from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped
+from zoospectra.analysis.studies.lines import Point, grouped
+from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import Population, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least, iso_date
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among
 from zoospectra.analysis.studies.target import unnamed
 
 VARIANTS = {
@@ -32,29 +32,15 @@ VARIANTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(PopulationOptions):
     """Options of the study."""
 
-    profile: str | None = None
-    """Profile; None means every one of the warehouse."""
     edges: list[float] = field(default_factory=lambda: [2.0, 4.0, 6.0])
     """Bounds between the ranges of alpha, ascending."""
-    targets: list[str] = field(default_factory=list)
-    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
-    datasets: list[str] = field(default_factory=list)
-    """Data sets of the reported metrics; empty means all."""
-    source_date: str | None = None
-    """Reported numbers as of this date, ISO; None means the newest."""
-    smallest: int = SMALLEST
-    """Models a line needs."""
-    independent: str = "off"
-    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        check_independent(self.independent)
-        at_least("smallest", self.smallest, 3)
-        iso_date("source_date", self.source_date)
+        PopulationOptions.__post_init__(self)
         if not self.edges or not all(map(math.isfinite, self.edges)) or sorted(set(self.edges)) != self.edges:
             msg = f"edges={self.edges}: expected ascending bounds between ranges of alpha, such as [2,4,6]"
             raise ValueError(msg)
@@ -69,13 +55,7 @@ def run(designs: Designs, options: Options) -> Findings:
     found = list(_gaps(layers, options.edges))
     notes = _sentences(layers)
     if designs["averages"]:
-        people = populations(
-            designs,
-            profile=options.profile,
-            wanted=options.targets,
-            datasets=options.datasets,
-            independent=options.independent,
-        )
+        people = populations(designs, options)
         for population in people:
             found += grouped("ALPHA_HAT", _groups(population), VARIANTS, smallest=options.smallest)
         design = [row for population in people for row in population.design()]
@@ -102,7 +82,7 @@ def _gaps(layers: Sequence[Row], edges: Sequence[float]) -> Iterator[Cell]:
             shares = [
                 g / np.log10(row["num_evals"])
                 for g, row in zip(gap, members, strict=True)
-                if (row["num_evals"] or 0) > 1
+                if row["num_evals"] is not None and row["num_evals"] > 1
             ]
             low, middle, high = np.quantile(gap, [0.1, 0.5, 0.9])
             for column, value in (

@@ -45,7 +45,7 @@ def shapes(classifiers: Sequence[Row], expected: Mapping[str, int]) -> list[Cell
 
 def _letters(name: str) -> str:
     """'densenet' of 'densenet121'."""
-    return re.split(r"[^a-z]", name, maxsplit=1)[0]
+    return re.sub(r"[^a-z].*", "", name)
 
 
 def normalisation(rows: Sequence[Row], series: Series) -> list[Cell]:

@@ -16,10 +16,17 @@ from dataclasses import dataclass, field, replace
 from zoospectra.analysis.statistics.mixed import mixed
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.robust import RobustSlope, robust_slope
-from zoospectra.analysis.studies.independence import check_independent
-from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells
-from zoospectra.analysis.studies.population import Population, covariates, logarithms, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least, iso_date
+from zoospectra.analysis.studies.lines import Point, adjusted, cells
+from zoospectra.analysis.studies.options import PopulationOptions
+from zoospectra.analysis.studies.population import (
+    Population,
+    check_metrics,
+    covariates,
+    logarithms,
+    metrics,
+    populations,
+)
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study
 from zoospectra.analysis.studies.target import unnamed
 
 KNOWN = 0.5
@@ -29,45 +36,22 @@ Column = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(PopulationOptions):
     """Options of the study."""
 
-    profile: str | None = None
-    """Profile; None means every one of the warehouse."""
-    targets: list[str] = field(default_factory=list)
-    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
-    datasets: list[str] = field(default_factory=list)
-    """Data sets of the reported metrics; empty means all."""
-    source_date: str | None = None
-    """Reported numbers as of this date, ISO; None means the newest."""
     covariates: list[str] = field(default_factory=list)
     """Columns of numbers to hold constant; empty means depth, log10 params and year, where half of the models have
     them and differ in them."""
     metrics: list[str] = field(default_factory=list)
     """Averages to regress on; empty means the papers' six."""
-    smallest: int = SMALLEST
-    """Models a data set needs."""
-    independent: str = "off"
-    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        check_independent(self.independent)
-        at_least("smallest", self.smallest, 3)
-        iso_date("source_date", self.source_date)
 
 
 def run(designs: Designs, options: Options) -> Findings:
     """One line a population and metric, plain and with covariates."""
-    found = populations(
-        designs,
-        profile=options.profile,
-        wanted=options.targets,
-        datasets=options.datasets,
-        independent=options.independent,
-    )
+    found = populations(designs, options)
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
+    check_metrics(found, options.metrics)
     made: list[Cell] = []
     notes = [*unnamed(designs["reported"], options.datasets)]
     for one in found:
@@ -87,10 +71,9 @@ def _held(one: Population, options: Options) -> dict[str, Column]:
         return dict(covariates(one, options.covariates))
     known: dict[str, list[float | None]] = {}
     for name, columns in (("depth", ("depth", "num_layers")), ("log10 params", ("params",)), ("year", ("year",))):
-        column = next((column for column in columns if any(_number(row.get(column)) for row in one.rows)), None)
-        if column:
-            values = [_number(row.get(column)) for row in one.rows]
-            known[name] = logarithms(values) if column == "params" else values
+        sides = ([_number(row.get(column)) for row in rows] for column in columns for rows in (one.entries, one.rows))
+        if values := next((side for side in sides if any(side)), None):
+            known[name] = logarithms(values) if name == "log10 params" else values
     enough = {name: [v for v in values if v is not None] for name, values in known.items()}
     return {
         name: known[name]

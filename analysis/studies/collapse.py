@@ -113,6 +113,9 @@ def _models(rows: Sequence[Row], glob: str, word: str) -> str:
 
 def _between(rows: Sequence[Row], options: Options, limit: float) -> tuple[list[Cell], list[str]]:
     model, base = _models(rows, str(options.model), "model"), _models(rows, str(options.base), "base")
+    if model == base:
+        msg = f"base={options.base}: expected another model than {model}, which model={options.model} matches"
+        raise ValueError(msg)
     found: list[Cell] = []
     notes: list[str] = []
     for profile in dict.fromkeys(row["profile"] for row in rows):

@@ -1,21 +1,21 @@
 """Tables of "Post-mortem on a deep learning contest": metrics against test accuracy by sub-group, averaged, and pooled.
 
 C_T1 alpha against the log spectral norm, C_T2 training against test, C_T5 metrics against test, C_SCORE the contest's
-own score (cmi_official) beside the definition's (cmi_weighted). The paper prints only averages of sub-groups; POOLED,
-which shows a Simpson's paradox where there is one, stands beside them. Direction: reported = a + b * metric. Not
-covered: its figures.
+own score (cmi_official) beside the definition's (cmi_weighted), task by task. The paper prints only averages of
+sub-groups; POOLED, which shows a Simpson's paradox where there is one, stands beside them. Direction: reported = a + b
+* metric. Not covered: its figures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zoospectra.analysis.statistics.mutual_information import cmi_official, cmi_weighted
-from zoospectra.analysis.studies.independence import check_independent
-from zoospectra.analysis.studies.lines import NORMALITY, SMALLEST, Point, adjusted, cells
-from zoospectra.analysis.studies.population import Population, groupings, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among, at_least, iso_date
+from zoospectra.analysis.studies.lines import NORMALITY, Point, adjusted, cells
+from zoospectra.analysis.studies.options import PopulationOptions
+from zoospectra.analysis.studies.population import Population, check_metrics, groupings, metrics, populations
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among
 from zoospectra.analysis.studies.target import unnamed
 
 LABELS = {
@@ -35,51 +35,32 @@ NOT_AVERAGED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(PopulationOptions):
     """Options of the study."""
 
-    profile: str | None = None
-    """Profile; None means every one of the warehouse."""
-    targets: list[str] = field(default_factory=list)
-    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
-    datasets: list[str] = field(default_factory=list)
-    """Data sets of the reported metrics; empty means all."""
-    source_date: str | None = None
-    """Reported numbers as of this date, ISO; None means the newest."""
     grouping: str = "series"
     """Column of the catalog that makes the sub-groups."""
     hyperparameters: list[str] = field(default_factory=list)
     """Columns of the catalog that the score is given; empty means every column that could be a grouping."""
     metrics: list[str] = field(default_factory=list)
     """Averages to regress on; empty means the paper's six."""
-    smallest: int = SMALLEST
-    """Models a line needs."""
-    independent: str = "off"
-    """off, cluster (families of kin are clusters of the errors) or one (one model a family)."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        check_independent(self.independent)
-        at_least("smallest", self.smallest, 3)
-        iso_date("source_date", self.source_date)
+    task: str | None = None
+    """Column of the catalog that tells the contest's tasks apart, each with a score of its own; None means pgdl_task
+    where the catalog has it, else all models of a data set are one task."""
 
 
 def run(designs: Designs, options: Options) -> Findings:
     """All tables for every profile, data set and target."""
-    found = populations(
-        designs,
-        profile=options.profile,
-        wanted=options.targets,
-        datasets=options.datasets,
-        independent=options.independent,
-    )
+    found = populations(designs, options)
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to compare with",))
+    check_metrics(found, options.metrics)
     made: list[Cell] = []
     notes = [*unnamed(designs["reported"], options.datasets)]
     for population in found:
         among("grouping", [options.grouping], population.catalog)
         among("hyperparameters", options.hyperparameters, population.catalog)
+        among("task", [] if options.task is None else [options.task], population.catalog)
         notes.append(f"{population.label}: direction: {population.target.metric} = a + b * metric")
         made += _population(population, options, notes)
     design = [row for one in found for row in one.design()]
@@ -103,7 +84,8 @@ def _population(population: Population, options: Options, notes: list[str]) -> l
     if any(value is not None for value in population.train):
         pairs = [("training vs test", list(population.train), list(population.y))]
         found += _table("C_T2", population, large, pairs, smallest)
-        found += _scores(population, mine, options, notes)
+        for task in _tasks(population, options.task):
+            found += _scores(task, options, notes)
     else:
         notes.append(f"{population.label}: no training numbers reported: no C_T2 and no score of the contest")
     pairs = [(LABELS.get(metric, metric), values, list(population.y)) for metric, values in mine.items()]
@@ -142,10 +124,20 @@ def average(found: Sequence[Cell], row: str) -> list[Cell]:
     return [Cell(table_id, row, column, sum(v) / len(v), len(v)) for (table_id, column), v in values.items()]
 
 
-def _scores(
-    population: Population, mine: Mapping[str, Sequence[float | None]], options: Options, notes: list[str]
-) -> list[Cell]:
+def _tasks(population: Population, column: str | None) -> list[Population]:
+    """The models of each task; tasks of one data set bear their names."""
+    name = column or ("pgdl_task" if "pgdl_task" in population.catalog else None)
+    places: dict[str, list[int]] = {}
+    for i, label in enumerate(population.labels(name)) if name else ():
+        places.setdefault(str(label), []).append(i)
+    if len(places) < 2:
+        return [population]
+    return [replace(population.part(places[task]), label=f"{population.label} / {task}") for task in sorted(places)]
+
+
+def _scores(population: Population, options: Options, notes: list[str]) -> list[Cell]:
     """The contest's score of every metric: its order against the order of the generalisation gaps."""
+    mine = metrics(population, options.metrics)
     both = zip(population.train, population.y, strict=True)
     higher = population.target.higher_is_better
     gap = [None if train is None else train - test if higher else test - train for train, test in both]

@@ -7,7 +7,7 @@ twice under two names counts once. Not covered: which convention is right; wheth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -16,6 +16,7 @@ from scipy import stats
 
 from zoospectra.analysis.statistics.rank_agreement import Agreement, rank_agreement
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least, number
+from zoospectra.analysis.studies.target import second_names
 
 METRICS = ("alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm", "D")
 """Averages that are ranked unless the options name others."""
@@ -47,12 +48,18 @@ def run(designs: Designs, options: Options) -> Findings:
     there = sorted({str(row["profile"]) for row in rows})
     among("profiles", options.profiles, there)
     among("metrics", options.metrics, sorted({name for row in rows for name, v in row.items() if isinstance(v, float)}))
-    doubles = {row["model_id"]: row["double_of"] for row in designs["catalog"] if row.get("double_of")}
-    profiles = {name: _models(rows, name, doubles) for name in options.profiles or there}
+    firsts = {row["model_id"]: row["double_of"] for row in designs["catalog"] if row.get("double_of")}
+    profiles = {
+        name: {row["model_id"]: row for row in rows if row["profile"] == name} for name in options.profiles or there
+    }
     found: list[Cell] = []
     notes: list[str] = []
+    why: dict[str, str] = {}
     for a, b in combinations(profiles, 2):
-        shared = [model for model in profiles[a] if model in profiles[b]]
+        both_have = [model for model in profiles[a] if model in profiles[b]]
+        seconds = second_names(both_have, firsts)
+        shared = [model for model in both_have if model not in seconds]
+        why |= seconds
         if len(shared) < options.smallest:
             notes.append(f"{a} / {b}: {len(shared)} models in both, at least {options.smallest} are needed")
             continue
@@ -62,17 +69,10 @@ def run(designs: Designs, options: Options) -> Findings:
     if len(profiles) < 2:
         notes.append(f"{len(profiles)} profiles: refit the warehouse under another, zoospectra refit profiles=NAME")
     design = [
-        {"model_id": row["model_id"], "profile": row["profile"], "excluded_by": _why(row, doubles)} for row in rows
+        {name: row[name] for name in ("model_id", "profile")} | {"excluded_by": why.get(row["model_id"])}
+        for row in rows
     ]
     return Findings(tuple(found), tuple(design), tuple(notes))
-
-
-def _why(row: Row, doubles: Mapping[str, str]) -> str | None:
-    return f"the same model as {doubles[row['model_id']]}" if row["model_id"] in doubles else None
-
-
-def _models(rows: Sequence[Row], profile: str, doubles: Mapping[str, str]) -> dict[str, Row]:
-    return {row["model_id"]: row for row in rows if row["profile"] == profile and row["model_id"] not in doubles}
 
 
 def _pair(pair: str, metric: str, both: Sequence[tuple[Row, Row]], smallest: int, notes: list[str]) -> Iterator[Cell]:
@@ -97,8 +97,10 @@ def _pair(pair: str, metric: str, both: Sequence[tuple[Row, Row]], smallest: int
             inside = rank_agreement([x[i] for i in members], [y[i] for i in members])
             yield from _cells("CONVENTION_SERIES", f"{pair} / {name} / {metric}", "", inside)
     if whole.tau is not None:
-        model = known[farthest][0]["model_id"]
-        most = f"; {model} moves most, by {moves[farthest]:g} of {len(known)} ranks" if moves[farthest] else ""
+        mine, _ = known[farthest]
+        most = (
+            f"; {mine['model_id']} moves most, by {moves[farthest]:g} of {len(known)} ranks" if moves[farthest] else ""
+        )
         notes.append(f"{row}: tau {whole.tau:.3f} over {whole.n} models, {whole.swapped} pairs change places{most}")
 
 

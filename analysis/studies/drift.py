@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, number
 
@@ -100,19 +101,22 @@ def _metrics(designs: Designs, again: Sequence[Row]) -> list[Cell]:
 
 
 def _reported(rows: Sequence[Row], since: datetime.datetime | None) -> list[Cell]:
-    """Last change of every reported number: better or worse by its own direction."""
-    series: dict[tuple[str, str, str], list[Row]] = {}
+    """Last change of every reported number: better or worse by its own direction; each source by itself."""
+    series: dict[tuple[str, str, str], dict[tuple[str, str], list[Row]]] = {}
     for row in rows:
-        series.setdefault((row["model_id"], row["dataset"] or "", row["metric"]), []).append(row)
+        sources = series.setdefault((row["model_id"], row["dataset"] or "", row["metric"]), {})
+        sources.setdefault((row.get("source") or "", row.get("source_date") or ""), []).append(row)
     found = []
-    for (model, dataset, metric), values in series.items():
-        old, new = values[-2], values[-1]
-        change = float(new["value"]) - float(old["value"])
-        if change == 0 or not _after(new["first_seen"], since):
-            continue
-        better = (change > 0) == bool(new["higher_is_better"])
-        label = f"{model} / {dataset} / {metric}"
-        found.append(Cell("DRIFT_REPORTED", label, "change", change, verdict="better" if better else "worse"))
+    for key, sources in series.items():
+        for source, values in sources.items():
+            changes = [(a, b) for a, b in pairwise(values) if a["value"] != b["value"]]
+            if not changes or not _after(changes[-1][1]["first_seen"], since):
+                continue
+            old, new = changes[-1]
+            change = float(new["value"]) - float(old["value"])
+            verdict = "better" if (change > 0) == bool(new["higher_is_better"]) else "worse"
+            label = " / ".join([*key, *(filter(None, source) if len(sources) > 1 else ())])
+            found.append(Cell("DRIFT_REPORTED", label, "change", change, verdict=verdict))
     return found
 
 

@@ -10,8 +10,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from zoospectra.analysis.studies.lines import SMALLEST, Point, grouped, once
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, iso_date, number, positive
+from zoospectra.analysis.studies.lines import Point, grouped, once
+from zoospectra.analysis.studies.options import TargetOptions
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, number, positive
 from zoospectra.analysis.studies.target import Target, targets, unnamed
 
 COLUMNS = ("slope", "dispersion", "median", "mad", "roughness", "outliers", "largest")
@@ -29,24 +30,15 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(TargetOptions):
     """Options of the study."""
 
-    targets: list[str] = field(default_factory=list)
-    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
-    datasets: list[str] = field(default_factory=list)
-    """Data sets of the reported metrics; empty means all."""
-    source_date: str | None = None
-    """Reported numbers as of this date, ISO; None means the newest."""
-    smallest: int = SMALLEST
-    """Models a line needs."""
     thresholds: Thresholds = field(default_factory=Thresholds)
     """What counts as an outlier."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        at_least("smallest", self.smallest, 3)
-        iso_date("source_date", self.source_date)
+        TargetOptions.__post_init__(self)
         positive(self.thresholds)
 
 

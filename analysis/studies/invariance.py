@@ -8,15 +8,17 @@ none any more. Not covered: layers scaled by different c, which leave a network'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from zoospectra.analysis.layer import Row, analyse_layer, columns
+from zoospectra.analysis.powerlaw import RULES
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.records import FloatArray, Spectrum
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among, at_least
 
 SAME = 1e-6
 """Relative (of logarithms: absolute) difference that counts as none; beyond rounding of the eigenvalues."""
@@ -44,7 +46,8 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         at_least("layers", self.layers, 1)
-        if not self.factors or any(not factor > 0 or factor == 1 for factor in self.factors):
+        among("fit", [self.fit], RULES)
+        if not self.factors or any(not 0 < factor < math.inf or factor == 1 for factor in self.factors):
             msg = f"factors={self.factors}: expected numbers above 0 other than 1"
             raise ValueError(msg)
         self.convention()
@@ -73,7 +76,7 @@ class Change:
 
 
 def run(designs: Designs, options: Options) -> Findings:
-    """Measure every column of numbers of the convention."""
+    """Measure every column of numbers of the convention; ValueError for a glob that matches no model."""
     profile = options.convention()
     changes: dict[str, list[Change]] = {}
     lost: dict[str, int] = {}
@@ -89,6 +92,9 @@ def run(designs: Designs, options: Options) -> Findings:
                 elif _is_number(before):
                     lost[name] = lost.get(name, 0) + 1
     count = len(designs["spectra"])
+    if not count and options.model != "*":
+        msg = f"model={options.model}: matches no model with spectra by slices; expected a glob of a model_id"
+        raise ValueError(msg)
     if not count:
         note = f"no stored spectrum by slices of a model {options.model}: nothing to measure"
         return Findings((), notes=(note,))

@@ -9,12 +9,13 @@ Sources of the recipes: the paper's notebooks (ModelPlots, ww_kdd2020_results). 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from zoospectra.analysis.studies import audit, language, supplement
-from zoospectra.analysis.studies.lines import SMALLEST, Point, adjusted, cells, grouped
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, at_least, iso_date, number
+from zoospectra.analysis.studies.lines import Point, adjusted, cells, grouped
+from zoospectra.analysis.studies.options import TargetOptions
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, number
 from zoospectra.analysis.studies.target import Target, targets, unnamed
 from zoospectra.analysis.studies.verdict import judge, printed_cells
 
@@ -33,22 +34,8 @@ FIRST_SERIES = ("VGG", "ResNet", "ResNet-1K", "DenseNet")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Options of the general tables; the paper's own have none."""
-
-    targets: list[str] = field(default_factory=list)
-    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
-    datasets: list[str] = field(default_factory=list)
-    """Data sets of the reported metrics; empty means all."""
-    source_date: str | None = None
-    """Reported numbers as of this date, ISO; None means the newest. The paper's tables name their own."""
-    smallest: int = SMALLEST
-    """Models a line needs."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        at_least("smallest", self.smallest, 3)
-        iso_date("source_date", self.source_date)
+class Options(TargetOptions):
+    """Options of the general tables; the paper's own have none, and name the dates of their sources."""
 
 
 def run(designs: Designs, options: Options, printed: Mapping[str, Any]) -> Findings:

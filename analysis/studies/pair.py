@@ -8,6 +8,7 @@ the two models need not share any name. Not covered: which of two matched layers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -50,6 +51,9 @@ class Options:
         at_least("smallest", self.smallest, 4)
         at_least("shuffles", self.shuffles, 99)
         at_least("seed", self.seed, 0)
+        if not 0 < self.largest < math.inf:
+            msg = f"largest={self.largest}: expected an alpha above 0"
+            raise ValueError(msg)
         if (self.model is None) != (self.other is None):
             msg = f"model={self.model}: expected study.model=GLOB and study.other=GLOB, both or neither"
             raise ValueError(msg)
@@ -72,6 +76,9 @@ def run(designs: Designs, options: Options) -> Findings:
         model, other = names
     else:
         model, other = _match(names, options.model, "model"), _match(names, options.other, "other")
+        if model == other:
+            msg = f"other={options.other}: expected another model than {model}, which model={options.model} matches"
+            raise ValueError(msg)
     found: list[Cell] = []
     notes: list[str] = []
     for profile in dict.fromkeys(row["profile"] for row in rows):

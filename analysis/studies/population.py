@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 
 from zoospectra.analysis.studies.independence import families_of
+from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.record import Designs, Row, among, number
 from zoospectra.analysis.studies.target import Target, targets, twin
 
@@ -19,6 +20,8 @@ NOT_HYPERPARAMETERS = frozenset(
      "converted_from", "model_by_shape", "seed", "dataset", "double_of"]
 )  # fmt: skip
 """Columns of the catalog that name a model rather than tell how it was made."""
+NOT_AVERAGES = frozenset(["num_layers", "num_slices", "num_fits", "num_embeddings", "params"])
+"""Numbers beside averages that count what is behind them."""
 MOST_VALUES = 12
 """Different values beyond which a column of numbers is a covariate and no grouping."""
 
@@ -32,7 +35,9 @@ class Population:
     target: Target
     """What was reported."""
     rows: tuple[Row, ...]
-    """One row a model: averages and catalog columns together."""
+    """Averages of each model."""
+    entries: tuple[Row, ...]
+    """What the catalog says of each; apart, so that a hyperparameter called alpha hides no average."""
     y: tuple[float, ...]
     """Reported number of each."""
     train: tuple[float | None, ...]
@@ -44,13 +49,24 @@ class Population:
     families: tuple[Hashable, ...] = ()
     """Family of kin of each model, where errors are clustered by them; empty where they are not."""
 
+    def part(self, places: Sequence[int]) -> Population:
+        """The models at these places alone."""
+        return replace(
+            self,
+            rows=tuple(self.rows[i] for i in places),
+            entries=tuple(self.entries[i] for i in places),
+            y=tuple(self.y[i] for i in places),
+            train=tuple(self.train[i] for i in places),
+            families=tuple(self.families[i] for i in places) if self.families else (),
+        )
+
     def column(self, name: str) -> list[float | None]:
         """A metric of every model."""
         return [number(row, name) for row in self.rows]
 
     def labels(self, name: str) -> list[Hashable]:
         """Values of a catalog column of every model."""
-        return [row.get(name) for row in self.rows]
+        return [entry.get(name) for entry in self.entries]
 
     def family(self, place: int) -> Hashable:
         """Family of the model at a place; None where errors are not clustered."""
@@ -66,22 +82,16 @@ class Population:
         return [*used, *self.excluded]
 
 
-def populations(
-    designs: Designs,
-    *,
-    profile: str | None = None,
-    wanted: Sequence[str] = (),
-    datasets: Sequence[str] = (),
-    independent: str = "off",
-) -> list[Population]:
-    """Every profile, data set and target that has models; [] when nothing is reported.
+def populations(designs: Designs, options: PopulationOptions | None = None) -> list[Population]:
+    """Every profile, data set and target that has models, or those of the options; [] when nothing is reported.
 
-    independent: off, cluster (families of kin are known of every model) or one (the first of a family stands for it).
     Raises ValueError for a profile, target or data set that is not there, naming those that are.
     """
+    options = options or PopulationOptions()
+    profile, independent = options.profile, options.independent
     profiles = tuple(dict.fromkeys(row["profile"] for row in designs["averages"]))
     among("profile", [] if profile is None else [profile], profiles)
-    chosen = targets(designs["reported"], wanted, datasets)
+    chosen = targets(designs["reported"], options.targets, options.datasets)
     catalog = {row["model_id"]: row for row in designs["catalog"]}
     names = tuple(dict.fromkeys(name for row in designs["catalog"] for name in row))
     found = []
@@ -109,13 +119,7 @@ def _by_family(population: Population, families: Mapping[str, int], independent:
         for name, family, y in zip(names, own, population.y, strict=True)
         if first[family] != name
     ]
-    return replace(
-        population,
-        rows=tuple(population.rows[i] for i in kept),
-        y=tuple(population.y[i] for i in kept),
-        train=tuple(population.train[i] for i in kept),
-        excluded=(*population.excluded, *left),
-    )
+    return replace(population.part(kept), excluded=(*population.excluded, *left))
 
 
 def _population(
@@ -138,11 +142,11 @@ def _population(
         if why := seconds.get(model):
             excluded.append({"population": label, "model_id": model, "y": target.values[model], "excluded_by": why})
         else:
-            rows.append({**row, **catalog.get(model, {})})
+            rows.append(row)
     y = tuple(target.values[row["model_id"]] for row in rows)
-    return Population(
-        label, target, tuple(rows), y, tuple(train.get(row["model_id"]) for row in rows), names, tuple(excluded)
-    )
+    entries = tuple(catalog.get(row["model_id"], {}) for row in rows)
+    trained = tuple(train.get(row["model_id"]) for row in rows)
+    return Population(label, target, tuple(rows), entries, y, trained, names, tuple(excluded))
 
 
 def groupings(population: Population, wanted: Sequence[str], smallest: int) -> dict[str, list[Hashable]]:
@@ -203,19 +207,20 @@ def _many_numbers(labels: Sequence[Hashable]) -> bool:
 def averages(population: Population) -> list[str]:
     """Names of the averages that any of the models has, sorted."""
     numbers = {
-        name
-        for row in population.rows
-        for name, value in row.items()
-        if _is_number(value) and name not in population.catalog and name not in ("num_layers", "num_embeddings")
+        name for row in population.rows for name, value in row.items() if _is_number(value) and name not in NOT_AVERAGES
     }
     return sorted(numbers)
 
 
 def metrics(population: Population, wanted: Sequence[str] = ()) -> dict[str, list[float | None]]:
-    """Metrics by name that at least two models have: those asked for, or the papers'.
-
-    Raises ValueError for one that is no average of this population, naming those that are.
-    """
-    among("metrics", wanted, averages(population))
+    """Metrics by name that at least two models have: those asked for, or the papers'; see `check_metrics`."""
     found = {name: population.column(name) for name in wanted or METRICS}
     return {name: values for name, values in found.items() if sum(value is not None for value in values) > 1}
+
+
+def check_metrics(found: Sequence[Population], wanted: Sequence[str]) -> None:
+    """Raise ValueError for a metric that is no average of any population, naming those that are.
+
+    Profiles have different metrics: one that a single profile computes is looked at there.
+    """
+    among("metrics", wanted, sorted({name for population in found for name in averages(population)}))

@@ -13,17 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import numpy as np
 from scipy import special
 
-from zoospectra.analysis.regression import regression
 from zoospectra.analysis.statistics import permutation, within
 from zoospectra.analysis.statistics.multiple import benjamini_hochberg
 from zoospectra.analysis.statistics.sample import Sample, sample
+from zoospectra.analysis.studies.lines import Point, adjusted, cells
 from zoospectra.analysis.studies.population import METRICS
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among, at_least, iso_date, number
+from zoospectra.analysis.studies.target import UNNAMED, second_names, unnamed
 
 LEVEL = 0.05
 """Of every verdict."""
@@ -58,6 +58,8 @@ class Options:
         at_least("seed", self.seed, 0)
 
 
+KEYS = ("family", "treatment", "member")
+"""Options that name a column of the catalog; rows have its values under these names, so that none hides a metric."""
 DEFAULT = Options()
 """A zoo without these columns has nothing to compare, which is no mistake."""
 
@@ -90,11 +92,12 @@ def run(designs: Designs, options: Options) -> Findings:
 
     Raises ValueError for a profile, column or metric that is not there, and for a treatment that is no number.
     """
-    catalog = {row["model_id"]: row for row in designs["catalog"] if row.get("double_of") is None}
+    catalog = {row["model_id"]: row for row in designs["catalog"]}
+    firsts = {row["model_id"]: row["double_of"] for row in designs["catalog"] if row.get("double_of") is not None}
     columns = {name for row in designs["catalog"] for name in row}
     profiles = sorted({row["profile"] for row in designs["averages"]})
     among("profile", [] if options.profile is None else [options.profile], profiles)
-    for key in ("family", "treatment", "member"):
+    for key in KEYS:
         chosen = getattr(options, key)
         among(key, [] if chosen == getattr(DEFAULT, key) else [chosen], sorted(columns))
     treatments = [row.get(options.treatment) for row in designs["catalog"]]
@@ -107,14 +110,17 @@ def run(designs: Designs, options: Options) -> Findings:
     notes: list[str] = []
     used: list[Row] = []
     for profile in profiles if options.profile is None else [options.profile]:
+        mine = {row["model_id"]: row for row in designs["averages"] if row["profile"] == profile}
+        seconds = second_names((model for model in mine if model in catalog), firsts)
         rows = [
-            {**row, **catalog[row["model_id"]]}
-            for row in designs["averages"]
-            if row["profile"] == profile and row["model_id"] in catalog
+            {**row, **{key: catalog[m].get(getattr(options, key)) for key in KEYS}}
+            for m, row in mine.items()
+            if m in catalog and m not in seconds
         ]
-        used += [{"profile": profile, "model_id": row["model_id"], "excluded_by": None} for row in rows]
+        used += [{"profile": profile, "model_id": m, "excluded_by": seconds.get(m)} for m in mine if m in catalog]
         made += _profile(profile, rows, designs["reported"], options, notes)
-    return Findings(tuple(made), tuple(used), tuple(notes))
+    notes += unnamed(designs["reported"])
+    return Findings(tuple(adjusted(made)), tuple(used), tuple(notes))
 
 
 def _profile(
@@ -137,29 +143,29 @@ def _profile(
 
 def _treated(metric: str, rows: Sequence[Row], options: Options) -> Sample:
     """Networks of families with enough levels of the treatment: x the treatment, y the metric."""
-    known = [row for row in rows if None not in (row.get(options.family), number(row, metric))]
-    known = [row for row in known if isinstance(row.get(options.treatment), int | float)]
+    known = [row for row in rows if None not in (row.get("family"), number(row, metric))]
+    known = [row for row in known if isinstance(row.get("treatment"), int | float)]
     levels: dict[object, set[float]] = {}
     for row in known:
-        levels.setdefault(row[options.family], set()).add(float(row[options.treatment]))
-    kept = [row for row in known if len(levels[row[options.family]]) >= LEVELS]
+        levels.setdefault(row["family"], set()).add(float(row["treatment"]))
+    kept = [row for row in known if len(levels[row["family"]]) >= LEVELS]
     return sample(
-        [float(row[options.treatment]) for row in kept],
+        [float(row["treatment"]) for row in kept],
         [number(row, metric) for row in kept],
-        [row[options.family] for row in kept],
+        [row["family"] for row in kept],
     )
 
 
 def _metric(metric: str, rows: Sequence[Row], options: Options) -> dict[str, tuple[float | None, str | None]]:
     """Values of one metric with the reason where there is none."""
-    members = [row for row in rows if row.get(options.member) is not None and number(row, metric) is not None]
-    members = [row for row in members if row.get(options.family) is not None]
-    null = spread([float(row[metric]) for row in members], [str(row[options.family]) for row in members])
+    members = [row for row in rows if row.get("member") is not None and number(row, metric) is not None]
+    members = [row for row in members if row.get("family") is not None]
+    null = spread([float(row[metric]) for row in members], [str(row["family"]) for row in members])
     families: dict[str, list[float]] = {}
     for row in rows:
         value = number(row, metric)
-        if value is not None and row.get(options.family) is not None:
-            families.setdefault(str(row[options.family]), []).append(value)
+        if value is not None and row.get("family") is not None:
+            families.setdefault(str(row["family"]), []).append(value)
     means = [float(np.mean(one)) for one in families.values()]
     apart = float(np.std(means, ddof=1)) if len(means) > 1 else None
     found = _treated(metric, rows, options)
@@ -198,29 +204,29 @@ def _verdict(values: Mapping[str, tuple[float | None, str | None]]) -> str:
 
 def _families(row: str, metric: str, rows: Sequence[Row], options: Options) -> list[Cell]:
     found = _treated(metric, rows, options)
-    made = []
+    made: list[Cell] = []
     for i, name in enumerate(found.names):
         mine = found.group == i
-        line = regression(found.x[mine].tolist(), found.y[mine].tolist())
-        for word, value in (("slope", line.slope), ("tau", line.kendall_tau)):
-            made.append(Cell("SEEDS_FAMILIES", f"{row} / {name}", word, value, line.n, reason=line.reason))
+        points = [Point("", {"x": x}, y) for x, y in zip(found.x[mine].tolist(), found.y[mine].tolist(), strict=True)]
+        made += cells("SEEDS_FAMILIES", f"{row} / {name}", "", points, "x", LEVELS)
     return made
 
 
 def _quality(row: str, metric: str, rows: Sequence[Row], reported: Sequence[Row]) -> list[Cell]:
     """Pairs of one data set and reported metric: in how many the better network has the smaller value."""
-    x = {one["model_id"]: number(one, metric) for one in rows}
+    known = {one["model_id"]: number(one, metric) for one in rows}
     groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for one in reported:
-        value = x.get(one["model_id"])
-        if value is not None:
+        value = known.get(one["model_id"])
+        if value is not None and one["dataset"] not in (None, *UNNAMED):
             better = float(one["value"]) if one["higher_is_better"] else -float(one["value"])
             groups.setdefault((str(one["dataset"]), one["metric"]), []).append((value, better))
     made = []
     for (dataset, name), points in sorted(groups.items()):
-        pairs = [(a, b) for a, b in combinations(points, 2) if a[0] != b[0] and a[1] != b[1]]
-        smaller = sum((a[0] < b[0]) == (a[1] > b[1]) for a, b in pairs)
-        for word, count in (("pairs", len(pairs)), ("smaller is better", smaller)):
+        x, y = np.array(points).T
+        orders = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)  # of every pair twice
+        for word, hits in (("pairs", orders), ("smaller is better", orders < 0)):
+            count = np.count_nonzero(hits) // 2
             made.append(Cell("SEEDS_QUALITY", f"{row} / {dataset} / {name}", word, float(count), len(points)))
     return made
 

@@ -15,13 +15,21 @@ from zoospectra.analysis.simpson import LEVEL, Candidate, Verdict, order, search
 from zoospectra.analysis.statistics.bootstrap import slope_interval
 from zoospectra.analysis.statistics.influence import influence
 from zoospectra.analysis.statistics.mixed import mixed
+from zoospectra.analysis.statistics.normality import residual_normality
 from zoospectra.analysis.statistics.robust import robust_slope
 from zoospectra.analysis.statistics.shares import scale_and_shape
 from zoospectra.analysis.statistics.theil_sen import theil_sen
-from zoospectra.analysis.studies.independence import check_independent
-from zoospectra.analysis.studies.lines import SMALLEST, STATISTICS, Point, adjusted, cells
-from zoospectra.analysis.studies.population import Population, covariates, groupings, metrics, populations
-from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least, iso_date
+from zoospectra.analysis.studies.lines import NORMALITY, STATISTICS, Point, adjusted, cells
+from zoospectra.analysis.studies.options import PopulationOptions
+from zoospectra.analysis.studies.population import (
+    Population,
+    check_metrics,
+    covariates,
+    groupings,
+    metrics,
+    populations,
+)
+from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
 from zoospectra.analysis.studies.target import unnamed
 
 SHOWN = 6
@@ -31,53 +39,33 @@ VERDICTS = "independent=cluster corrects LINES alone: verdicts of SIMPSON count 
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(PopulationOptions):
     """Options of the study."""
 
-    profile: str | None = None
-    """Profile; None means every one of the warehouse."""
-    targets: list[str] = field(default_factory=list)
-    """Reported metrics; empty means on each data set the one that most models have, a test score first."""
-    datasets: list[str] = field(default_factory=list)
-    """Data sets of the reported metrics; empty means all."""
-    source_date: str | None = None
-    """Reported numbers as of this date, ISO; None means the newest."""
     groupings: list[str] = field(default_factory=list)
     """Columns of the catalog to group by; empty means every one with two groups that are large enough."""
     covariates: list[str] = field(default_factory=list)
     """Columns of numbers to hold constant in partial slopes; empty means every one with many different values."""
     metrics: list[str] = field(default_factory=list)
     """Averages to regress on; empty means the papers' six."""
-    smallest: int = SMALLEST
-    """Models a group needs to count."""
     replicates: int = 1000
     """Resamples of each bootstrap interval."""
     seed: int = 0
     """Of every random draw."""
-    independent: str = "off"
-    """off, cluster (families of kin are clusters of the errors of LINES, not of the verdicts) or one (one model a
-    family, for verdicts too)."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        check_independent(self.independent)
-        at_least("smallest", self.smallest, 3)
-        iso_date("source_date", self.source_date)
+        PopulationOptions.__post_init__(self)
         at_least("replicates", self.replicates, 100)
         at_least("seed", self.seed, 0)
 
 
 def run(designs: Designs, options: Options) -> Findings:
     """Search and statistics of every population."""
-    found = populations(
-        designs,
-        profile=options.profile,
-        wanted=options.targets,
-        datasets=options.datasets,
-        independent=options.independent,
-    )
+    found = populations(designs, options)
     if not found:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
+    check_metrics(found, options.metrics)
     notes: list[str] = [VERDICTS] if options.independent == "cluster" else []
     notes += unnamed(designs["reported"], options.datasets)
     searches = [_searched(one, options) for one in found]
@@ -85,7 +73,7 @@ def run(designs: Designs, options: Options) -> Findings:
     pairs = [(one, pair) for one in searches for pair in one.pairs]
     ranked = [pairs[place] for place in order([pair for _, pair in pairs])]
     made = [cell for one, pair in ranked for cell in _pair(one, pair)]
-    made += [cell for one in searches for pair in one.questions[:SHOWN] for cell in _groups(one.population, pair)]
+    made += [cell for one in searches for pair in one.questions[:SHOWN] for cell in _groups(one, pair)]
     for one in found:
         made += _lines(one, options)
         made += _shares(one, options)
@@ -124,6 +112,8 @@ def _about(searches: Sequence[Searched], options: Options) -> list[str]:
     notes = []
     for one in searches:
         label = one.population.label
+        if one.held and not one.pairs:
+            notes.append(f"{label}: numbers of many values, which study=batch can hold constant: {', '.join(one.held)}")
         if not one.pairs:
             continue
         counted = Counter(pair.verdict() for pair in one.questions)
@@ -190,8 +180,9 @@ def _pair(searched: Searched, pair: Candidate) -> list[Cell]:
     ]
 
 
-def _groups(one: Population, pair: Candidate) -> list[Cell]:
-    made = []
+def _groups(searched: Searched, pair: Candidate) -> list[Cell]:
+    one, labels, made = searched.population, searched.groupings[pair.grouping], []
+    x = one.column(pair.metric)
     words = {1: "rises", -1: "falls", 0: "not told"}
     for trend in pair.found.groups:
         row = f"{one.label} / {pair.metric} by {pair.grouping} / {trend.name}"
@@ -201,6 +192,9 @@ def _groups(one: Population, pair: Candidate) -> list[Cell]:
             made.append(
                 Cell("SIMPSON_GROUPS", row, word, value, trend.line.n, verdict=verdict, reason=trend.line.reason)
             )
+        members = [i for i, label in enumerate(labels) if label == trend.name]
+        normal = residual_normality([x[i] for i in members], [one.y[i] for i in members])
+        made.append(Cell("SIMPSON_GROUPS", row, NORMALITY, normal.p, normal.n, verdict=verdict, reason=normal.reason))
         why = trend.line.reason
         made.append(Cell("SIMPSON_GROUPS", row, "p, Holm", trend.told.p, trend.line.n, verdict=verdict, reason=why))
     return made

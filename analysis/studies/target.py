@@ -35,14 +35,23 @@ class Target:
         return f"{self.dataset} / {self.metric}"
 
     def seconds(self, models: Iterable[str]) -> dict[str, str]:
-        """Models of a line that are another one of it under a second name -> why; the first by name counts."""
-        counted: dict[str, str] = {}
-        found = {}
-        for model in sorted(set(models)):
-            other = counted.setdefault(self.firsts.get(model, model), model)
-            if other != model:
-                found[model] = f"the same model as {other}"
-        return found
+        """Models of a line that are another one of it under a second name -> why; see `second_names`."""
+        return second_names(models, self.firsts)
+
+
+def second_names(models: Iterable[str], firsts: Mapping[str, str]) -> dict[str, str]:
+    """Models that are another one of `models` under a second name -> why; the first by name counts.
+
+    firsts: model_id of a second name -> that of the first (column double_of). A second name whose first is not among
+    `models` counts: the same weights would be lost otherwise.
+    """
+    counted: dict[str, str] = {}
+    found = {}
+    for model in sorted(set(models)):
+        other = counted.setdefault(firsts.get(model, model), model)
+        if other != model:
+            found[model] = f"the same model as {other}"
+    return found
 
 
 def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Sequence[str] = ()) -> list[Target]:
@@ -50,7 +59,8 @@ def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Seque
 
     reported: one row a model, data set and metric (warehouse macro reported_newest). `wanted` metrics count wherever
     they are reported; without them each data set has the metric of most models, a test score before a training score.
-    Raises ValueError for a metric or a data set of which nothing is reported, naming those that are.
+    Raises ValueError for a metric or a data set of which nothing is reported, naming those that are, and for two that
+    do not meet.
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in reported:
@@ -63,9 +73,12 @@ def targets(reported: Sequence[Row], wanted: Sequence[str] = (), datasets: Seque
             continue
         here = {metric: rows for (name, metric), rows in groups.items() if name == dataset}
         shared = min(here, key=lambda one: (one.startswith("train"), -len(here[one]), not one.startswith("test"), one))
-        for metric in wanted or [shared]:
+        for metric in dict.fromkeys(wanted) or [shared]:
             if metric in here:
                 found.append(_target(dataset, metric, here[metric]))
+    if wanted and datasets:
+        among("targets", wanted, sorted({metric for dataset, metric in groups if dataset in datasets}))
+        among("datasets", datasets, sorted({dataset for dataset, metric in groups if metric in wanted}))
     return found
 
 

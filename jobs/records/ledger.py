@@ -14,6 +14,7 @@ import pyarrow as pa
 from zoospectra.jobs.exit import Exit
 from zoospectra.jobs.records import provenance, rows
 from zoospectra.warehouse import parts
+from zoospectra.warehouse.allocator import give_back
 from zoospectra.warehouse.known import has_snapshot
 from zoospectra.warehouse.schema import PARTS
 from zoospectra.zoo.model import Model
@@ -45,6 +46,7 @@ def begin(verb: str, warehouse: Path, models: Sequence[Model] = ()) -> Entry:
     if not has_snapshot(warehouse, digest):
         parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
         parts.write(warehouse, "models", digest, rows.models(models, digest))
+        give_back()
     return Entry(run_id, verb, started, models[0].zoo, digest)
 
 

@@ -53,8 +53,12 @@ class MetricsOf(NamedTuple):
 
 def snapshot(models: Sequence[Model]) -> str:
     """Digest of everything a catalog says: the same catalog has the same snapshot on every night."""
-    text = json.dumps([_plain(model) for model in models], sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+    digest = hashlib.blake2b(b"[", digest_size=10)
+    for n, model in enumerate(models):  # as one JSON list of all, which would take as much memory again
+        text = json.dumps(_plain(model), sort_keys=True, default=str)
+        digest.update(f"{', ' if n else ''}{text}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _plain(model: Model) -> dict[str, Any]:
@@ -66,17 +70,16 @@ def _plain(model: Model) -> dict[str, Any]:
 
 def models(catalog: Sequence[Model], digest: str) -> pa.Table:
     """Catalog rows; extra columns are typed by their values and carry a comment."""
-    base = [name for name in PARTS["models"].names if name != "snapshot"]
-    data = [
-        {"snapshot": digest}
-        | {name: _text(value) for name, value in catalog_columns(model).items()}
-        | {name: _text(getattr(model, name)) for name in base}
-        for model in catalog
-    ]
-    table = pa.Table.from_pylist(data, schema=PARTS["models"])
-    for name in sorted({name for model in catalog for name in model.extra}):
-        column = field(name, _type([row.get(name) for row in data]), "as in the catalog", f"{name} of the catalog")
-        table = table.append_column(column, pa.array([_cast(row.get(name), column.type) for row in data], column.type))
+    schema = PARTS["models"]
+    columns = {"snapshot": pa.repeat(digest, len(catalog))}
+    for name in set(schema.names) - columns.keys():
+        columns[name] = pa.array((_text(getattr(model, name)) for model in catalog), schema.field(name).type)
+    table = pa.table(columns, schema=schema)
+    extra = [catalog_columns(model) for model in catalog]
+    for name in sorted({name for values in extra for name in values}):
+        values = [_text(row.get(name)) for row in extra]
+        column = field(name, _type(values), "as in the catalog", f"{name} of the catalog")
+        table = table.append_column(column, pa.array([_cast(value, column.type) for value in values], column.type))
     return table
 
 
@@ -101,14 +104,13 @@ def _cast(value: Any, type_: pa.DataType) -> Any:  # noqa: ANN401 - catalog valu
 
 def reported_metrics(catalog: Sequence[Model], digest: str) -> pa.Table:
     """One row a model, data set and metric."""
-    names = [name for name in PARTS["reported_metrics"].names if name not in ("snapshot", "model_id", "revision")]
-    data = [
-        {"snapshot": digest, "model_id": model.model_id, "revision": model.revision}
-        | {name: getattr(metric, name) for name in names}
-        for model in catalog
-        for metric in model.metrics
-    ]
-    return pa.Table.from_pylist(data, schema=PARTS["reported_metrics"])
+    schema = PARTS["reported_metrics"]
+    pairs = [(model, metric) for model in catalog for metric in model.metrics]
+    columns = {"snapshot": pa.repeat(digest, len(pairs))}
+    columns |= {name: pa.array((getattr(m, name) for m, _ in pairs), pa.string()) for name in ("model_id", "revision")}
+    for name in set(schema.names) - columns.keys():
+        columns[name] = pa.array((getattr(metric, name) for _, metric in pairs), schema.field(name).type)
+    return pa.table(columns, schema=schema)
 
 
 def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:

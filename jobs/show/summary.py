@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +14,7 @@ from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.show.display import print_table
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.work.execute import Run
+from zoospectra.warehouse.arrow import over
 from zoospectra.warehouse.query import query
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.model import Model
@@ -27,6 +27,13 @@ SHOWN_MODELS, SHOWN_LINES = 20, 20
 
 SHOWN_FAILURES = 20
 """Groups of failures of one model and reason that are listed."""
+
+SKIPPED = "SELECT model_id, reason, count(*) AS tensors FROM skipped WHERE NOT failed GROUP BY ALL"
+FAILED = """SELECT model_id, reason, detail, count(*) AS tensors, min(tensor) AS first
+    FROM skipped WHERE failed GROUP BY ALL"""
+FITS = """SELECT model_id, count(*) AS layers, count(*) FILTER (WHERE outcome = 'fit') AS fits
+    FROM layer_metrics GROUP BY ALL"""
+"""What is counted by model in the warehouse: rows of tensors stay there."""
 
 ADVICE = {str(reason): reason.advice for reason in Reason}
 """Code of a reason -> what it means."""
@@ -47,22 +54,22 @@ class Target:
 
 def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile], warehouse: Path) -> None:
     """Print the summary of one scan, read back from the warehouse it built."""
-    scope = {model.model_id for model in models}
-    skipped = _scoped(warehouse, "SELECT model_id, tensor, reason, detail, failed FROM skipped ORDER BY ALL", scope)
-    _print_skipped([row for row in skipped if not row["failed"]])
-    _print_failed([row for row in skipped if row["failed"]])
+    scope = pa.table({"model_id": pa.array({model.model_id for model in models}, pa.string())})
+    _print_skipped(_scoped(warehouse, SKIPPED, scope, "reason, sum(tensors)::BIGINT AS tensors", "2 DESC, 1"))
+    _print_failed(_scoped(warehouse, FAILED, scope, "*", "model_id, first, reason, detail"))
     for profile in profiles:
         averages = _averages(warehouse, profile.name, scope)
         target = _target(models)
         _print_averages(averages, profile.name, target)
         if target:
             _print_regressions(warehouse, profile.name, target.metric)
-    fits = _scoped(warehouse, "SELECT model_id, outcome FROM layer_metrics", scope)
-    fitted, counts = sum(row["outcome"] == "fit" for row in fits), run.counts
+    (fits,) = _scoped(warehouse, FITS, scope, "sum(fits)::BIGINT AS fits, sum(layers)::BIGINT AS layers").to_pylist()
+    counts = run.counts
     work = f"{counts.analysed} tensors analysed now, {counts.fitted} fitted from stored spectra"
     print(
         f"run {run.run_id}: {counts.models} models, {counts.layers} layers ({work}), "
-        f"{fitted} of {len(fits)} fits, {counts.skipped} tensors skipped by rule, {counts.failed} failed"
+        f"{fits['fits'] or 0} of {fits['layers'] or 0} fits, {counts.skipped} tensors skipped by rule, "
+        f"{counts.failed} failed"
     )
     print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
     if sys.stdout.isatty():
@@ -70,36 +77,34 @@ def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile]
         print(f"next: zoospectra report{where}, zoospectra study study=simpson{where}, zoospectra sql{where}")
 
 
-def _scoped(warehouse: Path, sql: str, scope: set[str]) -> list[dict[str, Any]]:
-    return [row for row in query(warehouse, sql).to_pylist() if row["model_id"] in scope]
+def _scoped(warehouse: Path, sql: str, scope: pa.Table, columns: str, order: str = "ALL") -> pa.Table:
+    """Columns, summed where they are sums, of a query's rows of the models in scope."""
+    group = "" if columns == "*" else "GROUP BY ALL"
+    words = f"SELECT {columns} FROM asked SEMI JOIN scope USING (model_id) {group} ORDER BY {order}"
+    return over({"asked": query(warehouse, sql), "scope": scope}, words)
 
 
-def _print_skipped(rows: Sequence[dict[str, Any]]) -> None:
-    counted = Counter(row["reason"] for row in rows).most_common()
-    if counted:
-        meanings = [ADVICE.get(reason, "") for reason, _ in counted]
-        table = {"skipped by rule": [r for r, _ in counted], "tensors": [n for _, n in counted], "meaning": meanings}
-        print_table(pa.table(table))
+def _print_skipped(rows: pa.Table) -> None:
+    if len(rows):
+        meanings = [ADVICE.get(reason, "") for reason in rows["reason"].to_pylist()]
+        print_table(pa.table({"skipped by rule": rows["reason"], "tensors": rows["tensors"], "meaning": meanings}))
 
 
-def _print_failed(rows: Sequence[dict[str, Any]]) -> None:
-    grouped: dict[tuple[str, str, str | None], list[str]] = {}
-    for row in rows:
-        grouped.setdefault((row["model_id"], row["reason"], row["detail"]), []).append(row["tensor"] or "(the model)")
-    table = [
-        {"failed": model, "reason": reason, "tensors": len(tensors), "such as": tensors[0], "detail": detail}
-        for (model, reason, detail), tensors in list(grouped.items())[:SHOWN_FAILURES]
-    ]
-    if table:
-        print_table(pa.Table.from_pylist(table), keep=("reason", "detail"))
-    if len(grouped) > SHOWN_FAILURES:
-        print(f'... and {len(grouped) - SHOWN_FAILURES} more groups: zoospectra sql "FROM skipped WHERE failed"')
+def _print_failed(rows: pa.Table) -> None:
+    table = rows.slice(0, SHOWN_FAILURES).select(["model_id", "reason", "tensors", "first", "detail"])
+    table = table.set_column(3, "first", table["first"].fill_null("(the model)"))
+    if len(table):
+        print_table(
+            table.rename_columns(["failed", "reason", "tensors", "such as", "detail"]), keep=("reason", "detail")
+        )
+    if len(rows) > SHOWN_FAILURES:
+        print(f'... and {len(rows) - SHOWN_FAILURES} more groups: zoospectra sql "FROM skipped WHERE failed"')
 
 
-def _averages(warehouse: Path, profile: str, scope: set[str]) -> list[dict[str, Any]]:
+def _averages(warehouse: Path, profile: str, scope: pa.Table) -> pa.Table:
     columns = ", ".join(("model_id", "series", "dataset", "num_layers", *METRICS))
     name = profile.replace("'", "''")
-    return _scoped(warehouse, f"SELECT {columns} FROM model_metrics WHERE profile = '{name}' ORDER BY model_id", scope)
+    return _scoped(warehouse, f"SELECT {columns} FROM model_metrics WHERE profile = '{name}'", scope, "*", "model_id")
 
 
 def _target(models: Sequence[Model]) -> Target | None:
@@ -112,9 +117,9 @@ def _target(models: Sequence[Model]) -> Target | None:
     return Target(chosen, {model_id: (metric.dataset, metric.value) for model_id, metric in reported})
 
 
-def _print_averages(rows: Sequence[dict[str, Any]], profile: str, target: Target | None) -> None:
+def _print_averages(rows: pa.Table, profile: str, target: Target | None) -> None:
     table = []
-    for row in rows[:SHOWN_MODELS]:
+    for row in rows.slice(0, SHOWN_MODELS).to_pylist():
         shown = {"model": row["model_id"], "series": row["series"], "layers": row["num_layers"]}
         shown |= {metric: row[metric] for metric in METRICS}
         if target:

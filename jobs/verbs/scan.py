@@ -15,7 +15,7 @@ from zoospectra.jobs.work.crawl import ZooSettings
 from zoospectra.jobs.work.executors import Cluster
 from zoospectra.jobs.work.schedule import check_attempts
 from zoospectra.warehouse.settings import WarehouseSettings
-from zoospectra.zoo.fetch.settings import FetchSettings
+from zoospectra.zoo.fetch.settings import GB, FetchSettings
 
 if TYPE_CHECKING:
     from zoospectra.analysis.profile import Profile
@@ -133,6 +133,7 @@ def scan(request: Request) -> Scan:
     from zoospectra.jobs.show.nights import sentences, write_page
     from zoospectra.jobs.work.engine import Engine
     from zoospectra.jobs.work.execute import execute
+    from zoospectra.jobs.work.executors import Ahead
     from zoospectra.jobs.work.job import Job
     from zoospectra.jobs.work.night import night, state
 
@@ -145,6 +146,7 @@ def scan(request: Request) -> Scan:
         models=request.models,
         attempts=settings.attempts,
         shard_seconds=settings.shard_seconds,
+        ahead=Ahead(max(1, settings.fetch.ahead), settings.fetch.cache_gb * GB / 2 * bool(settings.fetch.ahead)),
         rules=request.rules,
         config=json.dumps(dataclasses.asdict(settings)),
     )

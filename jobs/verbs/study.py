@@ -44,6 +44,12 @@ class StudyChoice:
     options: Any = field(default=None, metadata={REGISTRY: lambda values: study_of(values["kind"]).options})
     """Options of the kind, a record of its own."""
 
+    def __post_init__(self) -> None:
+        """Refuse a kind under the name of another, whose results it would take the place of."""
+        if self.name in kinds() and self.kind != self.name:
+            msg = f"kind={self.kind}: expected {self.name} with study={self.name}; study={self.kind} is the other kind"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:

@@ -150,10 +150,13 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 @cache
 def _meanings(schema: Hashable) -> dict[str, str]:
-    """Field -> the text below it in the source."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(typing.cast(type[Any], schema)))).body
+    """Field -> the text below it in the source, of a record that extends another those of both."""
+    record = typing.cast(type[Any], schema)
+    texts: dict[str, str] = {}
+    for base in record.__bases__:
+        texts |= _meanings(typing.cast(Hashable, base)) if dataclasses.is_dataclass(base) else {}
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
     assert isinstance(body, ast.ClassDef)
-    texts = {}
     for statement, following in zip(body.body, body.body[1:], strict=False):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             match following:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ from pathlib import Path
 from zoospectra.jobs.exit import JobError, exit_status
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.work.ahead import Fetched
 from zoospectra.jobs.work.engine import Engine
 from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
 from zoospectra.jobs.work.index import Indexed
 from zoospectra.jobs.work.job import Counts, Job
 from zoospectra.jobs.work.pieces import ReadPiece
-from zoospectra.jobs.work.schedule import inaccessible, run
+from zoospectra.jobs.work.schedule import Coming, inaccessible, run
 from zoospectra.warehouse import build, merge
-from zoospectra.warehouse.connect import generations
+from zoospectra.warehouse.connect import disk_errors, generations
 from zoospectra.warehouse.intact import set_aside
 from zoospectra.warehouse.verified import damaged, share_of_the_night
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -41,15 +43,15 @@ class Run:
     """The generation it published."""
 
 
-def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
+def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
     """Open a run, do all its work, close it, and publish a new generation of the warehouse if anything changed.
 
-    `work` gives the first tasks: `Engine.refit`, or `Engine.open_models` on the job's models. What is finished is on
+    `work` gives the tasks: `Engine.refit`, or `Engine.open_models` on the job's models. What is finished is on
     disk seconds later, so that an interrupted run loses no more. What a damaged part held is missing again, and the
     same run computes it; JobError when parts are damaged again and again.
     """
     root = Path(job.warehouse.dir)
-    with ProgressLine(job.verb) as progress:
+    with ProgressLine(job.verb) as progress, disk_errors(root):
         before = generations(root)
         if (root / "parts").is_dir():  # what a killed run left in the log is known too
             tonight = [part.name(root) for part in share_of_the_night(root)]
@@ -80,33 +82,38 @@ def execute(job: Job, work: Callable[[Engine], list[Task]]) -> Run:
     raise JobError(msg)
 
 
-def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -> None:
+def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLine) -> None:
     """Run tasks and what follows from them; what is finished is published now and then, and on disk afterwards."""
     published_at = time.monotonic()
 
     def publish() -> None:
         nonlocal published_at
-        if engine.counts.analysed + engine.counts.fitted and time.monotonic() > published_at + PUBLISH_SECONDS:
+        due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > published_at + PUBLISH_SECONDS
+        if due or engine.full:
+            engine.flush()
             broken = build.refresh(Path(job.warehouse.dir), keep=job.warehouse.keep).broken
+            engine.follow()
             _tell_damage(progress, broken)
             engine.damaged |= bool(broken)
             published_at = time.monotonic()
 
     try:
-        if tasks:
+        first = list(itertools.islice(tasks, 1))
+        if first:
             shared = job.cluster.address is not None
             executor = open_executor(job.cluster, node.wanted(engine.files() if shared else ()), progress.print)
             engine.executor = executor
             finished = False
             try:
                 run(
-                    _drained(tasks),
+                    first,
                     executor,
                     engine.handle,
                     attempts=job.attempts,
                     patience=job.cluster.patience,
                     blocked=_blocked,
                     tick=publish,
+                    coming=Coming(tasks, job.ahead),
                 )
                 finished = True
             finally:
@@ -115,17 +122,10 @@ def _work(job: Job, engine: Engine, tasks: list[Task], progress: ProgressLine) -
         engine.close()
 
 
-def _drained(tasks: list[Task]) -> Iterator[Task]:
-    """The tasks in their order; the list is empty afterwards and keeps none of them in memory."""
-    tasks.reverse()
-    while tasks:
-        yield tasks.pop()
-
-
 def _blocked(outcome: Outcome) -> bool:
     """Whether a task, or part of what it opened, could not be reached."""
     opened = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
-    skips = [skip for part in opened if isinstance(part, Indexed | ReadPiece) for skip in part.skips]
+    skips = [skip for part in opened if isinstance(part, Indexed | ReadPiece | Fetched) for skip in part.skips]
     return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
 
 

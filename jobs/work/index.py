@@ -81,6 +81,11 @@ class Indexed:
     """One of every distinct layer that was read."""
 
 
+def unopened(request: IndexRequest, error: CheckpointError) -> Indexed:
+    """What is kept of a model that cannot be opened."""
+    return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
+
+
 def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
     """Index checkpoints that travel together."""
     return tuple(index(request) for request in requests)
@@ -91,7 +96,7 @@ def index(request: IndexRequest) -> Indexed:
     try:
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
-        return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
+        return unopened(request, error)
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *request.beside, *skips]
     read = dict(request.read)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zoospectra.analysis.profile import Profile
-from zoospectra.jobs.work.executors import Cluster
+from zoospectra.jobs.work.executors import Ahead, Cluster
+from zoospectra.jobs.work.executors.task import NOTHING_FETCHED
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
@@ -31,6 +32,8 @@ class Job:
     """Tries of a task whose worker died."""
     shard_seconds: float = 1.0
     """Predicted seconds of work that travel together at most; less where a run is too small to fill every core."""
+    ahead: Ahead = NOTHING_FETCHED
+    """How much of remote zoos is fetched before it is opened."""
     rules: Rules = NO_RULES
     """What the user knows better about tensors."""
     config: str = "{}"

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+
+from zoospectra.warehouse.arrow import over
 from zoospectra.warehouse.build import renew
 from zoospectra.warehouse.query import query
 
 SQL = {
-    "models": "SELECT model_id, revision FROM models",
-    "failures": "SELECT DISTINCT model_id, tensor, reason FROM skipped WHERE failed ORDER BY ALL",
-    "reported": """SELECT model_id, dataset, metric, value, higher_is_better FROM reported_metrics
-        WHERE value IS NOT NULL""",
+    "models": "SELECT model_id, revision FROM models WHERE latest",
+    "failures": "SELECT DISTINCT model_id, tensor, reason FROM skipped WHERE failed",
+    "reported": """SELECT model_id, dataset, metric, value, coalesce(higher_is_better, false) AS higher_is_better
+        FROM reported_newest() WHERE value IS NOT NULL""",
 }
 """What is compared, before and after."""
+
+DIFFERENCES = {
+    "new": """SELECT model_id FROM scope SEMI JOIN models_after USING (model_id)
+        ANTI JOIN models_before USING (model_id)""",
+    "changed": """SELECT model_id FROM scope JOIN models_before AS b USING (model_id)
+        LEFT JOIN models_after AS a USING (model_id) WHERE a.revision IS DISTINCT FROM b.revision""",
+    "gone": """SELECT model_id FROM models_before ANTI JOIN scope USING (model_id)
+        WHERE starts_with(model_id, $zoo || '/')""",
+    "worse": """SELECT model_id, metric, dataset, b.value AS old, a.value AS new
+        FROM reported_after AS a JOIN reported_before AS b USING (model_id, dataset, metric)
+        SEMI JOIN scope USING (model_id) WHERE if(a.higher_is_better, a.value < b.value, a.value > b.value)""",
+    "new_failures": "FROM after EXCEPT FROM before",
+    "known_failures": "FROM after INTERSECT FROM before",
+    "mended": "FROM before EXCEPT FROM after",
+}
+"""Field of Night -> its rows; `before` and `after` are the failures of the run's models."""
 
 
 class Failure(NamedTuple):
@@ -30,25 +49,8 @@ class Failure(NamedTuple):
     """Stable code, see zoo.checkpoint.trouble."""
 
 
-class Number(NamedTuple):
-    """One reported number."""
-
-    value: float
-    """As reported."""
-    higher_is_better: bool
-    """Its direction."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a warehouse says at one time."""
-
-    revisions: Mapping[str, str] = field(default_factory=dict)
-    """model_id -> newest revision."""
-    failures: frozenset[Failure] = frozenset()
-    """Everything that failed in the newest revisions."""
-    reported: Mapping[tuple[str, str, str], Number] = field(default_factory=dict)
-    """(model_id, data set, metric) -> the newest number."""
+State = Mapping[str, pa.Table]
+"""What a warehouse says at one time: a table for each name in SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,41 +79,27 @@ def state(warehouse: Path) -> State:
     Raises ValueError as `build.renew` does.
     """
     if not (warehouse / "warehouse.duckdb").exists():
-        return State()
+        return {}
     renew(warehouse)
-    rows = {name: query(warehouse, sql).to_pylist() for name, sql in SQL.items()}
-    return State(
-        {row["model_id"]: row["revision"] for row in rows["models"]},
-        frozenset(Failure(row["model_id"], row["tensor"], row["reason"]) for row in rows["failures"]),
-        {
-            (row["model_id"], row["dataset"], row["metric"]): Number(row["value"], bool(row["higher_is_better"]))
-            for row in rows["reported"]
-        },
-    )
+    return {name: query(warehouse, sql) for name, sql in SQL.items()}
 
 
-def night(before: State, after: State, scope: Collection[str], *, zoo: str | None) -> Night:
+def night(before: State, after: State, scope: Iterable[str], *, zoo: str | None) -> Night:
     """What changed for the models `scope` of a run; `zoo`: whose ids it listed whole, None where some were chosen."""
-    known, now = before.revisions, after.revisions
-    old = {failure for failure in before.failures if failure.model_id in scope}
-    new = {failure for failure in after.failures if failure.model_id in scope}
-    gone = [model for model in known if zoo is not None and model.startswith(f"{zoo}/") and model not in scope]
-    worse = [
-        f"{model}: {metric} on {dataset} {before.reported[key].value:g} -> {number.value:g}"
-        for key, number in after.reported.items()
-        for model, dataset, metric in [key]
-        if model in scope and key in before.reported and _is_worse(before.reported[key], number)
+    tables = {"scope": pa.table({"model_id": pa.array(scope, pa.string())})}
+    for name, table in after.items():
+        tables |= {f"{name}_after": table, f"{name}_before": before.get(name, table.schema.empty_table())}
+    for side in ("before", "after"):
+        tables[side] = over(tables, f"FROM failures_{side} SEMI JOIN scope USING (model_id)")
+    rows = {name: over(tables, sql, {"zoo": zoo} if "$zoo" in sql else None) for name, sql in DIFFERENCES.items()}
+    lists = {name: rows[name]["model_id"].to_pylist() for name in ("new", "changed", "gone")}
+    lists["worse"] = [
+        f"{row['model_id']}: {row['metric']} on {row['dataset']} {row['old']:g} -> {row['new']:g}"
+        for row in rows["worse"].to_pylist()
     ]
-    return Night(
-        tuple(sorted(model for model in scope if model in now and model not in known)),
-        tuple(sorted(model for model in scope if model in known and now.get(model) != known[model])),
-        tuple(sorted(worse)),
-        tuple(sorted(gone)),
-        tuple(sorted(new - old, key=str)),
-        tuple(sorted(new & old, key=str)),
-        tuple(sorted(old - new, key=str)),
+    new, known, mended = (
+        tuple(sorted((Failure(**row) for row in rows[name].to_pylist()), key=str))
+        for name in ("new_failures", "known_failures", "mended")
     )
-
-
-def _is_worse(old: Number, new: Number) -> bool:
-    return new.value < old.value if new.higher_is_better else new.value > old.value
+    names = {name: tuple(sorted(lines)) for name, lines in lists.items()}
+    return Night(**names, new_failures=new, known_failures=known, mended=mended)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -91,22 +91,37 @@ def priced(requests: Iterable[IndexRequest]) -> list[Priced]:
     return [Priced(request, opening_of(request.path)) for request in requests]
 
 
-def shares(openings: Sequence[Priced], seconds: float, slots: int) -> tuple[float, float]:
-    """Seconds of a task that opens some of these checkpoints, and of one that analyses some of their layers."""
-    total = sum(each.opening.seconds for each in openings)
+def shares(total: float, seconds: float, slots: int) -> tuple[float, float]:
+    """Seconds of a task that opens some checkpoints, and of one that analyses some of their layers.
+
+    total: seconds of opening all checkpoints of the run.
+    """
     return even(seconds, total, slots), even(seconds, ANALYSED * total, slots)
 
 
-def by_pieces(openings: Sequence[Priced], slots: int) -> tuple[list[Priced], list[Priced]]:
-    """Checkpoints that several tasks read, and those that one task opens whole."""
-    few = len(openings) < slots
-    large: list[Priced] = []
-    small: list[Priced] = []
+class Ways(NamedTuple):
+    """Checkpoints by how they are opened."""
+
+    large: list[Priced]
+    """By their headers, layer by layer."""
+    far: list[Priced]
+    """Once their headers are known, and their files near."""
+    small: list[Priced]
+    """At once."""
+
+
+def by_way(openings: Iterable[Priced], *, few: bool) -> Ways:
+    """Which checkpoints several tasks read, and which others are remote; few: the run opens fewer than it has slots."""
+    ways = Ways([], [], [])
     for each in openings:
-        size = each.opening.size
-        split = size > fingerprint.LARGE or (few and size > SPLIT and not is_remote(each.request.path))
-        (large if split else small).append(each)
-    return large, small
+        far, size = is_remote(each.request.path), each.opening.size
+        if size > fingerprint.LARGE or (few and size > SPLIT and not far):
+            ways.large.append(each)
+        elif far:
+            ways.far.append(each)
+        else:
+            ways.small.append(each)
+    return ways
 
 
 def together(openings: Iterable[Priced], seconds: float) -> list[tuple[Priced, ...]]:

@@ -4,7 +4,7 @@ The first task opens the checkpoint, and no tensor. Then each piece, a large lay
 its content hash, its sketch, and, unless the warehouse is known to have them, its spectra and fits. The last task puts
 together what the pieces said as the index of a small model does, so that both leave the same rows. What is not known
 when a piece begins is computed, however many do so at once; what is known when it ends is not kept twice.
-Not covered: which models are large (jobs.work.opening.by_pieces).
+Not covered: which models are large (jobs.work.opening.by_way).
 """
 
 from __future__ import annotations

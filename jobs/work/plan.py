@@ -29,6 +29,10 @@ SHARDS, LEAST_SECONDS = 4, 0.1
 """Shards a slot that a run is divided into at least, so that no core waits long for the last; a task costs 2 ms."""
 
 
+ITEMS = 250
+"""Tensors of a shard at most: a driver that keeps hundreds of shards of tiny ones under way has them all in memory."""
+
+
 class Costed(Protocol):
     """Work whose cost is known before it is done."""
 
@@ -97,7 +101,7 @@ def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]], model
 
 
 class Packer(Generic[Work]):
-    """Makes shards of about `seconds` of predicted work: a large matrix stands alone, small ones travel together.
+    """Makes shards of about `seconds` of predicted work: a large matrix stands alone, ITEMS small ones travel together.
 
     Items that need different numbers of threads never share a shard. The order is the one they come in, so that
     neighbouring bytes are read together.
@@ -117,7 +121,7 @@ class Packer(Generic[Work]):
                 full.append((item,))
                 continue
             shard = self._open.setdefault(threads, [])
-            if shard and self._filled[threads] + seconds > self.seconds:
+            if shard and (self._filled[threads] + seconds > self.seconds or len(shard) == ITEMS):
                 full.append(tuple(shard))
                 shard.clear()
             self._filled[threads] = seconds + (self._filled[threads] if shard else 0.0)

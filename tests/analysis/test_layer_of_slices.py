@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from itertools import product
 
@@ -10,9 +11,17 @@ import numpy as np
 import pytest
 
 from zoospectra.analysis.layer import analyse_layer, columns, esds, fitted, is_degenerate
+from zoospectra.analysis.marchenko_pastur import fit_bulk
+from zoospectra.analysis.methods import METHODS, method
+from zoospectra.analysis.metrics import fingers
+from zoospectra.analysis.powerlaw import RULES
 from zoospectra.analysis.profile import LEAST, SCALES, Profile
 from zoospectra.analysis.records import Fit, Spectrum, Status
 from zoospectra.analysis.spectrum import spectrum
+from zoospectra.analysis.tracy_widom import centre_and_width
+from zoospectra.analysis.uncertainty.goodness import goodness
+from zoospectra.analysis.uncertainty.interval import known, searched
+from zoospectra.analysis.uncertainty.robust import robust
 
 BY_SLICE = Profile("by slice", pool=False, methods=("norms", "alpha_norms", "hill", "phase"))
 NORMAL, ZERO, EQUAL = (np.random.default_rng(0).standard_t(3, (30, 20)), np.zeros((30, 20)), np.eye(30)[:, :20])
@@ -109,3 +118,41 @@ def test_scales() -> None:
     assert SCALES["none"]("conv2d", 9) == 1.0
     assert Profile("x", normalize=True).factor("conv2d", 8, 9) == 0.5 / 8
     assert Profile("x", replicas=2).spectra == ("slices", "slices+shuffled0", "slices+shuffled1")
+
+
+def test_every_default_of_a_convention() -> None:
+    """What results were made with where nothing is said; a changed one changes numbers that people compare."""
+    assert dataclasses.asdict(Profile("x")) == {
+        "name": "x", "version": 1, "unfold": "slices", "scale": "weightwatcher", "normalize": False, "pool": True,
+        "min_evals": 8, "min_M": 1, "threshold": 1e-5, "threshold_relative": False, "drop_smallest": 0,
+        "fit": "weightwatcher", "faithful": False, "left_out": ("degenerate_tail",),
+        "methods": ("norms", "alpha_norms"), "replicas": 0, "options": {},
+    }  # fmt: skip
+    assert {name: dict(method(name).defaults) for name in METHODS if method(name).defaults} == {
+        "norms": {"tolerance": 1e-6},
+        "alpha_norms": {"drop_smallest": 0},
+        "robust_alpha": {"min_tail": 8},
+        "bootstrap": {"replicates": 1000, "level": 0.95},
+        "gof": {"replicates": 1000, "min_tail": 2},
+        "fingers": {"max_fingers": 10, "finger_thresh": 1.0, "lower": "peak"},
+        "marchenko_pastur": {"tail": 0.01},
+        "phase": {"tail": 0.01, "zero_share": 0.1, "mp_D": 0.01, "bleed": 1.25, "heavy_alpha": 4.0, "min_evals": 50},
+        "randomized": {"tail": 0.01},
+    }
+    corrected = inspect.signature(RULES["corrected"]).parameters
+    assert {name: one.default for name, one in corrected.items() if one.kind is one.KEYWORD_ONLY} == {
+        "min_tail": 8, "bias": 2.0
+    }  # fmt: skip
+    for function, defaults in (
+        (fingers.clip, (10, 1.0)), (fingers.at_peak, ("peak",)), (robust, (8,)), (goodness, (2,)), (known, (0.95,)),
+        (searched, (0.95,)), (fit_bulk, (1, 0.01)),
+    ):  # fmt: skip
+        every = inspect.signature(function).parameters.values()
+        assert tuple(one.default for one in every if one.default is not one.empty) == defaults
+
+
+def test_centre_and_width_of_the_largest_eigenvalue() -> None:
+    """Johnstone 2001 with the half-integer centring of Ma 2012."""
+    for N, M in ((40, 20), (5, 1)):
+        a, b = math.sqrt(N - 0.5), math.sqrt(M - 0.5)
+        assert centre_and_width(N, M) == pytest.approx(((a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)))

@@ -191,6 +191,8 @@ def tests_of(one: Mutant, known: dict[str, dict[str, Any]]) -> tuple[list[str], 
     lines = lines_of(one) if one.path.endswith(".py") else {}
     found: list[tuple[bool, int, float, str, float, str]] = []
     for file, rows in known.items():
+        if not (ROOT / file).exists():  # removed since the map was made
+            continue
         read = any(one.path in row["sql"] for row in rows["tests"].values())  # once, for all tests of the process
         changed = {path for path in lines if rows["code"].get(path) != digest(ROOT / path)}  # any line of them will do
         tests = {

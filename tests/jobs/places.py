@@ -59,11 +59,11 @@ class Place:
             stdout=pipe,
             stderr=pipe,
             text=True,
-            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it sets one signal and allocates nothing
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 - it sets one signal and allocates nothing
         )
 
 
-def _heed_interrupts() -> None:
+def heed_interrupts() -> None:
     """In a child: a process started in the background inherits a deaf ear for SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

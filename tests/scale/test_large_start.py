@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.jobs.places import heed_interrupts
 from tests.scale.large import llama, write
 from zoospectra.jobs.words.profiles import load_profiles
 from zoospectra.jobs.work.index import IndexRequest
@@ -70,7 +71,8 @@ def test_a_70b_checkpoint_starts_within_seconds(tmp_path: Path) -> None:
     size = write(zoo / "llama", llama(), TRUE)
     words = [f"zoo.path={zoo}", f"warehouse.dir={data}", "zoo=local", "warehouse.log_seconds=0.5"]
     with (tmp_path / "output").open("w") as output:
-        run = subprocess.Popen([sys.executable, "-m", "zoospectra", "scan", *words], stdout=output, stderr=output)
+        command = [sys.executable, "-m", "zoospectra", "scan", *words]
+        run = subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=heed_interrupts)  # noqa: PLW1509
         first, driver, tasks, idle = watch(run, data / "parts")
     print((tmp_path / "output").read_text()[-600:])
     request = IndexRequest(ModelId("local/llama", "r"), str(zoo / "llama"))

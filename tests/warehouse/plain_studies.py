@@ -134,9 +134,9 @@ def drift_reported(raw: Parts) -> list[Row]:
     of = ("model_id", "dataset", "metric", "source", "source_date")
     for own in grouped(reported_metrics_history(raw), *of).values():
         if len({row["value"] for row in own}) > 1:
-            columns = ("model_id", "dataset", "metric", "value", "higher_is_better")
+            columns = ("model_id", "dataset", "metric", "value", "higher_is_better", "source", "source_date")
             rows += [picked(row, *columns) | {"first_seen": first[row["snapshot"]]} for row in own]
-    return ordered(rows, "model_id", "dataset", "metric", "first_seen", "value")
+    return ordered(rows, "model_id", "dataset", "metric", "source", "source_date", "first_seen", "value")
 
 
 def failed(raw: Parts, model: str = "*", *more: str) -> list[Row]:

@@ -91,6 +91,9 @@ PLANTED = {
 """Series -> metric and reported numbers of its models; the last two spread more than rounding, and no more is known."""
 
 
+UNNAMED = "its data set is not known, and there may be several: dataset_name asks for it"
+
+
 def points() -> list[Row]:
     """Models of one layer each: ties in both, some bytes twice, some without a number, with a data set or none."""
     rng = np.random.default_rng(0)
@@ -151,27 +154,36 @@ def test_regress_agrees_with_scipy_by_data_set_and_group_and_says_why_not() -> N
         for row in mine:
             x, y = np.array(expected[row["dataset"], row["group"]]).T
             why = f"{len(x)} models, at least 4 are needed" if len(x) < 4 else None
+            if row["dataset"] == "(none)":
+                why = UNNAMED
             why = why or ("alpha is constant" if np.ptp(x) <= 1e-13 * np.abs(x).max() else None)
             why = why or ("acc is constant" if np.ptp(y) <= 1e-13 * np.abs(y).max() else None)
             assert (row["n"], row["reason"]) == (len(x), why), row
             reasons.add(re.sub(r"^\d+", "n", why or ""))
             answers = [row[name] for name in ("slope", "intercept", "r2", "rmse", "kendall_tau")]
+            told = [row[name] for name in ("slope_low", "slope_high", "slope_p", "slope_p_adjusted")]
             if why:
-                assert answers == [None] * 5
+                assert [*answers, *told] == [None] * 9
             elif not row["group"].startswith("narrow"):
                 line = stats.linregress(x, y)
                 rmse = math.sqrt(np.mean((y - line.intercept - line.slope * x) ** 2))
                 tau = stats.kendalltau(x, y).statistic
                 assert answers == pytest.approx([line.slope, line.intercept, line.rvalue**2, rmse, tau], abs=1e-7), row
-        assert reasons == {"", "alpha is constant", "acc is constant", "n models, at least 4 are needed"}
+                if row["group"] != "exact":
+                    half = line.stderr * stats.t.ppf(0.975, len(x) - 2)
+                    low, high, p = line.slope - half, line.slope + half, line.pvalue
+                    assert told[:3] == pytest.approx([low, high, p], rel=1e-8), row
+        assert reasons == {"", "alpha is constant", "acc is constant", "n models, at least 4 are needed", UNNAMED}
+        lines = [row for row in mine if not row["reason"]]
+        adjusted = stats.false_discovery_control([row["slope_p"] for row in lines])
+        assert [row["slope_p_adjusted"] for row in lines] == pytest.approx(adjusted.tolist())
         sql = "SELECT dataset, \"group\", n, reason FROM regress('alpha', 'acc', 'zoo', {}, not_after := '2025')"
         every = {d: len(line) for (d, group), line in expected.items() if group == "(all)"}
         for d, n in every.items():
             own = answer(connection, sql.format(f"dataset_name := '{d}', smallest := {n + 1}"))
             why = f"{n} models, at least {n + 1} are needed"
-            groups = () if d == "(none)" else ("z", "(all)")  # a number of no data set has no name to ask for
-            assert own == [{"dataset": d, "group": group, "n": n, "reason": why} for group in groups]
+            assert own == [{"dataset": d, "group": group, "n": n, "reason": why} for group in ("z", "(all)")]
         constant = answer(connection, "FROM regress('alpha', 'acc', not_after := '2025') WHERE dataset = 'd'")
         assert {row["reason"] for row in constant if row["n"] >= 4} == {"acc is constant"}
         kept = answer(connection, "FROM regress('alpha', 'other', profile_name := 'kept') WHERE \"group\" = '(all)'")
-        assert {row["reason"] for row in kept} == {"alpha is constant"}
+        assert {row["reason"] for row in kept if row["dataset"] != "(none)"} == {"alpha is constant"}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from zoospectra.zoo.checkpoint.plain import plain_file
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 WEIGHTS = (
@@ -171,7 +172,7 @@ def check_shards(shards: Collection[str], index: str, suffixes: tuple[str, ...])
 def small(path: Path) -> bytes:
     """A small file of a folder, an index or a configuration; CheckpointError when it is large or cannot be read."""
     try:
-        if path.stat().st_size > MAX_INDEX:
+        if plain_file(path).st_size > MAX_INDEX:
             raise CheckpointError(Reason.UNSAFE, f"{path.name} is larger than {MAX_INDEX} bytes")
         return path.read_bytes()
     except OSError as error:

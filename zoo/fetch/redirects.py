@@ -11,6 +11,12 @@ import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""Networks whose addresses end in an IPv4 address: NAT64 (RFC 6052), and the IPv4-compatible ones of RFC 4291."""
+
+KINDS = ("link_local", "loopback", "private", "site_local", "multicast")
+"""Kinds of internal addresses; what is none of these and not public either is reserved."""
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -28,10 +34,12 @@ def forbidden(sources: Iterable[Address], targets: Iterable[Address], target: st
     """The same by the addresses of both: internal ones are for internal servers, link-local for link-local."""
     known = list(sources)
     for address in targets:
-        kind = next((kind for kind in ("link_local", "loopback", "private") if getattr(address, f"is_{kind}")), None)
+        kind = next((kind for kind in KINDS if getattr(address, f"is_{kind}", False)), None)
+        if kind is None and not address.is_global:
+            kind = "reserved"  # 100.64.0.0/10, where some clouds keep their metadata, among others
         if kind is None:
             continue
-        allowed = (source.is_link_local if kind == "link_local" else source.is_private for source in known)
+        allowed = (source.is_link_local if kind == "link_local" else not source.is_global for source in known)
         if not any(allowed):
             return f"redirected to {target[:200]}: a {kind.replace('_', '-')} address ({address}), which is not asked"
     return None
@@ -47,6 +55,11 @@ def addresses(host: str) -> list[Address]:
 
 
 def _plain(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one, where there is one: ::ffff:127.0.0.1 is loopback too."""
-    inner = getattr(address, "ipv4_mapped", None)
+    """The IPv4 address inside an IPv6 one, where there is one: ::ffff:127.0.0.1 and 64:ff9b::7f00:1 are loopback."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    tunnel = address.teredo[1] if address.teredo else None
+    inner = address.ipv4_mapped or address.sixtofour or tunnel
+    if inner is None and int(address) > 1 and any(address in network for network in TRANSLATED):
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return inner if inner is not None else address

@@ -35,6 +35,9 @@ class FetchSettings:
     3,000 file requests per five minutes, which is 10 a second (https://huggingface.co/docs/hub/rate-limits)."""
     connections: int = 4
     """Simultaneous requests to one server, all processes of the node together."""
+    ahead: int = 2
+    """Models of a remote zoo that are fetched at once before they are opened, all nodes together; 0 for none. What
+    waits to be opened takes at most half of cache_gb; a larger model, or one above 4 GiB, is fetched as it is read."""
     attempts: int = 6
     """Failures in a row after which one request is given up; progress starts the count anew."""
     max_wait: float = 300.0
@@ -54,6 +57,9 @@ class FetchSettings:
             if getattr(self, name) < 1:
                 msg = f"{name}={getattr(self, name)}: expected at least 1"
                 raise ValueError(msg)
+        if self.ahead < 0:
+            msg = f"ahead={self.ahead}: expected 0 or more"
+            raise ValueError(msg)
 
 
 def environment(settings: FetchSettings, cache: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from zoospectra.zoo.checkpoint.plain import plain_file
 from zoospectra.zoo.model import Model, ReportedMetric
 
 COLUMNS = (
@@ -63,6 +64,7 @@ class CatalogEntry:
 def read_catalog(path: Path) -> dict[str, CatalogEntry]:
     """Entries by file, in the catalog's order; ValueError names the line, what was expected and what was found."""
     try:
+        plain_file(path)
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path} cannot be read as UTF-8 text: {error}"

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from zoospectra.zoo.checkpoint.plain import plain_file
+
 
 def file_sha256(path: str | Path) -> str:
     """sha256 (hex) of a file's bytes; OSError when it cannot be read."""
@@ -41,6 +43,7 @@ def state_revision(files: Iterable[tuple[str, str | Path]]) -> str:
     """Revision of a large model with these files, (name, path); OSError when one cannot be read."""
     lines = []
     for name, path in files:
+        plain_file(path)
         with open(path, "rb") as file:
             status, head = os.fstat(file.fileno()), hashlib.sha256(file.read(HEAD)).hexdigest()
         lines.append(f"{name}:{status.st_size}:{status.st_mtime_ns}:{head}\n")
@@ -154,7 +157,7 @@ class FingerprintCache:
         return known.nets
 
     def _fingerprint(self, where: str) -> Fingerprint:
-        status = os.stat(where)
+        status = plain_file(where)
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
         if known is None or known.seen != seen or (self.doubt and where not in self.sure):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import METRICS, Population, populations
 from zoospectra.analysis.studies.record import Row, among
 
@@ -44,5 +45,5 @@ def population_of(
     Raises ValueError for a profile, target or data set that is not there, naming those that are.
     """
     wanted, datasets = [] if target is None else [target], [] if dataset is None else [dataset]
-    candidates = populations(rows, profile=profile, wanted=wanted, datasets=datasets)
+    candidates = populations(rows, PopulationOptions(wanted, datasets, profile=profile))
     return max(candidates, key=lambda candidate: len(candidate.rows), default=None)

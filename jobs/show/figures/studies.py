@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import Population, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings
 from zoospectra.jobs.show.figures.bars import STRENGTH, bars
@@ -75,9 +76,7 @@ def _tables(material: Material) -> Iterator[Figure]:
 
 def _populations(material: Material) -> list[Population]:
     """The study's populations of most models."""
-    options = material.options
-    profile = getattr(options, "profile", None)
-    results = populations(material.designs, profile=profile, wanted=options.targets, datasets=options.datasets)
+    results = populations(material.designs, material.options)
     return sorted(results, key=lambda population: -len(population.rows))[:MOST]
 
 
@@ -221,7 +220,7 @@ def _natcomm2021(material: Material) -> Iterator[Figure]:
         figure = draw(chosen, "log_alpha_norm" if name.endswith("norm") else "alpha")
         yield dataclasses.replace(figure, name=name)
     designs = {**material.designs, "catalog": material.designs["averages"]}
-    results = populations(designs, wanted=options.targets, datasets=options.datasets)
+    results = populations(designs, PopulationOptions(options.targets, options.datasets))
     for population in [population for population in results if not population.label.startswith(PROFILE)][:MOST]:
         table = points(population, "series", list(METRICS))
         for metric in METRICS:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zoospectra.jobs.exit import JobError
-from zoospectra.jobs.work.executors.task import PATIENCE, Executor, Outcome, Patience, Task, Wanted
+from zoospectra.jobs.work.executors.task import PATIENCE, Ahead, Executor, Outcome, Patience, Task, Wanted
 
-__all__ = ["EXECUTORS", "Cluster", "Executor", "Outcome", "Task", "Wanted", "open_executor"]
+__all__ = ["EXECUTORS", "Ahead", "Cluster", "Executor", "Outcome", "Task", "Wanted", "open_executor"]
 
 Report = Callable[[str], None]
 """Takes a line for the user."""

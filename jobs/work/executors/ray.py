@@ -13,13 +13,11 @@ import dataclasses
 import logging
 import os
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 # Read when ray is imported: no copy of the working tree to workers, no GPU for tasks that ask for none, no telemetry.
@@ -34,6 +32,7 @@ import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from zoospectra.jobs.exit import JobError
+from zoospectra.jobs.work.executors.address import knock
 from zoospectra.jobs.work.executors.call import call
 from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
 from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
@@ -55,9 +54,6 @@ NODE_ID = "ray.io/node-id"
 
 POLL = 2.0
 """Seconds between two looks at deadlines and nodes."""
-
-KNOCK_SECONDS = 10.0
-"""Seconds that the head of a cluster may take to accept a connection."""
 
 HANDSHAKE_SECONDS = 120.0
 """Seconds that a node may take to describe itself: a fresh worker imports the package from a cold disk."""
@@ -121,6 +117,7 @@ class RayExecutor:
         self._admitted: dict[str, Node] = {}
         self._refused: set[str] = set()
         self._looked = 0.0
+        self._fetches = 0
         self._call = ray.remote(max_retries=0, num_returns="streaming")(_call_in)
         try:
             self._handshake(self._there())
@@ -130,13 +127,13 @@ class RayExecutor:
 
     def submit(self, task: Task) -> None:
         """Queue one task; what it asks for is clamped to the largest node, since Ray waits forever for more."""
-        cpus = self._node_cpus if task.alone else min(task.cpus, self._node_cpus)
+        cpus = 0 if task.fetches else self._node_cpus if task.alone else min(task.cpus, self._node_cpus)
         options = self._call.options(
             num_cpus=cpus,
             num_gpus=task.gpus,
             memory=min(task.memory, self._node_memory) or None,
             resources=self._resources or None,
-            label_selector=self._selector(task) or None,
+            **self._where(task),
             name=task.key[:80].encode("utf-8", "backslashreplace").decode(),
         )
         self._running[options.remote(os.getcwd(), self._wanted, task)] = Running(task)
@@ -290,6 +287,16 @@ class RayExecutor:
         if not self._admitted and self._running:
             raise JobError(_nobody(self._refused, self._labels, self._resources))
 
+    def _where(self, task: Task) -> dict[str, Any]:
+        """Where a task may run: near its files while that node is there, else by labels; fetching takes turns."""
+        near = task.near
+        if task.fetches:
+            self._fetches += 1
+            near = sorted(self._admitted)[self._fetches % len(self._admitted)]
+        if near in self._admitted and near not in task.avoid:
+            return {"scheduling_strategy": NodeAffinitySchedulingStrategy(near, soft=True)}
+        return {"label_selector": self._selector(task) or None}
+
     def _selector(self, task: Task) -> dict[str, str]:
         """Labels of the nodes that a task may run on: none that was refused, elsewhere first after a failure there."""
         avoid = self._refused | (task.avoid if self._admitted.keys() - task.avoid else frozenset())
@@ -301,7 +308,7 @@ def _join(address: str | None, cpus: int | None) -> None:
     """Start Ray here, or join a cluster; JobError in one line when that fails."""
     local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE} if address is None else {}
     if address is not None:
-        _knock(address)
+        knock(address)
     with tempfile.TemporaryDirectory(prefix="zoospectra-") as empty:
         try:
             ray.init(
@@ -317,33 +324,12 @@ def _join(address: str | None, cpus: int | None) -> None:
             raise JobError(f"cluster.address={address}: {_first(error)}; {_advice(error, address)}") from error
 
 
-def _knock(address: str) -> None:
-    """JobError when nobody listens at the cluster's address: Ray itself waits for minutes, then aborts the process."""
-    where = os.environ.get("RAY_ADDRESS") or _latest() if address == "auto" else address
-    host, _, port = (where or "").rpartition("://")[2].rpartition(":")
-    if not (host and port.isdigit()):
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
-    except OSError as error:
-        words = f"cluster.address={address}: {host}:{port} does not answer ({error.strerror or error})"
-        raise JobError(f"{words}; start it with 'ray start --head', or give cluster.address=HOST:6379") from error
-
-
-def _latest() -> str:
-    """Address of the cluster that 'ray start' started last on this machine; '' without one."""
-    try:
-        return Path(tempfile.gettempdir(), "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
-
-
 def _advice(error: BaseException, address: str | None) -> str:
     """What to do about a Ray that does not start or answer."""
     text = f"{type(error).__name__} {error}".lower()
     if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
         token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
-        return f"it answers, but not to this driver: {token}, and use its version of Ray"
+        return f"it answers, but not to this driver, or too late: {token}, and use its version of Ray"
     if address is None:
         return "free disk and memory of this machine, or use cluster=inline"
     return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"

@@ -31,6 +31,8 @@ class Task:
     """Predicted peak, bytes beyond an idle worker."""
     gpus: int = 0
     """GPUs it asks for."""
+    tensors: int = 0
+    """Tensors that it describes: what it takes of the driver's memory, some kilobytes each."""
     waits: float = 0.0
     """Seconds that it may spend waiting for servers, beside its work."""
     attempt: int = 1
@@ -39,6 +41,12 @@ class Task:
     """True when nothing else may run beside it: how a suspect is retried after a crash."""
     losses: int = 0
     """Nodes that were lost under it."""
+    fetches: bool = False
+    """It brings remote files to a node: it waits for a server and asks for no CPU."""
+    fetched: int = 0
+    """Bytes that it brings to a node's disk, or that wait there until it has read them."""
+    near: str = ""
+    """Node that has what it reads: it goes there if it can; '' where any is as good."""
     avoid: frozenset[str] = frozenset()
     """Nodes that could not reach what it reads; another is tried first."""
     deadline: float | None = None
@@ -89,6 +97,19 @@ class Patience:
 
 
 PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How much is fetched before it is opened, all nodes together."""
+
+    count: int = 1
+    """Tasks that fetch, or look at headers, at once."""
+    size: float = 0.0
+    """Bytes that are fetched, or being fetched, and not opened yet; what is larger is not fetched ahead."""
+
+
+NOTHING_FETCHED = Ahead()
 
 
 @dataclass(frozen=True, slots=True)

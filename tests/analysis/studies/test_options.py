@@ -16,7 +16,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "alpha_hat": LINES | {"edges": [2.0, 4.0, 6.0]},
     "batch": LINES | {"covariates": [], "metrics": []},
     "collapse": PROFILE | {"model": None, "base": None, "claims": {}, "thresholds": {"robust_z": 3.5, "share": 0.5}},
-    "contest": LINES | {"grouping": "series", "hyperparameters": [], "metrics": []},
+    "contest": LINES | {"grouping": "series", "hyperparameters": [], "metrics": [], "task": None},
     "contest_audit": {"weak": 0.1, "modest": 0.3, "strong": 0.5},
     "convention": {"profiles": [], "metrics": [], "smallest": 4},
     "drift": {"since": None},

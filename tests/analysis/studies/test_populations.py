@@ -14,7 +14,8 @@ from tests.analysis.studies.oracle import near
 from zoospectra.analysis.statistics import permutation
 from zoospectra.analysis.statistics.sample import sample
 from zoospectra.analysis.studies import batch, seeds
-from zoospectra.analysis.studies.population import covariates, groupings, metrics, populations
+from zoospectra.analysis.studies.options import PopulationOptions
+from zoospectra.analysis.studies.population import check_metrics, covariates, groupings, metrics, populations
 from zoospectra.analysis.studies.record import Cell
 from zoospectra.analysis.studies.target import targets, twin
 
@@ -65,7 +66,7 @@ def test_populations(seed: int, independent: str) -> None:
     found = {
         one.label: one
         for one in populations(
-            designs, wanted=["err", "test_acc"], datasets=["d", "no data set"], independent=independent
+            designs, PopulationOptions(["err", "test_acc"], ["d", "no data set"], independent=independent)
         )
     }
     catalog = {row["model_id"]: row for row in designs["catalog"]}
@@ -109,14 +110,14 @@ def test_populations(seed: int, independent: str) -> None:
         design = {row["model_id"]: row for row in one.design()}
         assert {name: row["excluded_by"] for name, row in design.items()} == dict.fromkeys(kept) | out
         assert all(row["y"] == values[dataset, metric][name] for name, row in design.items())
-    only = populations(designs, profile="p", datasets=["d"], wanted=["err"])
+    only = populations(designs, PopulationOptions(["err"], ["d"], profile="p"))
     assert [one.label for one in only] == ["p / d / err"]
 
 
 def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
-    (one,) = populations(zoo(0), profile="p", datasets=["d"], wanted=["test_acc"])
+    (one,) = populations(zoo(0), PopulationOptions(["test_acc"], ["d"], profile="p"))
     sizes = {
-        name: Counter(row[name] for row in one.rows if row[name] is not None)
+        name: Counter(row[name] for row in one.entries if row[name] is not None)
         for name in ("series", "depth", "kind", "flag", "twelve", "thirteen", "year")
     }
     for smallest in (2, 4, 6):
@@ -127,7 +128,7 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
     held = covariates(one)
     full = {"size", "log10 params"} | ({"thirteen"} if len(sizes["thirteen"]) == 13 else set())
     assert set(held) == full  # width and year are missing of some; twelve values are a grouping
-    assert held["log10 params"] == [pytest.approx(math.log10(row["params"])) for row in one.rows]
+    assert held["log10 params"] == [pytest.approx(math.log10(row["params"])) for row in one.entries]
     assert set(covariates(one, ["width", "depth"])) == {"width", "depth"}
     with pytest.raises(ValueError, match="covariates=kind: expected a column of numbers"):
         covariates(one, ["kind"])
@@ -136,7 +137,16 @@ def test_columns_of_a_population_are_groupings_covariates_or_names() -> None:
     assert list(metrics(one, ["stable_rank"])) == ["stable_rank"]
     for name in ("num_layers", "depth", "x"):
         with pytest.raises(ValueError, match=f"metrics={name}: expected some of alpha"):
-            metrics(one, [name])
+            check_metrics([one], [name])
+
+
+def test_twelve_numbers_are_a_grouping_and_thirteen_a_covariate() -> None:
+    base = {"profile": "p", "alpha": 1.0, "dataset": "d", "metric": "e", "value": 1.0, "higher_is_better": True}
+    rows = [base | {"model_id": f"m{i}", "twelve": i % 12, "thirteen": i % 13} for i in range(26)]
+    catalog = [{name: row[name] for name in ("model_id", "twelve", "thirteen")} for row in rows]
+    (one,) = populations({"averages": rows, "catalog": catalog, "reported": rows})
+    assert list(groupings(one, (), 2)) == ["twelve"]
+    assert covariates(one) == {"thirteen": [float(i % 13) for i in range(26)]}
 
 
 def test_the_target_of_a_data_set_and_its_twin() -> None:
@@ -165,7 +175,7 @@ def families(seed: int) -> dict[str, list[dict]]:
     for i in range(60):
         family = ("a", "b", "c", "d", "e", None)[i % 6]
         row = {"model_id": f"m{i}", "series": family, "double_of": "m0" if i == 59 else None}
-        row["noise"] = float(rng.choice([0.1, 0.2, 0.4, 0.8][: 2 + i % 6])) if family in ("a", "b", "c") else None
+        row["noise"] = float(rng.choice([0.1, 0.2, 0.4, 0.8][: 2 + i % 6])) if family in ("a", "b", "c", None) else None
         row["seed"] = int(rng.integers(9)) if family in ("d", "e", None) and rng.random() < 0.8 else None
         catalog.append(row)
         value = None if i % 11 == 10 else float(np.round(rng.normal(3, 1) + 2 * (row["noise"] or 0), 1))
@@ -206,10 +216,43 @@ def test_seeds(seed: int) -> None:
         own.insert(place, replace(cell, column="p, permutation, adjusted", value=float(q)))
         whole += [replace(c, verdict=verdict) if c.table_id == "SEEDS" else c for c in own]
         notes.append(f"p / {metric}: {verdict}")
-    assert list(found.cells) == near(whole)
+    kept = [c for c in found.cells if c.table_id != "SEEDS_FAMILIES" or c.column in ("slope", "tau")]
+    assert kept == near(whole)
     assert list(found.notes) == notes
-    assert [row["model_id"] for row in found.design] == [f"m{i}" for i in range(59)]  # the last is a second name
+    assert [row["model_id"] for row in found.design if row["excluded_by"] is None] == [f"m{i}" for i in range(59)]
+    assert [row["model_id"] for row in found.design if row["excluded_by"]] == ["m59"]  # a second name
     assert {row["profile"] for row in found.design} == {"p"}
+    more = [*averages, {"model_id": "nobody", "profile": "p", "alpha": 1.0, "log_norm": 1.0}]  # not in the catalog
+    more += [row | {"profile": "q", "alpha": 0.5 * i} for i, row in enumerate(averages)]
+    options = seeds.Options(metrics=["alpha", "log_norm"], seed=seed, profile="p")
+    assert seeds.run(designs | {"averages": more}, options) == found
+    with pytest.raises(ValueError, match="metrics=model_id: expected some of alpha, log_norm"):
+        seeds.run(designs, seeds.Options(metrics=["model_id"]))
+
+
+def test_three_treated_families_of_other_widths() -> None:
+    rows = [
+        {"model_id": f"{family}{i}", "profile": "p", "alpha": slope * x, "series": family, "noise": x, "seed": None}
+        for family, xs in (("a", (0, 1, 2)), ("b", (0, 1, 5)), ("c", (0, 3, 9)))
+        for i, x in enumerate(xs)
+        for slope in (2.0,)
+    ]
+    rows += [rows[0] | {"model_id": f"s{i}", "alpha": a, "series": s, "noise": None, "seed": i}
+             for i, (s, a) in enumerate([("d", 1.0), ("d", 3.0), ("e", 7.0)])]  # fmt: skip
+
+    def cells(rows: list[dict]) -> dict[str, tuple]:
+        found = seeds.run({"averages": rows, "catalog": rows, "reported": []}, seeds.Options(metrics=["alpha"]))
+        return {c.column: (c.value, c.reason) for c in found.cells if c.table_id == "SEEDS"}
+
+    found = cells(rows)
+    assert found["change over the levels"] == (pytest.approx(2.0 * (2 + 5 + 9) / 3), None)
+    assert found["sd between seeds"] == (pytest.approx(math.sqrt(2)), None)  # of the only family of two
+    assert found["families of seeds"] == (1.0, None)
+    still = cells([row | ({} if row["noise"] is None else {"alpha": 4.0}) for row in rows])
+    why = "y is constant inside every group"
+    assert still["change in sd of seeds"] == still["slope"] == (0.0, why)
+    two = cells([row for row in rows if row["series"] in ("d", "e")])
+    assert two["sd between families"] == (pytest.approx(np.std([2.0, 7.0], ddof=1)), None)
 
 
 def pooled(groups: dict[object, list[float]]) -> tuple[int, int, float]:
@@ -253,7 +296,7 @@ def of_seeds(label: str, metric: str, rows: list[dict], seed: int) -> list[Cell]
     made = [Cell("SEEDS", label, word, value, len(treated)) for word, value in values.items()]
     for name in found.names:
         a, b = zip(*by_family[name], strict=True)
-        line = {"slope": stats.linregress(a, b).slope, "tau": stats.kendalltau(a, b).statistic}
+        line = {"tau": stats.kendalltau(a, b).statistic, "slope": stats.linregress(a, b).slope}
         made += [Cell("SEEDS_FAMILIES", f"{label} / {name}", word, value, len(a)) for word, value in line.items()]
     return made
 

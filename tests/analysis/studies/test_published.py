@@ -107,6 +107,11 @@ def test_an_average_at_the_edge_of_both_roundings_agrees() -> None:
     assert cell == Cell("C_AUDIT_AVG", *words, 0.1, 2, 0.2, "reproduces", why, "printed averages")
 
 
+def test_a_tau_of_0_is_no_anti_correlation() -> None:
+    (cell,) = contest_audit._signs({Place("C_T2", "r", "tau"): 0.0}, ["r"])
+    assert (cell.value, cell.verdict) == (0.0, "sign differs from the text")
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_contests_tables(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.analysis.studies.oracle import adjusted, line, near
 from zoospectra.analysis.simpson import Candidate, search
@@ -159,9 +160,14 @@ def test_groups_of_the_first_six_pairs_of_each_population(found: Findings, cases
             for trend in pair.found.groups:
                 row = f"{name_of(case, pair)} / {trend.name}"
                 verdict = {1: "rises", -1: "falls", 0: "not told"}[trend.told.sign]
-                values = {word: getattr(trend.line, name) for word, name in WORDS.items()} | {"p, Holm": trend.told.p}
+                mine = [r for r in case.rows if r[pair.grouping] == trend.name and r[pair.metric] is not None]
+                x, y = (np.array([r[name] for r in mine]) for name in (pair.metric, "y"))
+                few = "fewer than 4 points" if len(mine) < 4 else None
+                normal = None if few else stats.shapiro(y - np.polyval(np.polyfit(x, y, 1), x)).pvalue
+                values = {word: getattr(trend.line, name) for word, name in WORDS.items()}
+                values |= {"Shapiro-Wilk p": normal, "p, Holm": trend.told.p}
                 expected += [
-                    Cell("SIMPSON_GROUPS", row, word, value, trend.line.n, None, verdict, trend.line.reason)
+                    Cell("SIMPSON_GROUPS", row, word, value, trend.line.n, None, verdict, few or trend.line.reason)
                     for word, value in values.items()
                 ]
     assert {cell.verdict for cell in expected} == {"falls", "rises", "not told"}

@@ -291,6 +291,16 @@ def test_whether_the_choice_of_the_mean_matters(gain: float, verdict: str, bette
     assert audit.means(supplement.Series({}, {}, frozenset(), ())) == []
 
 
+@pytest.mark.parametrize(("slope", "known", "rising"), [(0.5, 4, 1), (0.5, 3, 0), (0.0, 4, 0), (-0.5, 4, 0)])
+def test_series_whose_four_lines_rise(slope: float, known: int, rising: int) -> None:
+    x = {i: dict.fromkeys(supplement.METRICS, float(i)) for i in range(4)}
+    points = [Point(f"m{i}", x[i], slope * i, "weights") for i in range(4)]
+    for i in range(known, 4):
+        x[i]["ln_spectral_norm"] = None
+    found = supplement.tables(supplement.Series({("d", "s"): points}, {}, frozenset(), ()))
+    assert {c.n for c in found if (c.table_id, c.row) == ("SENSITIVITY", "all four slopes positive")} == {rising}
+
+
 def test_means_of_fewer_than_two_are_none() -> None:
     assert supplement.described([1.0]) == []
     assert supplement.described([1.0, 3.0]) == [2.0, 2.0, pytest.approx(math.sqrt(2)), 1.0, 1.5, 2.0, 2.5, 3.0]

@@ -93,7 +93,7 @@ def test_an_absolute_threshold_is_no_invariance(data: Path) -> None:
     ("name", "options", "message"),
     [
         ("invariance", {"factors": [1.0]}, "expected numbers above 0 other than 1"),
-        ("invariance", {"fit": "bogus"}, "unknown power-law rule 'bogus'"),
+        ("invariance", {"fit": "bogus"}, "study.fit=bogus: expected some of weightwatcher"),
         ("invariance", {"methods": ["bogus"]}, "bogus"),
         ("alpha_hat", {"edges": [4, 2]}, "expected ascending bounds"),
         ("alpha_hat", {"profile": "none"}, "profile=none: expected some of weightwatcher"),

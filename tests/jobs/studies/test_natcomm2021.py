@@ -5,17 +5,24 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.jobs.studies.ask import study
 from tests.jobs.zoos import make_zoo
+from zoospectra.analysis.studies import study as kind_of
+from zoospectra.analysis.studies.natcomm2021 import _general, model_rows
+from zoospectra.analysis.studies.record import parameters
+from zoospectra.analysis.studies.target import targets
 from zoospectra.jobs.call import call
 from zoospectra.jobs.main import main
 from zoospectra.jobs.verbs.study import Done
 from zoospectra.warehouse.query import query
+from zoospectra.warehouse.studies import designs, selects
 
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "statistics.md").read_text()
 TABLES = {"NC_T1": 48, "DRAFT_T1": 16, "NC_T1_CORRECTED": 3, "NC_T2": 25, "NC_TEXT_GPT2": 11, "NC_S_RMSE": 108}
 TABLES |= {
     "NC_S_R2": 108,
@@ -122,6 +129,12 @@ def test_a_model_under_two_names_counts_once(warehouse: Path) -> None:
     assert query(warehouse, sql).to_pylist() == [{"n": 193}]
 
 
+def twin(name: str) -> str:
+    """How pytorchcv calls the architecture."""
+    last = name.removeprefix("resnet-1k/")
+    return f"osmr/bn_{last.removesuffix('_bn')}" if last.endswith("_bn") else f"osmr/{last}"
+
+
 def test_nothing_lies_between_doubles_and_other_models(warehouse: Path) -> None:
     """Fourteen more share an architecture's name with another zoo's model: other weights, by a wide gap."""
     sql = """SELECT DISTINCT a.model_id AS a, b.model_id AS b, abs(a.log_norm - b.log_norm) AS norm
@@ -134,13 +147,46 @@ def test_nothing_lies_between_doubles_and_other_models(warehouse: Path) -> None:
     sql = "SELECT name, model_id IN (SELECT model_id FROM doubles) AS double FROM models WHERE dataset = 'imagenet-1k'"
     rows = {row["name"]: row["double"] for row in query(warehouse, sql).to_pylist()}
 
-    def twin(name: str) -> str:
-        """How pytorchcv calls the architecture."""
-        last = name.removeprefix("resnet-1k/")
-        return f"osmr/bn_{last.removesuffix('_bn')}" if last.endswith("_bn") else f"osmr/{last}"
-
     twins = [double for name, double in rows.items() if not name.startswith("osmr/") and twin(name) in rows]
     assert (len(twins), twins.count(False)) == (34, 14)
+
+
+def test_no_line_of_the_study_holds_a_model_and_its_second_name(warehouse: Path) -> None:
+    """So that counting doubles once changes no cell of it, as the page says."""
+    kind = kind_of("natcomm2021")
+    rows = designs(warehouse, selects("natcomm2021", kind.shared, kind.queries), parameters(kind.options()))
+    tables = {name: table.to_pylist() for name, table in rows.items()}
+    chosen = targets(tables["reported"])
+    assert sum(len(target.firsts) for target in chosen) == 20
+    mine, *_ = _general(model_rows(tables), chosen, 4)
+    alone, *_ = _general(model_rows(tables), [replace(target, firsts={}) for target in chosen], 4)
+    assert len(mine) > 1000
+    assert mine == alone
+    assert "none of\n  its cells changes when doubles are counted" in PAGE
+
+
+def test_numbers_of_the_page(warehouse: Path) -> None:
+    """Of doubles and of the trend with them."""
+    sql = """SELECT m.name, a.log_norm, a.alpha_weighted, m.model_id IN (SELECT model_id FROM doubles) AS double
+             FROM models AS m JOIN model_averages AS a USING (model_id, revision)
+             WHERE m.dataset = 'imagenet-1k' AND a.rule = 'mean over slices'"""
+    rows = {row["name"]: row for row in query(warehouse, sql).to_pylist()}
+    apart = [
+        abs(row["log_norm"] - rows[twin(name)]["log_norm"])
+        for name, row in rows.items()
+        if not name.startswith("osmr/") and twin(name) in rows and not row["double"]
+    ]
+    words = f"mean log_norm {min(apart):.3f} to {max(apart):.3f} apart".replace("0.", ".")
+    assert words in PAGE
+    rounded = [round(row["alpha_weighted"], 2) for row in rows.values()]
+    assert f"makes {len(rounded) - len(set(rounded))} 'doubles'" in PAGE
+    kind = kind_of("simpson")
+    options = kind.options(metrics=["alpha"], datasets=["imagenet-1k"], groupings=["series"], replicates=100)
+    tables = designs(warehouse, selects("simpson", kind.shared, kind.queries), parameters(options))
+    plain = {name: table.to_pylist() for name, table in tables.items()}
+    plain["reported"] = [{**row, "double_of": None} for row in plain["reported"]]
+    cells = {c.column: c.value for c in kind.run(plain, options).cells if c.table_id == "SIMPSON"}
+    assert f"with doubles: {cells['pooled slope']:+.3f} and {cells['within slope']:+.3f}" in PAGE
 
 
 def test_the_search_finds_imagenet_by_series_without_options(warehouse: Path) -> None:

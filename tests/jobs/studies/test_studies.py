@@ -40,7 +40,7 @@ def test_simpson_finds_the_planted_reversal(planted: Path) -> None:
     assert cells["weightwatcher / toy / test_accuracy / log_norm by width", "pooled slope"].verdict != "reversal"
     groups = [cell for cell in found.cells if cell.table_id == "SIMPSON_GROUPS" and "alpha by depth" in cell.row]
     assert {cell.verdict for cell in groups} == {"falls"}
-    assert len(groups) == 4 * 11  # statistics of a line, its p adjusted twice
+    assert len(groups) == 4 * 12  # statistics of a line, its p adjusted twice
     assert any("alpha by depth: reversal" in note for note in found.notes)
 
 

@@ -22,7 +22,12 @@ def refused(source: str, target: str) -> bool:
     return forbidden([ipaddress.ip_address(source)], [ipaddress.ip_address(target)], "http://x/") is not None
 
 
-@pytest.mark.parametrize("target", [LOOPBACK, PRIVATE, METADATA, "::1", "fe80::1", "fd00::1", "192.168.0.1"])
+INSIDE = [LOOPBACK, PRIVATE, METADATA, "::1", "fe80::1", "fd00::1", "192.168.0.1", "0.0.0.0", "::"]
+RESERVED = ["100.100.100.200", "224.0.0.1", "240.0.0.1", "ff02::1", "fec0::1"]
+"""The first is the metadata service of a cloud."""
+
+
+@pytest.mark.parametrize("target", INSIDE + RESERVED)
 def test_a_public_server_sends_nobody_inside(target: str) -> None:
     assert refused(PUBLIC, target)
 
@@ -45,7 +50,9 @@ def test_an_internal_server_may_name_its_like(source: str, target: str, expected
 
 
 def test_an_address_inside_an_address_counts() -> None:
-    assert addresses("::ffff:127.0.0.1") == [ipaddress.ip_address("127.0.0.1")]
+    for text in ("::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::7f00:1", "2130706433", "0x7f.1", "127.1"):
+        assert set(addresses(text)) == {ipaddress.ip_address("127.0.0.1")}, text
+    assert addresses("::1") == [ipaddress.ip_address("::1")]
     assert why_not(f"http://{PUBLIC}/", "http://[::ffff:127.0.0.1]/") is not None
     assert why_not(f"http://{PUBLIC}/", "http://localhost:9/") is not None
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.trouble import CheckpointError
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.sources import SOURCES, source
 from zoospectra.zoo.sources.fingerprint import FingerprintCache, file_sha256
 from zoospectra.zoo.sources.local import LocalOptions, crawl
@@ -197,3 +197,29 @@ def test_sources_are_known_by_name() -> None:
     with pytest.raises(ValueError, match=r"unknown source of models 'nowhere'; known: .*local"):
         source("nowhere")
     assert "local" in SOURCES
+
+
+@pytest.mark.parametrize(
+    "name", ["listed.safetensors", "model-00001-of-00001.safetensors", "config.json", "catalog.csv"]
+)
+def test_a_pipe_blocks_nobody(tmp_path: Path, name: str) -> None:
+    torch.save({"fc.weight": torch.randn(8, 8)}, tmp_path / "net.pth")
+    (tmp_path / "pytorch_model.bin").write_bytes((tmp_path / "net.pth").read_bytes())
+    if name == "listed.safetensors":
+        (tmp_path / "catalog.csv").write_text(f"file\n{name}\n")
+    index = {"weight_map": {"fc.weight": "model-00001-of-00001.safetensors"}}
+    if name.startswith("model-"):
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    os.mkfifo(tmp_path / name)
+    opened = {model.name: _opened(model.path) for model in crawl(str(tmp_path))}
+    assert opened.pop("net.pth", None) is None
+    assert {error.reason for error in opened.values() if error is not None} <= {Reason.UNREADABLE}
+    assert any(opened.values()) == (name not in ("config.json", "catalog.csv"))
+
+
+def _opened(path: str) -> CheckpointError | None:
+    try:
+        open_checkpoint(path)
+    except CheckpointError as error:
+        return error
+    return None

@@ -3,5 +3,5 @@
 SELECT a.* EXCLUDE (written, filename), coalesce(m.latest, true) AS latest
 FROM raw_model_averages AS a
 LEFT JOIN models AS m USING (model_id, revision)
-QUALIFY row_number() OVER (PARTITION BY model_id, revision, profile, rule ORDER BY a.written DESC, a.filename) = 1
-ORDER BY model_id, revision, profile, rule
+QUALIFY row_number() OVER (PARTITION BY model_id, revision, a.profile, a.rule ORDER BY a.written DESC, a.filename) = 1
+ORDER BY model_id, revision, a.profile, a.rule

@@ -33,10 +33,10 @@ sizes AS (
     FROM tensors
     GROUP BY ALL
 )
-SELECT * EXCLUDE (written, measured),
+SELECT * EXCLUDE (newest.written, sizes.measured),
     row_number() OVER (
         PARTITION BY model_id
-        ORDER BY last_seen DESC NULLS LAST, first_seen DESC NULLS LAST, coalesce(written, measured) DESC,
+        ORDER BY last_seen DESC NULLS LAST, first_seen DESC NULLS LAST, coalesce(newest.written, sizes.measured) DESC,
             revision DESC
     ) = 1 AS latest
 FROM newest

@@ -15,7 +15,7 @@ LEFT JOIN models AS m USING (model_id, revision)
 WHERE s.written >= coalesce(greatest(t.skips, t.listed), s.written)
 QUALIFY CASE
     WHEN s.added
-        THEN row_number() OVER (PARTITION BY model_id, revision, s.added, tensor ORDER BY s.written DESC, s.filename)
+        THEN row_number() OVER (PARTITION BY model_id, revision, s.added, s.tensor ORDER BY s.written DESC, s.filename)
     ELSE rank() OVER (PARTITION BY model_id, revision, s.added ORDER BY s.filename)
 END = 1
-ORDER BY model_id, revision, tensor NULLS FIRST, reason, detail
+ORDER BY model_id, revision, s.tensor NULLS FIRST, s.reason, s.detail

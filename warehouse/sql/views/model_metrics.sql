@@ -26,5 +26,5 @@ SELECT m.model_id, m.revision, m.zoo, m.series, m.dataset, m.task, m.params, a.p
     a.rule || ', as published: ' || coalesce(a.origin, 'origin unknown') AS rule
 FROM model_averages AS a
 JOIN models AS m USING (model_id, revision)
-ANTI JOIN known AS k USING (model_id, revision, profile)
+ANTI JOIN known AS k ON k.model_id = a.model_id AND k.revision = a.revision AND k.profile = a.profile
 WHERE a.latest AND a.rule = 'mean over slices'

@@ -6,14 +6,13 @@ reader are known here too, so that their models are listed with a plain reason.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import zipfile
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.formats import safetensors, torch_legacy
 from zoospectra.zoo.checkpoint.formats.table import FORMATS, SUFFIXES
+from zoospectra.zoo.checkpoint.plain import plain_file
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 HEAD = 512
@@ -44,8 +43,7 @@ def format_of(path: str) -> str:
     empty, or not what its suffix says, and 'unsupported_format' when neither content nor name says anything.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or device would block or never end
-            raise CheckpointError(Reason.UNREADABLE, f"{path}: no plain file")
+        plain_file(path)
         with Path(path).open("rb") as file:
             head = file.read(HEAD)
             size = file.seek(0, 2)
