@@ -83,7 +83,7 @@ def _gaps(layers: Sequence[Row], edges: Sequence[float]) -> Iterator[Cell]:
             shares = [
                 g / np.log10(row["num_evals"])
                 for g, row in zip(gap, members, strict=True)
-                if (row["num_evals"] or 0) > 1
+                if row["num_evals"] is not None and row["num_evals"] > 1
             ]
             low, middle, high = np.quantile(gap, [0.1, 0.5, 0.9])
             for column, value in (

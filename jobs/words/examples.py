@@ -42,6 +42,7 @@ EXAMPLES = {
     "fetch.cache_gb": "200",
     "fetch.rate": "2",
     "fetch.connections": "2",
+    "fetch.ahead": "4",
     "fetch.attempts": "10",
     "fetch.max_wait": "900",
     "fetch.day_gb": "500",
