@@ -19,7 +19,7 @@ from zoospectra.analysis.studies.lines import Point, grouped
 from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import Population, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among
-from zoospectra.analysis.studies.target import unnamed
+from zoospectra.analysis.studies.target import mixed_units, unnamed
 
 VARIANTS = {
     "alpha_hat": "alpha-hat",
@@ -61,6 +61,7 @@ def run(designs: Designs, options: Options) -> Findings:
         design = [row for population in people for row in population.design()]
         notes += [] if people else ["no model has a reported metric: no lines"]
         notes += unnamed(designs["reported"], options.datasets)
+        notes += mixed_units(one.target for one in people)
         return Findings(tuple(found), tuple(design), tuple(notes))
     return Findings(tuple(found), notes=("no layer with a fit",))
 

@@ -28,7 +28,7 @@ def test_shapes_of_classifiers() -> None:
     assert {row: c.verdict for row, c in found.items()} == {
         "net50": "is net50", "net101": "is net50", "other50": "is none that is known",
     }  # fmt: skip
-    assert [c.value for c in found.values()] == [2048.0] * 3
+    assert [(c.value, c.n) for c in found.values()] == [(2048.0, 1)] * 3
     assert found["net50"].reason is None
     assert found["net101"].reason == "net101 has 1024 inputs to its classifier, this file 2048"
 
