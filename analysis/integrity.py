@@ -13,6 +13,7 @@ from statistics import median
 from typing import NamedTuple
 
 from zoospectra.analysis.reductions import Reductions
+from zoospectra.analysis.traces import NO_TRACES, Traces
 
 COLLAPSE = 100.0
 """Factor by which the scale of a layer lies away from that of its kind, or its family, when it has collapsed."""
@@ -37,6 +38,25 @@ ERROR = 1.5
 
 OUTLIER = 5.0
 """Times the median error of a model's other layers that the error of a layer may be."""
+
+
+ROWS, RUN = 4, 512
+"""Adjacent rows or columns, or values, that are zero where hardly any other is, when a piece was never written."""
+
+REPEATED = 0.25
+"""Share of rows, or columns, that stand twice."""
+
+FLAT = 1.25
+"""Kurtosis below which values avoid zero: bfloat16 read as float16 has 1.03 to 1.08, uniform values have 1.8."""
+
+FAINT = 1e-8
+"""Standard deviation below which half of a model's layers are no weights: float16 read as bfloat16 has 1e-16."""
+
+WILD = 1e8
+"""Value that no tensor of a model has all by itself; variances of a normalisation reach 1e7."""
+
+BLOCKS, PARTS = 4, 4
+"""Blocks that a model has, and tensors that all others of them have, when one that lacks some is damaged."""
 
 
 Family = Mapping[tuple[str, int], Sequence[float]]
@@ -80,6 +100,8 @@ class Tensor:
     """Identity of its bytes; '' for what is no layer."""
     storage: tuple[object, ...]
     """Where its bytes lie: tied tensors share it."""
+    traces: Traces = NO_TRACES
+    """What its values show beyond their plain numbers."""
 
 
 def flaws(tensors: Sequence[Tensor], family: Family | None = None) -> list[Flaw]:
@@ -89,6 +111,7 @@ def flaws(tensors: Sequence[Tensor], family: Family | None = None) -> list[Flaw]
     """
     rows = [flaw for tensor in tensors for flaw in _of_tensor(tensor)]
     rows += [*_equal(tensors), *_collapsed(tensors), *_off_family(tensors, family or {})]
+    rows += [*_misshapen(tensors), *_faint(tensors), *_zero_scales(tensors)]
     return sorted(rows, key=lambda flaw: flaw.severity)
 
 
@@ -107,25 +130,63 @@ def _of_tensor(tensor: Tensor) -> Iterator[Flaw]:
         yield Flaw("error", name, "spike", words, top)
     if not tensor.kind or tensor.elements < MANY or sum(side > 1 for side in tensor.shape) < 2:
         return  # a row of weights of tasks, say
+    yield from _of_values(tensor)
+
+
+def _of_values(tensor: Tensor) -> Iterator[Flaw]:
+    """What is wrong with the values of a layer: one thing, the plainest."""
+    plain, name, traces = tensor.plain, tensor.name, tensor.traces
     if plain.distinct == 1:
         reason = "all_zero" if plain.max == 0.0 else "constant"
-        yield Flaw("error", name, reason, f"all {tensor.elements} values are {plain.max:g}: never written, or reset")
+        words = f"all {tensor.elements} values are {(plain.max or 0.0) + 0.0:g}: never written, reset, or pruned away"
+        yield Flaw("error", name, reason, words)
     elif tensor.tail >= max(MANY, TAIL * tensor.elements) and plain.zeros < 0.9:
         share = tensor.tail / tensor.elements
         words = f"its last {share:.0%} is zero and the rest is not: the file was cut short and padded"
         yield Flaw("error", name, "truncated", words, share, TAIL)
-    elif len(tensor.shape) > 1 and tensor.kind != "embedding":
-        rows, columns = plain.dead_rows / tensor.shape[0], plain.dead_columns / tensor.shape[1]
-        if max(rows, columns) >= DEAD and tensor.elements >= LARGE:
-            what = "rows" if rows >= columns else "columns"
-            words = f"{max(rows, columns):.0%} of its {what} are zero: pruned, or a block that was lost"
-            yield Flaw("warning", name, "dead", words, max(rows, columns), DEAD)
+    elif (dead := _dead(tensor)).share >= DEAD:
+        words = f"{dead.share:.0%} of its {dead.what} are zero: pruned, or a block that was lost"
+        yield Flaw("warning", name, "dead", words, dead.share, DEAD)
+    elif _has_hole(tensor):
+        words = f"{traces.hole} zeros in one piece, and hardly any elsewhere: a piece that was never written"
+        yield Flaw("error", name, "hole", words, float(traces.hole))
+    elif traces.repeated >= REPEATED:
+        words = f"{traces.repeated:.0%} of its rows or columns stand twice: a piece was written over another"
+        yield Flaw("error", name, "repeated", words, traces.repeated, REPEATED)
+    elif plain.kurtosis is not None and plain.kurtosis < FLAT and plain.distinct > 256 and tensor.elements >= LARGE:
+        words = f"its values avoid zero (kurtosis {plain.kurtosis:.2g}): of another element type than the file says"
+        yield Flaw("error", name, "element_type", words, plain.kurtosis, FLAT)
+
+
+class _Dead(NamedTuple):
+    """Lines of a layer that are all zero."""
+
+    share: float
+    """Of its rows, or of its columns, whichever is more."""
+    what: str
+    """rows or columns."""
+
+
+def _dead(tensor: Tensor) -> _Dead:
+    """Of a layer that is large enough to say so, and of no embedding, whose unused words are zero."""
+    if len(tensor.shape) < 2 or tensor.kind == "embedding" or tensor.elements < LARGE:
+        return _Dead(0.0, "rows")
+    rows, columns = tensor.plain.dead_rows / tensor.shape[0], tensor.plain.dead_columns / tensor.shape[1]
+    return _Dead(rows, "rows") if rows >= columns else _Dead(columns, "columns")
+
+
+def _has_hole(tensor: Tensor) -> bool:
+    """Whether zeros lie in one piece; unused words of an embedding are whole rows of it."""
+    traces, zeros = tensor.traces, tensor.plain.zeros * tensor.elements
+    if tensor.plain.zeros >= 0.9 or traces.hole < max(MANY, 0.9 * zeros):
+        return False
+    return traces.lines >= ROWS and tensor.kind != "embedding" if traces.lines else traces.hole >= RUN
 
 
 def _has_spike(tensor: Tensor, top: float) -> bool:
     """Whether the largest value has more than half of the fourth moment, and is beyond anything trained."""
     plain = tensor.plain
-    if tensor.elements < LARGE or plain.kurtosis is None or plain.std is None or top < 30.0:
+    if plain.kurtosis is None or plain.std is None or top < 30.0 or tensor.elements < (16 if top > WILD else LARGE):
         return False
     return plain.kurtosis > SPIKE * tensor.elements
 
@@ -154,6 +215,63 @@ def _collapsed(tensors: Sequence[Tensor]) -> Iterator[Flaw]:
             others = [other.plain.std for other in members if other is not tensor and other.plain.std]
             if len(others) + 1 >= KIND and tensor.plain.std:
                 yield from _far(tensor, median(others), f"the other {len(others)} layers of kind {kind}", "scale")
+
+
+def _misshapen(tensors: Sequence[Tensor]) -> Iterator[Flaw]:
+    """Layers whose shape is that of all their likes in other blocks, with its sides exchanged."""
+    likes: dict[str, list[Tensor]] = {}
+    for tensor in tensors:
+        if tensor.kind and len(tensor.shape) == 2:
+            likes.setdefault(re.sub(r"\d+", "#", tensor.name), []).append(tensor)
+    for tensor in (one for same in likes.values() if len(same) >= KIND for one in same):
+        others = {one.shape for one in likes[re.sub(r"\d+", "#", tensor.name)] if one is not tensor}
+        if others == {tensor.shape[::-1]} and tensor.shape[0] != tensor.shape[1]:
+            shape = "x".join(map(str, tensor.shape))
+            yield Flaw("error", tensor.name, "shape", f"{shape}: its likes in other blocks have these sides exchanged")
+
+
+def _faint(tensors: Sequence[Tensor]) -> Iterator[Flaw]:
+    """A model whose layers are next to nothing, all of them."""
+    sizes = [tensor.plain.std for tensor in tensors if tensor.kind and tensor.plain.std]
+    if len(sizes) >= KIND and median(sizes) < FAINT:
+        words = (
+            f"half of its layers have deviations below {median(sizes):.2g}: of another element type than the file says"
+        )
+        yield Flaw("error", "all layers", "element_type", words, median(sizes), FAINT)
+
+
+def _zero_scales(tensors: Sequence[Tensor]) -> Iterator[Flaw]:
+    """Scales of a normalisation that are all zero, where those of others are not: nothing passes it."""
+    scales = [
+        tensor
+        for tensor in tensors
+        if not tensor.kind and "norm" in tensor.name.lower() and tensor.name.endswith(("weight", "gamma", "scale"))
+    ]
+    zero = [tensor for tensor in scales if tensor.plain.max == 0.0 == tensor.plain.min]
+    if len(scales) - len(zero) >= KIND - 1:
+        for tensor in zero:
+            yield Flaw("error", tensor.name, "all_zero", "a scale of zeros, where others are none: nothing passes it")
+
+
+def lacking(names: Sequence[str]) -> list[Flaw]:
+    """Tensors that one block lacks and all others of a model have, given the names of all its tensors."""
+    stacks: dict[str, dict[str, set[str]]] = {}
+    for name in names:
+        parts = name.split(".")
+        for place, part in enumerate(parts[:-1]):
+            if part.isdigit():
+                stacks.setdefault(".".join(parts[:place]), {}).setdefault(part, set()).add(".".join(parts[place + 1 :]))
+    rows = []
+    for stack, blocks in stacks.items():
+        inner = sorted(blocks, key=int)[1:-1]  # the first and the last are often made otherwise
+        for block, held in ((block, blocks[block]) for block in inner):
+            others = [rest for number, rest in blocks.items() if number != block]
+            whole = others[0] if len(others) >= BLOCKS - 1 else set()
+            if len(whole) >= PARTS and all(rest == whole for rest in others) and held < whole:
+                for part in sorted(whole - held):
+                    words = "all other blocks have this tensor: lost, or the index leaves it out"
+                    rows.append(Flaw("error", f"{stack}.{block}.{part}".removeprefix("."), "missing", words))
+    return rows
 
 
 def _off_family(tensors: Sequence[Tensor], family: Family) -> Iterator[Flaw]:

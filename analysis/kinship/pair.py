@@ -50,6 +50,9 @@ GRIDS = ((0.05, 0.002), (0.2, 0.012), (0.35, 0.03), (0.5, 0.08), (0.65, 0.15), (
 """Share of values other than 0 that repeat a neighbour -> relative error that such a grid explains: the largest of
 rounding to 3 to 8 bits by tensor, row or block, of normal, heavy-tailed and trained values."""
 
+NARROW = 8
+"""Smaller side below which rows may be so short that values do not repeat on any grid."""
+
 SLIGHT = 6e-4
 """Relative error of rounding to float16, twice: nobody trains so little in all layers."""
 
@@ -243,6 +246,8 @@ def _limit(layer: Likeness) -> float:
     coarse = max(layer.pair[:2], key=lambda held: held.repeats)
     if stored := [error for name, error in ROUNDING.items() if coarse.dtype.startswith(name)]:
         return stored[0]
+    if coarse.size.M < NARROW:
+        return GRIDS[-1][1]
     share = min(1.0, coarse.repeats / max(1e-9, 1.0 - coarse.zeros))
     return next(error for most, error in GRIDS if share <= most)
 

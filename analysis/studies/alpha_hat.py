@@ -19,7 +19,7 @@ from zoospectra.analysis.studies.lines import Point, grouped
 from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import Population, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, among
-from zoospectra.analysis.studies.target import unnamed
+from zoospectra.analysis.studies.target import mixed_units, unnamed
 
 VARIANTS = {
     "alpha_hat": "alpha-hat",
@@ -61,6 +61,7 @@ def run(designs: Designs, options: Options) -> Findings:
         design = [row for population in people for row in population.design()]
         notes += [] if people else ["no model has a reported metric: no lines"]
         notes += unnamed(designs["reported"], options.datasets)
+        notes += mixed_units(one.target for one in people)
         return Findings(tuple(found), tuple(design), tuple(notes))
     return Findings(tuple(found), notes=("no layer with a fit",))
 
@@ -82,7 +83,7 @@ def _gaps(layers: Sequence[Row], edges: Sequence[float]) -> Iterator[Cell]:
             shares = [
                 g / np.log10(row["num_evals"])
                 for g, row in zip(gap, members, strict=True)
-                if (row["num_evals"] or 0) > 1
+                if row["num_evals"] is not None and row["num_evals"] > 1
             ]
             low, middle, high = np.quantile(gap, [0.1, 0.5, 0.9])
             for column, value in (

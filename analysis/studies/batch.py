@@ -27,7 +27,7 @@ from zoospectra.analysis.studies.population import (
     populations,
 )
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study
-from zoospectra.analysis.studies.target import unnamed
+from zoospectra.analysis.studies.target import mixed_units, unnamed
 
 KNOWN = 0.5
 """Share of models that must have a covariate that nobody asked for; the others are left out where it counts."""
@@ -53,7 +53,7 @@ def run(designs: Designs, options: Options) -> Findings:
         return Findings((), notes=("no model has a reported metric: nothing to regress on",))
     check_metrics(found, options.metrics)
     made: list[Cell] = []
-    notes = [*unnamed(designs["reported"], options.datasets)]
+    notes = [*unnamed(designs["reported"], options.datasets), *mixed_units(one.target for one in found)]
     for one in found:
         held = _held(one, options)
         notes.append(f"{one.label}: {len(one.rows)} models; held constant: {', '.join(held) or 'nothing is known'}")

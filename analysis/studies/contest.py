@@ -16,7 +16,7 @@ from zoospectra.analysis.studies.lines import NORMALITY, Point, adjusted, cells
 from zoospectra.analysis.studies.options import PopulationOptions
 from zoospectra.analysis.studies.population import Population, check_metrics, groupings, metrics, populations
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, among
-from zoospectra.analysis.studies.target import unnamed
+from zoospectra.analysis.studies.target import mixed_units, unnamed
 
 LABELS = {
     "alpha": "Alpha",
@@ -56,7 +56,7 @@ def run(designs: Designs, options: Options) -> Findings:
         return Findings((), notes=("no model has a reported metric: nothing to compare with",))
     check_metrics(found, options.metrics)
     made: list[Cell] = []
-    notes = [*unnamed(designs["reported"], options.datasets)]
+    notes = [*unnamed(designs["reported"], options.datasets), *mixed_units(one.target for one in found)]
     for population in found:
         among("grouping", [options.grouping], population.catalog)
         among("hyperparameters", options.hyperparameters, population.catalog)

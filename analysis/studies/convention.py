@@ -97,8 +97,10 @@ def _pair(pair: str, metric: str, both: Sequence[tuple[Row, Row]], smallest: int
             inside = rank_agreement([x[i] for i in members], [y[i] for i in members])
             yield from _cells("CONVENTION_SERIES", f"{pair} / {name} / {metric}", "", inside)
     if whole.tau is not None:
-        model = known[farthest][0]["model_id"]
-        most = f"; {model} moves most, by {moves[farthest]:g} of {len(known)} ranks" if moves[farthest] else ""
+        mine, _ = known[farthest]
+        most = (
+            f"; {mine['model_id']} moves most, by {moves[farthest]:g} of {len(known)} ranks" if moves[farthest] else ""
+        )
         notes.append(f"{row}: tau {whole.tau:.3f} over {whole.n} models, {whole.swapped} pairs change places{most}")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from zoospectra.analysis.studies.lines import Point, grouped, once
 from zoospectra.analysis.studies.options import TargetOptions
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, number, positive
-from zoospectra.analysis.studies.target import Target, targets, unnamed
+from zoospectra.analysis.studies.target import Target, mixed_units, targets, unnamed
 
 COLUMNS = ("slope", "dispersion", "median", "mad", "roughness", "outliers", "largest")
 """What the design table measures."""
@@ -62,6 +62,7 @@ def run(designs: Designs, options: Options) -> Findings:
         notes.append(f"{profile}: {outliers} of {len(mine)} models have layers with alpha above {largest:g}")
     chosen = targets(designs["reported"], options.targets, options.datasets)
     notes += unnamed(designs["reported"], options.datasets)
+    notes += mixed_units(chosen)
     if not chosen:
         notes.append("no model has a reported metric: flow is not compared with quality")
     groups = {key: points for target in chosen for key, points in _groups(designs["flow"], target).items()}

@@ -16,7 +16,7 @@ from zoospectra.analysis.studies import audit, language, supplement
 from zoospectra.analysis.studies.lines import Point, adjusted, cells, grouped
 from zoospectra.analysis.studies.options import TargetOptions
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Row, Study, number
-from zoospectra.analysis.studies.target import Target, targets, unnamed
+from zoospectra.analysis.studies.target import Target, mixed_units, targets, unnamed
 from zoospectra.analysis.studies.verdict import judge, printed_cells
 
 PROFILE = "published/weightwatcher-0.2"
@@ -62,6 +62,7 @@ def run(designs: Designs, options: Options, printed: Mapping[str, Any]) -> Findi
     chosen = targets(designs["reported"], options.targets, options.datasets)
     general, rows, words = _general(models, chosen, options.smallest)
     notes += unnamed(designs["reported"], options.datasets)
+    notes += mixed_units(chosen)
     return Findings((*found, *general), (*design, *rows), (*notes, *words))
 
 

@@ -30,7 +30,7 @@ from zoospectra.analysis.studies.population import (
     populations,
 )
 from zoospectra.analysis.studies.record import Cell, Designs, Findings, Study, at_least
-from zoospectra.analysis.studies.target import unnamed
+from zoospectra.analysis.studies.target import mixed_units, unnamed
 
 SHOWN = 6
 """Pairs whose groups are shown."""
@@ -68,6 +68,7 @@ def run(designs: Designs, options: Options) -> Findings:
     check_metrics(found, options.metrics)
     notes: list[str] = [VERDICTS] if options.independent == "cluster" else []
     notes += unnamed(designs["reported"], options.datasets)
+    notes += mixed_units(one.target for one in found)
     searches = [_searched(one, options) for one in found]
     notes += _about(searches, options)
     pairs = [(one, pair) for one in searches for pair in one.pairs]

@@ -211,7 +211,9 @@ def _sensitivity(found: Series) -> list[Cell]:
         "X = W^T W only": {key: points for key, points in groups.items() if not mixed[key]},
         "X divided by N only": {key: points for key, points in groups.items() if mixed[key]},
         "all four slopes positive": {
-            key: groups[key] for key, by in positive.items() if all((one.slope or 0) > 0 for one in by.values())
+            key: groups[key]
+            for key, by in positive.items()
+            if all(one.slope is not None and one.slope > 0 for one in by.values())
         },
     }
     cells = []

@@ -93,6 +93,24 @@ def unnamed(reported: Sequence[Row], datasets: Sequence[str] = ()) -> tuple[str,
     )
 
 
+def mixed_units(chosen: Iterable[Target]) -> tuple[str, ...]:
+    """A sentence for each target that seems to hold fractions beside percent, which make no line together.
+
+    So it seems where some values are at most 1, the others at least ten times the largest of these, and a hundred times
+    the former lie among the latter, to a factor of 2.
+    """
+    notes = {}
+    for target in chosen:
+        low = [value for value in target.values.values() if value <= 1]
+        high = [value for value in target.values.values() if value > 1]
+        if not low or not high or min(low) <= 0 or min(high) < 10 * max(low):
+            continue
+        if min(high) / 2 <= 100 * max(low) and 100 * min(low) <= 2 * max(high):
+            words = f"{len(low)} of {len(low) + len(high)} numbers are at most 1, the others {min(high):g} and more"
+            notes[target.label] = f"{target.label}: {words}: fractions beside percent? lines mix them"
+    return tuple(notes.values())
+
+
 def twin(reported: Sequence[Row], target: Target) -> dict[str, float]:
     """Values of the training twin of a test metric on its data set: 'train_accuracy' of 'test_accuracy'."""
     name = f"train_{target.metric.removeprefix('test_')}"

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zoospectra.analysis.integrity import Rounded, Tensor, flaws, law_of_rounding, rounding_flaws
+from zoospectra.analysis.integrity import Rounded, Tensor, flaws, lacking, law_of_rounding, rounding_flaws
 from zoospectra.analysis.reductions import Reductions
+from zoospectra.analysis.traces import Traces, traces
 
 PLAIN = Reductions(0.0, 0.1, 3.0, -0.4, 0.4, 0.0, 0.0, 0.0, 257, 0, 0)
 WELL = Tensor("layers.0.up", "dense", 4000, (100, 40), PLAIN, 0, "h", ("f", 0))
@@ -19,6 +20,10 @@ def tensor(
     name: str = "layers.0.up", *, kind: str = "dense", shape: tuple[int, ...] = (100, 40), tail: int = 0, **plain
 ) -> Tensor:
     return Tensor(name, kind, math.prod(shape), shape, replace(PLAIN, **plain), tail, f"hash of {name}", (name, 0))
+
+
+def holed(hole: int, lines: int, zeros: float) -> Tensor:
+    return replace(tensor(zeros=zeros), traces=Traces(hole, lines, 0.0))
 
 
 ALONE = {
@@ -58,6 +63,21 @@ ALONE = {
     "dead of 1000": (tensor(shape=(25, 40), dead_columns=10), "dead"),
     "dead of few": (tensor(shape=(27, 37), dead_columns=20), None),
     "dead embedding": (tensor(kind="embedding", dead_rows=50), None),
+    "rows in one piece": (holed(160, 4, zeros=0.04), "hole"),
+    "few rows in one piece": (holed(120, 3, zeros=0.03), None),
+    "words in one piece": (replace(holed(160, 4, zeros=0.04), kind="embedding"), None),
+    "a piece": (holed(512, 0, zeros=0.128), "hole"),
+    "a small piece": (holed(511, 0, zeros=0.128), None),
+    "a piece among zeros": (holed(512, 0, zeros=0.143), None),
+    "a piece of a sparse one": (holed(3600, 90, zeros=0.9), None),
+    "a quarter twice": (replace(tensor(), traces=Traces(0, 0, 0.25)), "repeated"),
+    "less twice": (replace(tensor(), traces=Traces(0, 0, 0.24)), None),
+    "two peaks": (tensor(kurtosis=1.24), "element_type"),
+    "uniform": (tensor(kurtosis=1.25), None),
+    "two values, rounded": (tensor(kurtosis=1.0, distinct=256), None),
+    "wild and small": (tensor("n", kind="", shape=(16,), max=1.1e8, kurtosis=15.0), "spike"),
+    "wild and tiny": (tensor("n", kind="", shape=(15,), max=1.1e8, kurtosis=14.0), None),
+    "large and small": (tensor("n", kind="", shape=(16,), max=1e8, kurtosis=15.0), None),
 }
 """Name -> a tensor, and the reason of its only flaw."""
 
@@ -74,7 +94,8 @@ def test_one_tensor(name: str) -> None:
         assert (flaw.value, flaw.threshold) == {
             "non_finite": (plain.non_finite, 0.0), "negative_variance": (plain.min, 0.0), "dead": (dead, 0.25),
             "spike": (max(abs(plain.min or 0), abs(plain.max or 0)), None),
-            "truncated": (one.tail / one.elements, 0.05),
+            "truncated": (one.tail / one.elements, 0.05), "hole": (float(one.traces.hole), None),
+            "repeated": (one.traces.repeated, 0.25), "element_type": (plain.kurtosis, 1.25),
         }.get(flaw.reason, (None, None))  # fmt: skip
 
 
@@ -182,3 +203,49 @@ def test_errors_beyond_their_rounding_or_the_others() -> None:
         assert [flaw.layer for flaw in found] == (["odd"] if flawed else [])
     assert rounding_flaws([Rounded("l", "float32", 0.0, 4.0)], "source") == []
     assert rounding_flaws([], "source") == []
+
+
+@pytest.mark.parametrize(
+    ("last", "flawed"), [((40, 100), True), ((100, 40), False), ((50, 80), False), ((100,), False)]
+)
+def test_sides_exchanged(last: tuple[int, ...], flawed: bool) -> None:
+    rows = [tensor(f"layers.{i}.up") for i in range(3)] + [tensor("layers.3.up", shape=last)]
+    assert [(flaw.reason, flaw.layer) for flaw in flaws(rows)] == ([("shape", "layers.3.up")] if flawed else [])
+    assert flaws([*rows[1:], tensor("layers.0.down", shape=(7, 9))]) == []  # three are too few
+
+
+def test_a_model_of_next_to_nothing_and_scales_of_zeros() -> None:
+    rows = [tensor(f"l{i}", std=1e-9) for i in range(4)]
+    assert [(flaw.reason, flaw.layer, flaw.value) for flaw in flaws(rows)] == [("element_type", "all layers", 1e-9)]
+    assert flaws(rows[:3]) == []
+    norms = [tensor(f"{i}.norm.weight", kind="", shape=(40,)) for i in range(3)]
+    zero = tensor("3.norm.weight", kind="", shape=(40,), min=0.0, max=0.0, distinct=1)
+    assert [(flaw.reason, flaw.layer) for flaw in flaws([*norms, zero])] == [("all_zero", "3.norm.weight")]
+    assert flaws([*norms[1:], zero]) == flaws([*norms, replace(zero, name="3.norm.bias")]) == []
+
+
+def test_what_one_block_lacks() -> None:
+    names = [f"model.layers.{block}.{part}" for block in range(5) for part in ("q", "k", "v", "o.weight")]
+    assert lacking(names) == []
+    (found,) = lacking([name for name in names if name != "model.layers.2.o.weight"])
+    assert (found.severity, found.layer, found.reason) == ("error", "model.layers.2.o.weight", "missing")
+    for end in ("model.layers.0.q", "model.layers.4.q"):  # the first and the last are often made otherwise
+        assert lacking([name for name in names if name != end]) == []
+    other = [*(name for name in names if name != "model.layers.2.o.weight"), "model.layers.2.out"]
+    assert lacking(other) == lacking([name for name in names if ".q" not in name and name != "model.layers.2.k"]) == []
+
+
+def test_traces_of_values() -> None:
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(60, 40))
+    assert traces(whole) == traces(whole[0]) == traces(np.zeros((30, 30))) == Traces(0, 0, 0.0)
+    rows, columns, page = whole.copy(), whole.copy(), whole.copy()
+    rows[20:25], columns[:, 3:9], page.reshape(-1)[90:700] = 0.0, 0.0, 0.0
+    assert traces(rows) == Traces(200, 5, 0.0)
+    assert traces(columns) == Traces(360, 6, 0.0)
+    assert traces(page) == Traces(610, 0, 0.0)
+    half, other = whole.copy(), whole.copy()
+    half[30:], other[:, 20:] = half[:30], other[:, :20]
+    assert (traces(half).repeated, traces(other).repeated) == (0.5, 0.5)
+    assert traces(half.reshape(60, 10, 2, 2)).repeated == 0.5
+    assert traces(half[:, :15]).repeated == 0.0  # rows are too short to be surely the same

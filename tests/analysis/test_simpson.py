@@ -11,7 +11,7 @@ import pytest
 from zoospectra.analysis.regression import Regression
 from zoospectra.analysis.simpson import Evidence, Told, Trend, Verdict, judge, search, simpson
 
-TRIALS = 200
+TRIALS = 80
 SLOPES = {"reversal": (-1, -1), "partial": (1, -1), "none": (1, 1)}
 
 

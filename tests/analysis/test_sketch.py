@@ -226,6 +226,10 @@ def test_reductions_count_damage() -> None:
     assert got.zeros == pytest.approx(np.count_nonzero(x == 0) / x.size)
     assert got.mean == pytest.approx(float(np.nanmean(np.where(np.isinf(x), np.nan, x))), abs=1e-6)
     assert np.isfinite(sketch(x).whole).all()
+    for odd in (np.inf, -np.inf, np.nan):
+        got = reductions(np.array([1.0, odd, 3.0]))
+        assert (got.mean, got.std, got.min, got.max, got.distinct) == (2.0, 1.0, 1.0, 3.0, 2)
+        assert got.non_finite == pytest.approx(1 / 3)
     nothing = reductions(np.full((4, 4), np.nan))
     assert (nothing.mean, nothing.min, nothing.non_finite, nothing.distinct) == (None, None, 1.0, 0)
     constant = reductions(np.full(300_000, 0.1))

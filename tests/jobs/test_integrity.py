@@ -1,4 +1,4 @@
-"""Thirty planted damages, each found by name, and a clean model of which nothing is said."""
+"""Planted damages, each found by name, and a clean model of which nothing is said."""
 
 from __future__ import annotations
 
@@ -119,6 +119,27 @@ def long_header(folder: Path) -> None:
     (folder / SHARDS[0]).write_bytes(struct.pack("<Q", 1 << 40) + data[8:])
 
 
+def page(array: np.ndarray) -> None:
+    """A block of a disk, of which half is another tensor's."""
+    array.reshape(-1)[1000:1512] = 0.0
+
+
+def transposed(name: str) -> Callable[[Net, Path], None]:
+    return lambda weights, folder: save(weights | {name: np.ascontiguousarray(weights[name].T)}, folder)
+
+
+def mistyped(name: str) -> Callable[[Net, Path], None]:
+    def plant(weights: Net, folder: Path) -> None:
+        halves = weights[name].astype(ml_dtypes.bfloat16).view(np.float16)
+        save(weights | {name: halves}, folder)
+
+    return plant
+
+
+def without(name: str) -> Callable[[Net, Path], None]:
+    return lambda weights, folder: save({key: array for key, array in weights.items() if key != name}, folder)
+
+
 ALL = np.s_[:]
 BLOCK3 = UP.format(3)
 PLANTS: dict[str, tuple[Callable[[Net, Path], None], str, str]] = {
@@ -137,6 +158,30 @@ PLANTS: dict[str, tuple[Callable[[Net, Path], None], str, str]] = {
     "an embedding cut": (put("model.embed_tokens.weight", fill(np.s_[40:], 0.0)), "embed_tokens", "truncated"),
     "zero rows": (put(BLOCK3, fill(np.s_[20:60], 0.0)), "layers.3.mlp.up_proj", "dead"),
     "zero columns": (put(BLOCK3, fill(np.s_[:, 4:20], 0.0)), "layers.3.mlp.up_proj", "dead"),
+    "a few zero rows": (put(BLOCK3, fill(np.s_[20:28], 0.0)), "layers.3.mlp.up_proj", "hole"),
+    "a few zero columns": (put(BLOCK3, fill(np.s_[:, 4:10], 0.0)), "layers.3.mlp.up_proj", "hole"),
+    "a page of zeros": (put(BLOCK3, page), "layers.3.mlp.up_proj", "hole"),
+    "a half repeated": (
+        put(BLOCK3, lambda array: fill(np.s_[48:], array[:48])(array)),
+        "layers.3.mlp.up_proj",
+        "repeated",
+    ),
+    "half of the columns repeated": (
+        put(DOWN.format(3), lambda array: fill(np.s_[:, 48:], array[:, :48])(array)),
+        "layers.3.mlp.down_proj",
+        "repeated",
+    ),
+    "one row everywhere": (put(BLOCK3, lambda array: fill(ALL, array[5])(array)), "layers.3.mlp.up_proj", "repeated"),
+    "sides exchanged": (transposed(BLOCK3), "layers.3.mlp.up_proj", "shape"),
+    "bfloat16 called float16": (mistyped(BLOCK3), "layers.3.mlp.up_proj", "element_type"),
+    "a tensor left out": (without(BLOCK3), "layers.3.mlp.up_proj.weight", "missing"),
+    "a norm of zeros": (put("model.layers.2.norm.weight", fill(ALL, 0.0)), "layers.2.norm.weight", "all_zero"),
+    "a wild value in a norm": (put("model.layers.2.norm.weight", fill(7, 1e30)), "layers.2.norm.weight", "spike"),
+    "a size that is 4 bytes off": (
+        on_disk(reindex(lambda index: index["metadata"].update(total_size=index["metadata"]["total_size"] + 4))),
+        "model.safetensors.index.json",
+        "index_size",
+    ),
     "a flipped bit": (put(BLOCK3, flip), "layers.3.mlp.up_proj", "spike"),
     "a wild value": (put(DOWN.format(2), fill((3, 3), 1e4)), "layers.2.mlp.down_proj", "spike"),
     "swapped bytes": (put(BLOCK3, swap_bytes), "layers.3.mlp.up_proj", "spike|non_finite|scale"),
@@ -169,8 +214,8 @@ def findings(target: Path, *words: str) -> list[dict]:
     return [{"layer": f.layer, "reason": f.reason, "words": f.words} for f in report.findings]
 
 
-def test_there_are_thirty_plants() -> None:
-    assert len(PLANTS) == 30
+def test_there_are_thirty_plants_and_more() -> None:
+    assert len(PLANTS) == 42
 
 
 def test_a_clean_model_gives_no_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,7 @@ def test_every_check_returns_what_breaks_it_and_nothing_else(check: str) -> None
 PLANTED = {
     "four": ([1, 2, 3, 4], [4, 2, 3, 1]),
     "three": ([1, 2, 3], [4, 2, 3]),
+    "unit": ([1, 3, 1, 3], [4, 2, 3, 1]),
     "exact": ([1, 2, 3, 4, 5], [3, 5, 7, 9, 11]),
     "same x": ([-2, -2, -2, -2], [1, 2, 3, 4]),
     "same y": ([1, 2, 3, 4], [-7, -7, -7, -7]),

@@ -104,6 +104,17 @@ def test_what_is_made_of_a_model_has_a_true_verdict(name: str) -> None:
     assert all(words in row.evidence for row in rows if row.kin.relative.model_id in expected), rows[0].evidence
 
 
+def test_rows_too_short_to_repeat_hide_no_rounding() -> None:
+    first = {"first": np.random.default_rng(1).normal(size=(48, 1, 3, 3)).astype(np.float32)}
+    models = [record(f"net{seed}", net(seed) | first) for seed in range(6)]
+    for bits in (4, 8):
+        made = integers(bits)(net(0) | first, np.random.default_rng(0))
+        best = max(
+            relatives([*models, record("made", made)], {"made"}, spectrum), key=lambda row: row.kin.cosine or 0.0
+        )
+        assert (best.kin.relative.model_id, best.verdict) == ("net0", "quantised")
+
+
 def test_relatives_do_not_hide_the_other_parent_of_a_merge() -> None:
     """Of one parent there are more fine-tunes than candidates."""
     models = [record(f"net{seed}", net(seed)) for seed in range(6)]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zoospectra.analysis.kinship.candidates import MOST, SCORE, Index
+from zoospectra.analysis.kinship.candidates import SCORE, Index
 from zoospectra.analysis.kinship.match import AHEAD, ALIKE, match, unit
 from zoospectra.analysis.kinship.null import FARTHEST, law_of, null, theory
 from zoospectra.analysis.kinship.records import Size, SketchedLayer, SketchedModel
@@ -81,8 +81,8 @@ def test_candidates(seed: int) -> None:
 def test_no_more_candidates_than_are_looked_at() -> None:
     rng = np.random.default_rng(0)
     same = layer(rng, "l", SIZES[0])
-    models = [SketchedModel(f"m{i}", "r", (same,)) for i in range(MOST + 5)]
-    assert Index(models).candidates(models[3]) == [i for i in range(MOST + 1) if i != 3]
+    models = [SketchedModel(f"m{i}", "r", (same,)) for i in range(25)]
+    assert Index(models).candidates(models[3]) == [i for i in range(21) if i != 3]
     assert Index(models).candidates(SketchedModel("none", "r", ())) == []
 
 
@@ -192,3 +192,14 @@ def test_layers_of_zeros_are_candidates_of_each_other() -> None:
     other = replace(layer(rng, "l", SIZES[0]), std=2.0, columns=None, rows=None)
     models = [SketchedModel(str(i), "r", (one,)) for i, one in enumerate((*nothing, other))]
     assert [Index(models).candidates(one) for one in models] == [[1], [0], []]
+
+
+def test_equal_norms_make_candidates_to_a_hundred_thousandth() -> None:
+    rng = np.random.default_rng(0)
+
+    def of_norm(place: int) -> SketchedModel:
+        one = replace(layer(rng, "l", SIZES[0]), std=math.exp(place * 1e-5) / 8, columns=None, rows=None)
+        return SketchedModel(f"{place}", "r", (one,))
+
+    models = [of_norm(place) for place in (70000, 70001, 70002, 70004)]
+    assert [sorted(Index(models).candidates(one)) for one in models] == [[1], [0, 2], [1], []]

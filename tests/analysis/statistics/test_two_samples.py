@@ -96,6 +96,8 @@ def test_all_divisions_where_there_are_no_more_than_shuffles() -> None:
     drawn = two_samples(list(range(9)), list(range(20, 29)), shuffles=700, seed=1)
     assert drawn.p < 0.02
     assert drawn.p * 701 == pytest.approx(round(drawn.p * 701))
+    same = [float(i % 3) for i in range(12)]
+    assert two_samples(same, same, shuffles=700).p == 1.0  # every one of 700 lies as far apart, and no more are drawn
     for empty in (([], a, 9), (a, [], 9), (a, b, 0)):
         with pytest.raises(ValueError, match="expected two samples and at least one shuffle"):
             two_samples(*empty[:2], shuffles=empty[2])

@@ -102,6 +102,30 @@ def test_drift(since: int | None) -> None:
     ]
 
 
+def test_each_source_of_a_number_changes_by_itself() -> None:
+    values = {
+        ("m", "d", "paper", "2019"): (1.0, 2.0), ("m", "d", "web", None): (5.0, 4.0, 4.0),
+        ("m", "d", None, "2020"): (1.0, 0.5), ("m", None, "paper", "2019"): (3.0, 5.0),
+        ("n", "d", "web", None): (1.0, 1.0), ("n", "d", "paper", None): (2.0, 1.0),
+    }  # fmt: skip
+    reported = [
+        {"model_id": model, "dataset": dataset, "source": source, "source_date": date, "metric": "e", "value": value}
+        | {"higher_is_better": True, "first_seen": day(i)}
+        for (model, dataset, source, date), series in values.items()
+        for i, value in enumerate(series)
+    ]
+    designs = {"models": [], "averages": [], "reported": reported, "skipped": []}
+
+    def changes(**words: str) -> list[tuple]:
+        return [(c.row, c.value, c.verdict) for c in drift.run(designs, drift.Options(**words)).cells]
+
+    assert changes() == changes(since="2026-11-02") == [
+        ("m / d / e / paper / 2019", 1.0, "better"), ("m / d / e / web", -1.0, "worse"),
+        ("m / d / e / 2020", -0.5, "worse"), ("m /  / e", 2.0, "better"), ("n / d / e / paper", -1.0, "worse"),
+    ]  # fmt: skip
+    assert changes(since="2026-11-03") == []  # what stayed since then did not change
+
+
 @pytest.mark.parametrize(("since", "new"), [
     ("2026-11-02", 1), ("2026-11-02T01:00:00+01:00", 1), ("2026-11-02T01:00:00+00:00", 0),
     ("2026-11-02T00:00:00.000001", 0), ("2026-11-01T23:00:00-01:00", 1),
@@ -205,6 +229,13 @@ def test_pair(seed: int) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             pair.run({"layers": rows}, pair.Options(**words))
+
+
+@pytest.mark.parametrize("largest", [0.0, -1.0, math.inf, math.nan])
+def test_an_outlier_lies_above_a_number(largest: float) -> None:
+    assert pair.Options(largest=0.5).largest == 0.5
+    with pytest.raises(ValueError, match=f"largest={largest}: expected an alpha above 0"):
+        pair.Options(largest=largest)
 
 
 @pytest.mark.parametrize(("p", "shift", "verdict"), [
@@ -334,6 +365,10 @@ def test_convention(seed: int) -> None:
     assert still.cells[0].reason == "x or y is constant"
     three = convention.run({"averages": rows, "catalog": catalog}, convention.Options(smallest=3, metrics=["log_norm"]))
     assert next(c for c in three.cells if (c.row, c.column) == ("p / q / log_norm", "tau")).n == 3
+    (whole,) = (c for c in three.cells if (c.row, c.column) == ("p / q / log_norm", "largest move"))
+    assert whole.n == 3
+    with pytest.raises(ValueError, match="metrics=model_id: expected some of alpha, log_norm"):
+        convention.run({"averages": rows, "catalog": catalog}, convention.Options(metrics=["model_id"]))
     assert [c.n for c in three.cells if (c.row, c.column) == ("q / r / log_norm", "tau")] == [3]
     assert not [note for note in three.notes if "are needed" in note]
     two = convention.run({"averages": [r for r in alike if r["profile"] != "r"], "catalog": []}, convention.Options())

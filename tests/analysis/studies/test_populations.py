@@ -175,7 +175,7 @@ def families(seed: int) -> dict[str, list[dict]]:
     for i in range(60):
         family = ("a", "b", "c", "d", "e", None)[i % 6]
         row = {"model_id": f"m{i}", "series": family, "double_of": "m0" if i == 59 else None}
-        row["noise"] = float(rng.choice([0.1, 0.2, 0.4, 0.8][: 2 + i % 6])) if family in ("a", "b", "c") else None
+        row["noise"] = float(rng.choice([0.1, 0.2, 0.4, 0.8][: 2 + i % 6])) if family in ("a", "b", "c", None) else None
         row["seed"] = int(rng.integers(9)) if family in ("d", "e", None) and rng.random() < 0.8 else None
         catalog.append(row)
         value = None if i % 11 == 10 else float(np.round(rng.normal(3, 1) + 2 * (row["noise"] or 0), 1))
@@ -222,6 +222,37 @@ def test_seeds(seed: int) -> None:
     assert [row["model_id"] for row in found.design if row["excluded_by"] is None] == [f"m{i}" for i in range(59)]
     assert [row["model_id"] for row in found.design if row["excluded_by"]] == ["m59"]  # a second name
     assert {row["profile"] for row in found.design} == {"p"}
+    more = [*averages, {"model_id": "nobody", "profile": "p", "alpha": 1.0, "log_norm": 1.0}]  # not in the catalog
+    more += [row | {"profile": "q", "alpha": 0.5 * i} for i, row in enumerate(averages)]
+    options = seeds.Options(metrics=["alpha", "log_norm"], seed=seed, profile="p")
+    assert seeds.run(designs | {"averages": more}, options) == found
+    with pytest.raises(ValueError, match="metrics=model_id: expected some of alpha, log_norm"):
+        seeds.run(designs, seeds.Options(metrics=["model_id"]))
+
+
+def test_three_treated_families_of_other_widths() -> None:
+    rows = [
+        {"model_id": f"{family}{i}", "profile": "p", "alpha": slope * x, "series": family, "noise": x, "seed": None}
+        for family, xs in (("a", (0, 1, 2)), ("b", (0, 1, 5)), ("c", (0, 3, 9)))
+        for i, x in enumerate(xs)
+        for slope in (2.0,)
+    ]
+    rows += [rows[0] | {"model_id": f"s{i}", "alpha": a, "series": s, "noise": None, "seed": i}
+             for i, (s, a) in enumerate([("d", 1.0), ("d", 3.0), ("e", 7.0)])]  # fmt: skip
+
+    def cells(rows: list[dict]) -> dict[str, tuple]:
+        found = seeds.run({"averages": rows, "catalog": rows, "reported": []}, seeds.Options(metrics=["alpha"]))
+        return {c.column: (c.value, c.reason) for c in found.cells if c.table_id == "SEEDS"}
+
+    found = cells(rows)
+    assert found["change over the levels"] == (pytest.approx(2.0 * (2 + 5 + 9) / 3), None)
+    assert found["sd between seeds"] == (pytest.approx(math.sqrt(2)), None)  # of the only family of two
+    assert found["families of seeds"] == (1.0, None)
+    still = cells([row | ({} if row["noise"] is None else {"alpha": 4.0}) for row in rows])
+    why = "y is constant inside every group"
+    assert still["change in sd of seeds"] == still["slope"] == (0.0, why)
+    two = cells([row for row in rows if row["series"] in ("d", "e")])
+    assert two["sd between families"] == (pytest.approx(np.std([2.0, 7.0], ddof=1)), None)
 
 
 def pooled(groups: dict[object, list[float]]) -> tuple[int, int, float]:

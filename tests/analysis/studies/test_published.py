@@ -28,7 +28,7 @@ def test_shapes_of_classifiers() -> None:
     assert {row: c.verdict for row, c in found.items()} == {
         "net50": "is net50", "net101": "is net50", "other50": "is none that is known",
     }  # fmt: skip
-    assert [c.value for c in found.values()] == [2048.0] * 3
+    assert [(c.value, c.n) for c in found.values()] == [(2048.0, 1)] * 3
     assert found["net50"].reason is None
     assert found["net101"].reason == "net101 has 1024 inputs to its classifier, this file 2048"
 
@@ -105,6 +105,11 @@ def test_an_average_at_the_edge_of_both_roundings_agrees() -> None:
     why = "plain mean of 2 sub-groups, within 0.1 of rounding"
     words = ("C_T9 / Task1 / AVG", "RMSE")
     assert cell == Cell("C_AUDIT_AVG", *words, 0.1, 2, 0.2, "reproduces", why, "printed averages")
+
+
+def test_a_tau_of_0_is_no_anti_correlation() -> None:
+    (cell,) = contest_audit._signs({Place("C_T2", "r", "tau"): 0.0}, ["r"])
+    assert (cell.value, cell.verdict) == (0.0, "sign differs from the text")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -291,6 +291,27 @@ def test_whether_the_choice_of_the_mean_matters(gain: float, verdict: str, bette
     assert audit.means(supplement.Series({}, {}, frozenset(), ())) == []
 
 
+@pytest.mark.parametrize(("slope", "known", "rising"), [(0.5, 4, 1), (0.5, 3, 0), (0.0, 4, 0), (-0.5, 4, 0)])
+def test_series_whose_four_lines_rise(slope: float, known: int, rising: int) -> None:
+    x = {i: dict.fromkeys(supplement.METRICS, float(i)) for i in range(4)}
+    points = [Point(f"m{i}", x[i], slope * i, "weights") for i in range(4)]
+    for i in range(known, 4):
+        x[i]["ln_spectral_norm"] = None
+    found = supplement.tables(supplement.Series({("d", "s"): points}, {}, frozenset(), ()))
+    assert {c.n for c in found if (c.table_id, c.row) == ("SENSITIVITY", "all four slopes positive")} == {rising}
+
+
+def test_one_definition_needs_no_reason() -> None:
+    points = [Point(f"m{i}", {}, 1.0) for i in range(4)]
+    series = supplement.Series({("d", "s"): points, ("d", "t"): points[:2]}, {}, frozenset(), ())
+    found = audit.normalisation([{"stable_rank": None, "spectral_norm": 1.0, "norm": 1.0}] * 3, series)
+    fields = [(c.row, c.value, c.n, c.verdict, c.reason) for c in found]
+    assert fields == [
+        ("d / s", 0.0, 4, "X = W^T W", None), ("d / t", 0.0, 2, "X = W^T W", None),
+        ("all", 0.0, 3, "one definition", None),
+    ]  # fmt: skip
+
+
 def test_means_of_fewer_than_two_are_none() -> None:
     assert supplement.described([1.0]) == []
     assert supplement.described([1.0, 3.0]) == [2.0, 2.0, pytest.approx(math.sqrt(2)), 1.0, 1.5, 2.0, 2.5, 3.0]

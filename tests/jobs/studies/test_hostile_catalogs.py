@@ -121,6 +121,18 @@ def test_targets_and_data_sets_that_do_not_meet_are_refused_and_twice_is_once() 
     assert [one.label for one in targets(rows, ["top1", "top1"], ["A", "A"])] == ["A / top1"]
 
 
+@pytest.mark.parametrize(("values", "mixed"), [
+    ([0.91, 0.75, 88.0, 79.5], True), ([91.0, 75.0, 88.0], False), ([0.91, 0.75, 0.0], False), ([0.5, 2.0, 3.0], False),
+    ([0.02, 40.0, 50.0], False), ([-3.0, 0.5, 60.0], False),
+])  # fmt: skip
+def test_fractions_beside_percent_are_remarked_on(values: list[float], mixed: bool) -> None:
+    y = np.array(values * 4)
+    data = designs(np.sin(np.arange(len(y))), y, {"b": [i % 2 for i in range(len(y))]})
+    for kind in (simpson, batch, contest):
+        notes = kind.run(data, kind.Options(metrics=["alpha"])).notes
+        assert sum("fractions beside percent" in note for note in notes) == mixed
+
+
 @pytest.mark.parametrize("first_is_there", [True, False])
 def test_a_second_name_counts_where_its_first_is_not_there(first_is_there: bool) -> None:
     """By the same rule in convention and in seeds as in lines: m05 is m00 under another name."""
