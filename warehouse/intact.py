@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 
 def is_intact(path: Path) -> bool:
-    """Whether every page of a Parquet file can be read and matches its checksum."""
+    """Whether every page of a Parquet file can be read and matches its checksum; a pipe, which blocks, is none."""
+    if not path.is_file():
+        return False
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except (OSError, UnicodeDecodeError, pa.ArrowException):  # a message may quote the damage

@@ -49,6 +49,9 @@ def require_spectra(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         return
     directory = Path(file).parent
     names = [name for (name,) in connection.execute(INDEX).fetchall()]
+    if gone := [name for name in names if not (directory / name).exists()]:
+        msg = f"{directory / gone[0]} is gone: a scan computes what it held again"
+        raise ValueError(msg)
     if wrong := damaged(directory, names):
         msg = f"{directory / wrong[0]} is damaged: its bytes do not match their checksum; 'zoospectra check"
         raise ValueError(f"{msg} what=warehouse' moves it aside, and a scan computes what it held again")

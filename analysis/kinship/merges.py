@@ -52,6 +52,8 @@ class _Set(NamedTuple):
     """Places of the candidates."""
     left: float
     """|residual|^2 / |model|^2 over the layers that all have a partner for, each of weight 1."""
+    off: float
+    """How far from 1 the coefficients' sum is, to a thousandth."""
     alike: float
     """Largest cosine of two of them."""
 
@@ -89,7 +91,8 @@ class _Weighed:
         left = total - 2.0 * coefficients @ products + coefficients @ gram @ coefficients
         norms = np.sqrt(np.diag(gram))
         cosines = gram / np.outer(norms, norms) - np.eye(len(members))
-        return _Set(members, max(0.0, float(left)) / total, float(cosines.max()))
+        off = round(abs(float(coefficients.sum()) - 1.0), 3)
+        return _Set(members, max(0.0, float(left)) / total, off, float(cosines.max()))
 
     def alone(self) -> _Set | None:
         """The best one."""
@@ -140,12 +143,12 @@ def _extended(members: tuple[int, ...], number: int) -> list[tuple[int, ...]]:
 
 
 def _least(sets: Sequence[_Set | None]) -> _Set | None:
-    """The best of some sets; of those as good the one whose members are least alike."""
+    """The best of some sets; of those as good the one nearest to a mean, then the one whose members are least alike."""
     held = [each for each in sets if each is not None]
     if not held:
         return None
     least = min(each.left for each in held)
-    return min((each for each in held if each.left <= AS_GOOD * least + 1e-12), key=lambda each: each.alike)
+    return min((each for each in held if each.left <= AS_GOOD * least + 1e-12), key=lambda each: each[2:])
 
 
 def with_seconds(model: SketchedModel, likes: Sequence[SketchedModel], index: Index) -> list[SketchedModel]:

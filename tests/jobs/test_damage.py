@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.main import main
 from zoospectra.warehouse import verified
 from zoospectra.warehouse.build import build
+from zoospectra.warehouse.intact import is_intact
 from zoospectra.warehouse.query import query
 
 TABLES = ("models", "layers", "layer_metrics", "skipped", "spectra", "sketches")
@@ -113,3 +115,14 @@ def test_sql_and_layer_refuse_damaged_spectra_and_check_moves_them_aside(
     assert part.with_name(part.name + ".broken").exists()
     build(data)
     assert main(["check", "what=warehouse", f"warehouse.dir={data}"]) == 0
+
+
+def test_spectra_that_are_gone_are_named_and_a_pipe_is_no_part(
+    data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (part,) = data.glob("parts/log/spectra-*.parquet")
+    part.unlink()
+    assert main(["sql", "SELECT sum(len(evals)) FROM spectra", f"warehouse.dir={data}"]) == 2
+    assert f"{part} is gone: a scan computes what it held again" in capsys.readouterr().err
+    os.mkfifo(tmp_path / "pipe.parquet")
+    assert not is_intact(tmp_path / "pipe.parquet")
