@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import os, signal, sys
 from zoospectra.jobs.work.executors import Task, open_executor, Cluster
@@ -27,6 +29,7 @@ print("own", executor.wait()[0].value, signal.alarm(0) > 0)
 """
 
 
+@pytest.mark.slow
 def test_a_read_that_never_returns_ends(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_bytes(b"12345")
