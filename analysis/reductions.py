@@ -87,7 +87,7 @@ def reductions(array: AnyArray) -> Reductions:
 
 @QUIET
 def sketch_and_reductions(array: AnyArray) -> tuple[Sketch, Reductions]:
-    """Both of a tensor, the same bits, block by block: what comes from memory for the one is at hand for the other."""
+    """Both of a tensor of any shape, the same bits, block by block: what is read for one is at hand for the other."""
     array = real(array)
     flat, sums = np.ravel(array), margins(array)
     moments, projection, scratch = _Moments(flat.size, sums), Projection(flat.size), workspace(flat.size)

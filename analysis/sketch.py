@@ -128,12 +128,12 @@ def workspace(n: int) -> Single:
 
 
 def blocks(vector: AnyArray) -> Iterator[Single]:
-    """A vector as float32, ELEMENTS at a time. Called within QUIET."""
+    """A vector of shape (n,) as float32, ELEMENTS at a time. Called within QUIET."""
     return (single(vector[start : start + ELEMENTS]) for start in range(0, vector.size, ELEMENTS))
 
 
 def real(array: AnyArray) -> AnyArray:
-    """A complex tensor as pairs of real numbers, along a last axis of its own; a real one as it is."""
+    """A complex tensor of any shape as pairs of real numbers, along a last axis of its own; a real one as it is."""
     return np.stack((array.real, array.imag), axis=-1) if np.iscomplexobj(array) else array
 
 
@@ -149,7 +149,10 @@ class Margins(NamedTuple):
 
 
 def margins(array: AnyArray) -> Margins | None:
-    """Sums over rows and over columns; None for a vector, and for nothing. Called within QUIET."""
+    """Sums over rows and over columns, which are all but the first axis of a shape; None for a vector, and for nothing.
+
+    Called within QUIET.
+    """
     if array.ndim < 2 or array.size == 0:
         return None
     matrix = single(array).reshape(len(array), -1)

@@ -32,11 +32,20 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """DuckDB with SETTINGS and more, times shown in UTC; the caller closes it.
 
+    All connections of a process to one path share an instance and its settings: where one of them has locked these,
+    they are as that one left them.
     Raises duckdb.IOException when the file is missing (read_only), locked by a writer, or no database.
     """
     connection = duckdb.connect(str(path), read_only=read_only, config=SETTINGS | (settings or {}))
-    connection.execute("SET TimeZone = 'UTC'").fetchall()
+    if not is_locked(connection):
+        connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
     return connection
+
+
+def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the settings of a connection's instance can no longer be changed."""
+    ((locked,),) = connection.execute("SELECT current_setting('lock_configuration')").fetchall()
+    return bool(locked)
 
 
 @contextmanager

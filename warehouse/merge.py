@@ -1,18 +1,19 @@
 """Merging: small parts of a kind become one, so that the number of files does not grow with the number of runs.
 
 A merged part names the parts it replaces. As soon as it is in place they no longer count (`parts.live_parts`), and
-they are removed once no generation finds spectra in them: killed at any step, the same rows are there, and the next
-merge goes on. Rows stay as they are, with the time they were written. Not covered: when to merge (jobs).
+they are removed once no generation reads them for its spectra: killed at any step, the same rows are there, and the
+next merge goes on. Rows stay as they are, with the time they were written. Not covered: when to merge (jobs).
 """
 
 from __future__ import annotations
 
 import datetime
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -73,17 +74,15 @@ def replaced(directory: Path) -> list[Path]:
     present = [part for part in parts if part.path not in live]
     if not present:
         return []
-    try:
-        needed = {directory / name for _, path in generations(directory) for name in _files_of(path)}
-    except duckdb.Error:  # this process has one open with other settings
-        needed = {part.path for part in present if part.kind == "spectra"}
-    return [part.path for part in present if part.path not in needed]
+    needed = {pattern for _, path in generations(directory) for pattern in _files_of(path)}
+    return [part.path for part in present if not any(fnmatch(part.name(directory), pattern) for pattern in needed)]
 
 
 def _files_of(generation: Path) -> list[str]:
-    """Parts that a generation reads spectra from."""
+    """Parts that a generation reads for its spectra, as patterns: all that its view names must be there."""
     with connect(generation, read_only=True) as connection:
-        return [file for (file,) in connection.execute("SELECT DISTINCT file FROM spectra_index").fetchall()]
+        views = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'spectra'").fetchall()
+    return [file for (sql,) in views for file in re.findall(r"'(parts/[^']*)'", sql)]
 
 
 def _is_small(part: PartFile) -> bool:

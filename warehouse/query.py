@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from zoospectra.warehouse.carried import carried, dated
-from zoospectra.warehouse.connect import connect, newest
+from zoospectra.warehouse.connect import connect, is_locked, newest
 from zoospectra.warehouse.verified import require_spectra
 from zoospectra.warehouse.version import ANEW, is_current
 
@@ -109,6 +109,7 @@ def _too_large(memory_gb: float | None) -> str:
 def open_newest(directory: Path, limits: Limits = NO_LIMITS) -> duckdb.DuckDBPyConnection:
     """Read-only connection to the newest generation that can read the parts and no other file; the caller closes it.
 
+    While the process holds another connection to the same generation, the memory that was allowed first is what counts.
     Raises ValueError when there is no warehouse and duckdb.IOException when its file is no database.
     """
     for _ in range(10):
@@ -122,6 +123,8 @@ def open_newest(directory: Path, limits: Limits = NO_LIMITS) -> duckdb.DuckDBPyC
     else:
         msg = f"no generation of the warehouse at {directory} stays long enough to be opened; keep more of them"
         raise ValueError(msg)
+    if is_locked(connection):
+        return connection
     parts = directory.resolve() / "parts"
     folders = {str(parts), escape(str(parts))}  # the view names its files by a pattern, and DuckDB compares text
     allowed = ", ".join("'" + folder.replace("'", "''") + "/'" for folder in sorted(folders))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import zoospectra
 from zoospectra.warehouse.build import build
+from zoospectra.warehouse.known import Knowledge
 from zoospectra.warehouse.query import query
 
 
@@ -112,3 +114,17 @@ def test_the_catalog_is_quoted_as_it_came(lake) -> None:
 def test_columns_of_one_name_are_told_apart(built: Path) -> None:
     """As DuckDB names them in a table made of the same SELECT; a name that is taken is passed over."""
     assert query(built, "SELECT 1 a, 2 a, 3 a_1, 4 a").to_pylist() == [{"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}]
+
+
+def test_one_process_holds_a_warehouse_and_opens_it_again(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections to one path share an instance whose settings the first reader locks."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    with zoospectra.open(built) as held:
+        assert query(built, "SELECT current_setting('TimeZone') AS zone").to_pylist() == [{"zone": "UTC"}]
+        with zoospectra.open(built) as again, pytest.raises(ValueError, match="hostname"):
+            again.sql("SELECT * FROM read_text('/etc/hostname')")
+        knowledge = Knowledge(built)
+        assert knowledge.of_models([]).layers == {}
+        knowledge.close()
+        build(built)
+        assert held.sql("SELECT 1 AS x").to_pylist() == [{"x": 1}]
