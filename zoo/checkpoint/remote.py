@@ -27,6 +27,7 @@ from zoospectra.zoo.fetch.errors import FetchError, RangeIgnoredError
 from zoospectra.zoo.fetch.locator import Locator, is_remote, locate, sibling, text_of
 from zoospectra.zoo.fetch.ranges import ByteRange, coalesce, read_range, stream_range
 from zoospectra.zoo.fetch.session import Session, session
+from zoospectra.zoo.fetch.settings import hub_token
 
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
 """Names of remote files that are harmless as local ones."""
@@ -207,8 +208,8 @@ def _config(url: str, path: Path, current: Session) -> None:
 
 
 def _small(url: str, current: Session) -> bytes:
-    """A small JSON file; one of a commit is asked for once, and so is one that is not there."""
-    kept = current.cache.path("info", hashlib.sha256(url.encode()).hexdigest()[:40])
+    """A small JSON file; one of a commit is asked for once by each token, and so is one that is not there."""
+    kept = current.cache.path("info", hashlib.sha256(f"{hub_token()} {url}".encode()).hexdigest()[:40])
     known = current.cache.get(kept) if PINNED.search(url) else None
     body = known.read_bytes() if known else b""
     if known is None:
