@@ -200,7 +200,8 @@ def test_counts_are_those_of_a_loop(shape: tuple[int, ...], values: int) -> None
     dead = [sum(not np.take(x, i, axis=axis).any() for i in range(x.shape[axis])) for axis in range(min(2, x.ndim))]
     assert (found.dead_rows, found.dead_columns) == (dead[0], (*dead, 0)[1])
     spread = flat.std(dtype=float)
-    assert (found.mean, found.std) == pytest.approx((flat.mean(dtype=float), spread), rel=1e-5, abs=1e-5 * spread)
+    # Powers are summed in float32 by BLAS, whose error depends on how many partial sums a processor keeps.
+    assert (found.mean, found.std) == pytest.approx((flat.mean(dtype=float), spread), rel=5e-5, abs=1e-5 * spread)
     assert (found.min, found.max, found.non_finite) == (x.min(), x.max(), 0.0)
     turned = reductions(5.0 - x)
     assert (turned.min, turned.max) == (5.0 - x.max(), 5.0 - x.min())
