@@ -112,27 +112,35 @@ def test_a_tau_of_0_is_no_anti_correlation() -> None:
     assert (cell.value, cell.verdict) == (0.0, "sign differs from the text")
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_contests_tables(seed: int) -> None:
+WORDS = ("None", "Weak", "Modest", "Strong")
+ROWS = [f"Task{task} / {group}" for task in (1, 2) for group in ("0xx", "1xx", "2xx")]
+
+
+def made_tables(seed: int) -> dict[str, dict]:
+    """Four tables as printed, whose AVG rows are means but for R2 of the second task."""
     rng = np.random.default_rng(seed)
-    words = ("None", "Weak", "Modest", "Strong")
-    rows = [f"Task{task} / {group}" for task in (1, 2) for group in ("0xx", "1xx", "2xx")]
     value = {
         key: float(rng.choice([0.05, 0.1, 0.3, 0.31, 0.5, 0.7]) * rng.choice([-1, 1]))
-        for key in itertools.product(range(4), rows, ("R2", "tau"))
+        for key in itertools.product(range(4), ROWS, ("R2", "tau"))
     }
     tables = {}
     for place, table in enumerate(("C_T1", "C_T2", "C_T5", "C_T6")):
         columns = ["R2", "tau", "label"] if table == "C_T1" else ["R2", "tau"] if table == "C_T2" else ["R2 m", "tau m"]
         body = {}
-        for row in rows:
+        for row in ROWS:
             numbers = [f"{abs(value[place, row, 'R2']):.2f}", f"{value[place, row, 'tau']:.2f}"]
-            body[row] = numbers + ([str(rng.choice(words))] if table == "C_T1" else [])
+            body[row] = numbers + ([str(rng.choice(WORDS))] if table == "C_T1" else [])
         for task in (1, 2):
             own = [texts for row, texts in body.items() if row.startswith(f"Task{task} / ") and "AVG" not in row]
             means = [np.mean([float(t[i]) for t in own]) + (0.02 if task == 2 and i == 0 else 0.0) for i in (0, 1)]
             body[f"Task{task} / AVG"] = [f"{m:.2f}" for m in means] + ([None] if table == "C_T1" else [])
         tables[table] = {"columns": columns, "rows": body}
+    return tables
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_contests_tables(seed: int) -> None:
+    words, rows, tables = WORDS, ROWS, made_tables(seed)
     printed = {"tables": tables, "anti_correlated": [rows[0], rows[4]]}
     found = contest_audit.run({}, contest_audit.Options(), printed)
     cells = {(c.table_id, c.row, c.column): c for c in found.cells}
