@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoospectra.warehouse.connect import connect
+from zoospectra.warehouse.parts import is_of_kind
 
 log = logging.getLogger(__name__)
 
 
-def is_intact(path: Path) -> bool:
-    """Whether every page of a Parquet file can be read and matches its checksum; a pipe, which blocks, is none."""
+def is_intact(path: Path, kind: str) -> bool:
+    """Whether a part is of its kind, and every page can be read and matches its checksum; a pipe, which blocks, no."""
     if not path.is_file():
         return False
     try:
@@ -29,6 +30,8 @@ def is_intact(path: Path) -> bool:
         return _is_readable(path)
     try:
         with file:
+            if not is_of_kind(file.schema_arrow, kind):
+                return False
             for _ in file.iter_batches(batch_size=2048, use_threads=False):
                 pass
     except (OSError, UnicodeDecodeError, pa.ArrowException):  # a message may quote the damage

@@ -18,7 +18,7 @@ from zoospectra.jobs.work.index import Indexed
 from zoospectra.jobs.work.job import Counts, Job
 from zoospectra.jobs.work.pieces import ReadPiece
 from zoospectra.jobs.work.schedule import Coming, inaccessible, run
-from zoospectra.warehouse import build, merge
+from zoospectra.warehouse import apart, merge
 from zoospectra.warehouse.connect import disk_errors, generations
 from zoospectra.warehouse.intact import set_aside
 from zoospectra.warehouse.verified import damaged, share_of_the_night
@@ -50,13 +50,13 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
     disk seconds later, so that an interrupted run loses no more. What a damaged part held is missing again, and the
     same run computes it; JobError when parts are damaged again and again.
     """
-    root = Path(job.warehouse.dir)
+    root, models = Path(job.warehouse.dir), len(job.models)
     with ProgressLine(job.verb) as progress, disk_errors(root):
         before = generations(root)
         if (root / "parts").is_dir():  # what a killed run left in the log is known too
             tonight = [part.name(root) for part in share_of_the_night(root)]
             _tell_damage(progress, [set_aside(root / name) for name in damaged(root, tonight)])
-            _tell_damage(progress, build.refresh(root, keep=job.warehouse.keep).broken)
+            _tell_damage(progress, apart.refresh(root, job.warehouse.keep, models).broken)
         entry = ledger.begin(job.verb, root, job.models)
         analysed = fitted = indexed = 0
         for nth in range(1, PASSES + 1):
@@ -68,14 +68,14 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
             tally = {"models": counts.models, "layers": counts.layers}
             tally |= {"skipped": counts.skipped, "failed": counts.failed}
             ledger.end(entry, root, config=job.config, status=exit_status(counts.failed), counts=tally)
-            built = build.refresh(root, keep=job.warehouse.keep)
+            built = apart.refresh(root, job.warehouse.keep, models)
             _tell_damage(progress, built.broken)
             if not built.broken and not engine.damaged:
                 if merge.is_due(root):
-                    merge.merge(root)
-                    built = build.refresh(root, keep=job.warehouse.keep)
+                    apart.merge_parts(root, models)
+                    built = apart.refresh(root, job.warehouse.keep, models)
                 if not built.published and generations(root)[-1:] != before[-1:]:  # published before the run had an end
-                    built = build.publish_results(root, keep=job.warehouse.keep)
+                    built = apart.publish_results(root, job.warehouse.keep, models)
                 return Run(entry.run_id, counts, built.path)
             analysed, fitted, indexed = counts.analysed, counts.fitted, counts.indexed
     msg = f"parts of {root} were damaged {PASSES} times in a row, see *.broken there: is its disk failing?"
@@ -91,7 +91,7 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
         due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > published_at + PUBLISH_SECONDS
         if due or engine.full:
             engine.flush()
-            broken = build.refresh(Path(job.warehouse.dir), keep=job.warehouse.keep).broken
+            broken = apart.refresh(Path(job.warehouse.dir), job.warehouse.keep, len(job.models)).broken
             engine.follow()
             _tell_damage(progress, broken)
             engine.damaged |= bool(broken)

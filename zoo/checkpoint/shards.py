@@ -75,7 +75,11 @@ def weights_name(names: Collection[str]) -> str | None:
 
 def weights_of(folder: Path) -> Path | None:
     """The weight file or index of a folder; None when it has none."""
-    name = weights_name([name for name in _names(folder) if (folder / name).is_file()])
+    try:
+        with os.scandir(folder) as entries:
+            name = weights_name(sorted(entry.name for entry in entries if entry.is_file()))
+    except OSError:
+        return None
     return folder / name if name else None
 
 

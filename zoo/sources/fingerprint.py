@@ -98,8 +98,8 @@ class FingerprintCache:
     """By absolute path."""
     doubt: bool = False
     """Whether every file that is asked for is read once, however unchanged it looks."""
-    sure: set[str] = field(default_factory=set)
-    """Absolute paths that were read for that."""
+    looked: set[str] = field(default_factory=set)
+    """Absolute paths of files that were looked at: each is once, for a crawl asks five times."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
 
@@ -127,7 +127,7 @@ class FingerprintCache:
 
     def sha256(self, path: str) -> str:
         """sha256 (hex) of a file, read only when it is new or changed; OSError when it cannot be read."""
-        where = str(Path(path).absolute())
+        where = _absolute(path)
         known = self._fingerprint(where)
         if known.sha256 is not None:
             return known.sha256
@@ -138,11 +138,15 @@ class FingerprintCache:
 
     def knows(self, path: str) -> bool:
         """Whether a file's bytes are known as they are now, or are to be read in any case; OSError without one."""
-        return self.doubt or self._fingerprint(str(Path(path).absolute())).sha256 is not None
+        return self.doubt or self._fingerprint(_absolute(path)).sha256 is not None
+
+    def size(self, path: str) -> int:
+        """Bytes of a file; OSError when it is none."""
+        return self._fingerprint(_absolute(path)).seen.size
 
     def nets(self, path: str, read: Callable[[str], Nets]) -> Nets:
         """Names of a file's nets, which `read` takes from its header when it is new or changed; None for one model."""
-        where = str(Path(path).absolute())
+        where = _absolute(path)
         try:
             if self._fingerprint(where).seen.size <= LARGE:
                 self.sha256(where)
@@ -157,13 +161,15 @@ class FingerprintCache:
         return known.nets
 
     def _fingerprint(self, where: str) -> Fingerprint:
+        if where in self.looked:
+            return self.entries[where]
         status = plain_file(where)
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
-        if known is None or known.seen != seen or (self.doubt and where not in self.sure):
-            self.sure.add(where)
+        if known is None or known.seen != seen or self.doubt:
             known = self.entries[where] = Fingerprint(seen)
             self.changed = True
+        self.looked.add(where)
         return known
 
     def save(self) -> None:
@@ -180,6 +186,10 @@ class FingerprintCache:
             os.fsync(file.fileno())
         os.replace(file.name, self.path)
         self.changed = False
+
+
+def _absolute(path: str) -> str:
+    return path if os.path.isabs(path) else str(Path(path).absolute())
 
 
 def _entry(line: str) -> tuple[str, Fingerprint] | None:
