@@ -26,7 +26,8 @@ LARGE = 16 * 2**20
 MODELS = 5000
 """Models of a run from which its generations are, whatever was there before."""
 
-CODE = """import json, sys
+CODE = """__file__ = 'apart'  # without one DuckDB takes this for a person's session and draws progress on stdout
+import json, sys
 sys.path[:], verb, words = json.loads(sys.argv[1])
 from zoospectra.warehouse.apart import answer
 answer(verb, words)"""
@@ -57,8 +58,8 @@ def _is_large(directory: Path, models: int) -> bool:
 
 def _built(verb: str, directory: Path, keep: int, models: int) -> Built:
     if not _is_large(directory, models):
-        here: Built = getattr(build, verb)(directory, keep=keep)
-        return here
+        built: Built = getattr(build, verb)(directory, keep=keep)
+        return built
     answered = _apart(verb, str(directory), keep)
     return Built(**answered | {"path": Path(answered["path"]), "broken": tuple(map(Path, answered["broken"]))})
 

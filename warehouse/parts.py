@@ -1,7 +1,7 @@
 """Immutable Parquet parts, the truth the warehouse is built from: written beside, fsynced, renamed into place.
 
-DIR/parts/log/<kind>-<time>-<random>.parquet     what runs found, results of many models in one part (log.py)
-DIR/parts/merged/<kind>-<time>-<random>.parquet  parts that were made one (merge.py)
+DIR/parts/log/<kind>-<time>-<random>-<crc>.parquet     what runs found, results of many models in one part (log.py)
+DIR/parts/merged/<kind>-<time>-<random>-<crc>.parquet  parts that were made one (merge.py)
 DIR/parts/catalog/<kind>-<key>.parquet           models, reported_metrics
 DIR/parts/kinship/<kind>-<key>.parquet           kinship, families, delta_metrics
 DIR/parts/published/<kind>-<key>.parquet         model_averages
@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import io
 import json
 import os
 import re
 import secrets
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,6 +58,8 @@ SOURCES = b"zoospectra:sources"
 """Key of a merged part's metadata: JSON list of the names of the parts it replaces."""
 KIND = b"zoospectra:kind"
 """Key of a part's metadata: its kind. Parts of older versions have none."""
+CHECKED = re.compile(r".+-c([0-9a-f]{8})\.parquet")
+"""Name of a part that says its checksum: pages have theirs, but footers and headers of pages have none."""
 ROW_GROUP = 2**21
 """Bytes of a row group of spectra, uncompressed."""
 STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost its writer
@@ -180,8 +184,11 @@ def stamped(table: pa.Table, when: datetime.datetime) -> pa.Table:
     return table.append_column(WRITTEN, pa.repeat(pa.scalar(when, WRITTEN.type), len(table)))
 
 
-def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()) -> None:
-    """Write a stamped table as the part at `path`, whole or not at all; `sources`: the parts it replaces."""
+def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = (), *, checked: bool = False) -> Path:
+    """Write a stamped table as the part at `path`, whole or not at all; returns where it lies.
+
+    sources: the parts it replaces; checked: its name ends in its checksum, see CHECKED.
+    """
     words: dict[bytes | str, bytes | str] = {**(table.schema.metadata or {}), KIND: kind}
     if names := list(sources):
         words[SOURCES] = json.dumps(names)
@@ -193,11 +200,23 @@ def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()
             _write_parquet(kind, table, file)
             file.flush()
             os.fsync(file.fileno())
+        if checked:
+            path = path.with_name(f"{path.stem}-c{checksum(temporary)}.parquet")
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
     sync_folder(path.parent)
+    return path
+
+
+def checksum(path: Path) -> str:
+    """CRC-32 of a file, eight hex digits; OSError when it cannot be read."""
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            crc = zlib.crc32(block, crc)
+    return f"{crc:08x}"
 
 
 def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
@@ -235,16 +254,16 @@ def contract_part(directory: Path, kind: str) -> Path:
 @cache
 def _contract(kind: str) -> bytes:
     """The bytes of that part."""
-    sink = pa.BufferOutputStream()
+    sink = io.BytesIO()
     pq.write_table(PARTS[kind].append(WRITTEN).empty_table(), sink)
-    return sink.getvalue().to_pybytes()
+    return sink.getvalue()
 
 
 def is_of_kind(schema: pa.Schema, kind: str) -> bool:
     """Whether a part with this schema may be one of a kind: it says so, or has the columns that no row can lack."""
-    said = (schema.metadata or {}).get(KIND)
-    if said is not None:
-        return bool(said == kind.encode())
+    stated = (schema.metadata or {}).get(KIND)
+    if stated is not None:
+        return bool(stated == kind.encode())
     return all(column.nullable or column.name in schema.names for column in PARTS[kind])
 
 

@@ -27,6 +27,9 @@ from zoospectra.zoo.checkpoint.trouble import Reason
 PUBLISH_SECONDS = 240.0
 """Seconds between two generations that a run publishes while it works."""
 
+BUILDING = 0.1
+"""Share of a run's time that these may take: one of a million models takes minutes."""
+
 PASSES = 3
 """Times that a run works on what is missing, where parts are damaged while it runs."""
 
@@ -84,18 +87,20 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
 
 def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLine) -> None:
     """Run tasks and what follows from them; what is finished is published now and then, and on disk afterwards."""
-    published_at = time.monotonic()
+    root, next_at = Path(job.warehouse.dir), time.monotonic() + PUBLISH_SECONDS
 
     def publish() -> None:
-        nonlocal published_at
-        due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > published_at + PUBLISH_SECONDS
+        nonlocal next_at
+        due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > next_at
         if due or engine.full:
             engine.flush()
-            broken = apart.refresh(Path(job.warehouse.dir), job.warehouse.keep, len(job.models)).broken
+            if merge.is_due(root):
+                apart.merge_parts(root, len(job.models))
+            built = apart.refresh(root, job.warehouse.keep, len(job.models))
             engine.follow()
-            _tell_damage(progress, broken)
-            engine.damaged |= bool(broken)
-            published_at = time.monotonic()
+            _tell_damage(progress, built.broken)
+            engine.damaged |= bool(built.broken)
+            next_at = time.monotonic() + max(PUBLISH_SECONDS, built.seconds / BUILDING)
 
     try:
         first = list(itertools.islice(tasks, 1))
