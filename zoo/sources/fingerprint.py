@@ -1,7 +1,7 @@
 """sha256 of files and the names of their nets, remembered: a zoo that did not change is not read again.
 
-A file is taken as unchanged while its path, size, modification time (ns) and inode are; one whose bytes were changed in
-place and whose times were set back is met only by a cache that doubts what it knows.
+A file is taken as unchanged while its size, modification time (ns) and inode are, under whatever name; one whose bytes
+were changed in place and whose times were set back is met only by a cache that doubts what it knows.
 
 A model of more than LARGE bytes is pinned without reading them: its revision is STATE and the sha256 of a line for each
 of its files, in order, of name, size, modification time (ns) and the sha256 of the first HEAD bytes, where formats have
@@ -100,6 +100,8 @@ class FingerprintCache:
     """Whether every file that is asked for is read once, however unchanged it looks."""
     looked: set[str] = field(default_factory=set)
     """Absolute paths of files that were looked at: each is once, for a crawl asks five times."""
+    states: dict[FileState, str | None] | None = None
+    """Checksums that were known at the start by what the files were then; None until a file is new."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
 
@@ -167,10 +169,17 @@ class FingerprintCache:
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
         if known is None or known.seen != seen or self.doubt:
-            known = self.entries[where] = Fingerprint(seen)
+            moved = None if self.doubt or known is not None else self._moved(seen)
+            known = self.entries[where] = Fingerprint(seen, moved)
             self.changed = True
         self.looked.add(where)
         return known
+
+    def _moved(self, seen: FileState) -> str | None:
+        """Checksum of a file that is under a new name, or under several."""
+        if self.states is None:
+            self.states = {known.seen: known.sha256 for known in self.entries.values()}
+        return self.states.get(seen)
 
     def save(self) -> None:
         """Write the cache beside its place and move it there, so that a reader never sees half of it."""
