@@ -155,7 +155,7 @@ def esds(
 
 
 def fitted(evals: FloatArray, profile: Profile) -> FloatArray:
-    """Those of the scaled eigenvalues (K,), ascending, that the profile lets through to a fit: a view (K',), positive."""
+    """Those of the scaled eigenvalues (K,), ascending, that the profile lets through to a fit: (K',), positive."""
     limit = profile.threshold * (evals[-1] if profile.threshold_relative else 1.0)
     return evals[max(int(evals.searchsorted(limit, side="right")), profile.drop_smallest) :]
 
