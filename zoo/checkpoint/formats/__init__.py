@@ -27,6 +27,9 @@ from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY
 from zoospectra.zoo.fetch.locator import is_remote
 
+SUFFIX = ".safetensors"
+"""How a file ends whose kernels may be laid out as another library does."""
+
 LONGEST = 1 << 16
 """Bytes of the longest header that is kept for the next file that has it: checkpoints of one net in many states do."""
 
@@ -81,9 +84,7 @@ def open_checkpoint(path: str) -> Checkpoint:
 def _laid_out(checkpoint: Checkpoint) -> Checkpoint:
     """Tensors in torch's layout, under names that every table can hold."""
     tensors = checkpoint.tensors
-    if checkpoint.format in ("safetensors", "huggingface") and all(
-        ref.path.endswith(".safetensors") for ref in tensors
-    ):
+    if checkpoint.format in ("safetensors", "huggingface") and all(ref.path.endswith(SUFFIX) for ref in tensors):
         tensors = torch_layout(tensors, checkpoint.config)
     return replace(
         checkpoint,
@@ -94,7 +95,8 @@ def _laid_out(checkpoint: Checkpoint) -> Checkpoint:
 
 def _alone(where: str) -> Checkpoint | None:
     """A safetensors file that is one net by itself, as any other file with the same header; None for all others."""
-    if where.startswith(SCHEME) or Path(where).name in WEIGHTS or format_of(where) != "safetensors":
+    named = where.endswith(SUFFIX) and Path(where).name not in WEIGHTS
+    if not named or format_of(where) != "safetensors":
         return None
     text, size = safetensors.header_of(where)
     same = _by_header(text, size) if len(text) <= LONGEST else None
@@ -108,7 +110,7 @@ def _alone(where: str) -> Checkpoint | None:
 def _by_header(text: bytes, size: int) -> Checkpoint | None:
     """What the header of a file of `size` bytes says, but for its path; None where that matters, or it is wrong."""
     try:
-        checkpoint = selected(safetensors.described("", text, size), "", None)
+        checkpoint = selected(safetensors.described(SUFFIX, text, size), SUFFIX, None)
     except CheckpointError:
         return None
     held = checkpoint.contents
