@@ -79,6 +79,7 @@ def nearest(tails: Candidates) -> tuple[int, float]:
         if left <= FEW:
             break
         longest = int(tails.size[alive[0]])
+    assert not isinstance(alive, slice), "every candidate has been sampled"
     return _exhaust(tails, alive, bound)
 
 
@@ -130,7 +131,8 @@ def sampled(tails: Candidates, which: IntArray | slice, m: int) -> FloatArray:
     if m == SAMPLES[0] and size[0] <= KEPT and size[0] - size[-1] == len(size) - 1:
         place, share = _kept()
         columns = slice(KEPT - int(size[0]), KEPT - int(size[-1]) + 1)
-        return _deviation(tails, which, place[:, columns], share[:, columns]).max(axis=0)
+        bound: FloatArray = _deviation(tails, which, place[:, columns], share[:, columns]).max(axis=0)
+        return bound
     bound = np.empty(len(first))
     step = max(1, CHUNK // m)
     for start in range(0, len(first), step):

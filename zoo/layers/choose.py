@@ -57,7 +57,7 @@ def layers(
 def _as_before(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> tuple[list[Layer], list[Skip]] | None:
     """Layers as of another checkpoint with the same names, types and shapes; None where their bytes may matter."""
     try:
-        known = marshal.dumps(config, 2)  # by value, and of plain values alone
+        known = marshal.dumps(dict(config), 2)  # by value, and of plain values alone
     except ValueError:
         return None
     if len(tensors) > MOST or len(known) > LONGEST:
