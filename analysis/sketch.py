@@ -108,6 +108,11 @@ def sketch(array: AnyArray) -> Sketch:
 @QUIET
 def project(vector: AnyArray) -> Single:
     """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
+    return _project(vector)
+
+
+def _project(vector: AnyArray) -> Single:
+    """`project` within QUIET."""
     projection, scratch = Projection(vector.size), workspace(vector.size)
     for block in blocks(vector):
         projection.add(block, scratch)
@@ -181,7 +186,7 @@ def beside(whole: Single, sums: Margins | None) -> Sketch:
     """The sketch of all elements and those of the margins. Called within QUIET."""
     if sums is None:
         return Sketch(whole, None, None)
-    return Sketch(whole, project(_centred(sums.columns)), project(_centred(sums.rows)))
+    return Sketch(whole, _project(_centred(sums.columns)), _project(_centred(sums.rows)))
 
 
 def _is_finite(values: Single | FloatArray) -> bool:
