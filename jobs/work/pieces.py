@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer, read_one
-from zoospectra.jobs.work.opening import MEMORY, RATE
+from zoospectra.jobs.work.opening import ELEMENT_SECONDS, MEMORY
 from zoospectra.jobs.work.plan import Item, Shard, needed, pack, side_by_side, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Todo
 from zoospectra.warehouse.identity import ModelId
@@ -162,11 +162,11 @@ def _with_reading(item: Item, *, analysed: bool) -> Item:
     size = sum(ref.nbytes for ref in item.layer.refs)
     packed = size if item.layer.assembly or item.layer.change else 0
     reading = MEMORY + 2 * packed + 4 * prod(item.layer.shape)
-    cost = item.cost
+    cost, seconds = item.cost, ELEMENT_SECONDS * prod(item.layer.shape)
     if not analysed:
-        return replace(item, cost=replace(cost, seconds=size / RATE, peak_bytes=reading, threads=1))
+        return replace(item, cost=replace(cost, seconds=seconds, peak_bytes=reading, threads=1))
     return replace(
-        item, cost=replace(cost, seconds=cost.seconds + size / RATE, peak_bytes=max(cost.peak_bytes, reading))
+        item, cost=replace(cost, seconds=cost.seconds + seconds, peak_bytes=max(cost.peak_bytes, reading))
     )
 
 
