@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from zoospectra.jobs.work.index import IndexRequest
 from zoospectra.jobs.work.plan import even
+from zoospectra.zoo.checkpoint.formats import place
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
@@ -74,6 +75,14 @@ def opening_of(path: str) -> Opening:
     size = _announced(path) if is_remote(path) else _size(Path(path))
     each = FILE_SECONDS + (0.0 if path.endswith(".safetensors") else PICKLE_SECONDS)
     return Opening(size, each + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
+
+
+def local_files(path: str) -> tuple[str, ...]:
+    """Files and folders of this machine that opening a path reads."""
+    pair = pair_of(path)
+    if pair is not None:
+        return (*local_files(pair.adapter), *local_files(pair.base))
+    return () if is_remote(path) else (place(path)[0],)
 
 
 SPLIT = 64 << 20

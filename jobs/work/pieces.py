@@ -62,6 +62,13 @@ class Piece:
         """Predicted work on one core, seconds."""
         return sum(item.cost.seconds for item in self.items)
 
+    @property
+    def first(self) -> Layer:
+        """Its first layer."""
+        layer = self.items[0].layer
+        assert layer is not None
+        return layer
+
 
 @dataclass(frozen=True, slots=True)
 class ReadPiece:
@@ -165,9 +172,7 @@ def _with_reading(item: Item, *, analysed: bool) -> Item:
     cost, seconds = item.cost, ELEMENT_SECONDS * prod(item.layer.shape)
     if not analysed:
         return replace(item, cost=replace(cost, seconds=seconds, peak_bytes=reading, threads=1))
-    return replace(
-        item, cost=replace(cost, seconds=cost.seconds + seconds, peak_bytes=max(cost.peak_bytes, reading))
-    )
+    return replace(item, cost=replace(cost, seconds=cost.seconds + seconds, peak_bytes=max(cost.peak_bytes, reading)))
 
 
 def read_piece(piece: Piece) -> ReadPiece:
