@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zoospectra.jobs.exit import JobError
+from zoospectra.jobs.work.executors.asks import check_labels, check_resources
 from zoospectra.jobs.work.executors.task import PATIENCE, Ahead, Executor, Outcome, Patience, Task, Wanted
 
 __all__ = ["EXECUTORS", "Ahead", "Cluster", "Executor", "Outcome", "Task", "Wanted", "open_executor"]
@@ -44,13 +45,15 @@ class Cluster:
     """Times its predicted seconds that a task may take beside these."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown executor, and deadlines that nothing could meet."""
+        """Refuse an unknown executor, what no node can have, and deadlines that nothing could meet."""
         if self.executor not in EXECUTORS:
             msg = f"executor={self.executor}: expected one of {', '.join(EXECUTORS)}"
             raise ValueError(msg)
         if self.cpus is not None and self.cpus < 1:
             msg = f"cpus={self.cpus}: expected at least 1, or null for every core"
             raise ValueError(msg)
+        check_resources(self.resources)
+        check_labels(self.labels)
         if not 0 <= self.wait_for_node < math.inf:
             msg = f"wait_for_node={self.wait_for_node:g}: expected 0 or more seconds"
             raise ValueError(msg)

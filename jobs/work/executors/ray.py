@@ -277,8 +277,8 @@ class RayExecutor:
         roster, end = self._roster, time.monotonic() + self._patience
         if self._patience:
             self._report(f"no node has {roster.wanted()} yet: waiting {self._patience:.0f} s for one")
-        ask = ray.remote(max_retries=0, num_cpus=1)(os.getpid)
-        wish = ask.options(resources=roster.resources or None, label_selector=roster.labels or None).remote()
+        ask = ray.remote(max_retries=0, num_cpus=1)(_end)
+        wish = ask.options(resources=roster.resources or None, label_selector=roster.labels or None).remote(0)
         while not (there := self._there()) and time.monotonic() < end:
             time.sleep(POLL / 2)
         ray.cancel(wish, force=True)
@@ -372,9 +372,10 @@ def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
 
 
 def _end(process: int) -> None:
-    """Kill a worker of this node."""
+    """Kill a worker of this node; 0 for none."""
     with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
+        if process:
+            os.kill(process, signal.SIGKILL)
 
 
 def _call_in(folder: str, wanted: Wanted, task: Task) -> Iterator[Begun | Outcome]:

@@ -6,11 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from zoospectra.jobs.work.executors.asks import NODE_ID
 from zoospectra.jobs.work.executors.node import Node
 from zoospectra.jobs.work.executors.task import Task
-
-NODE_ID = "ray.io/node-id"
-"""Label that Ray gives every node."""
 
 
 @dataclass(slots=True)
