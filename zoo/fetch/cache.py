@@ -198,7 +198,7 @@ def _delete_unused(path: Path) -> bool:
 
 @contextmanager
 def disk_errors(subject: str = "") -> Iterator[None]:
-    """A disk that refuses is a reason in a row, not a crash of the worker."""
+    """A disk that refuses is a FetchError, a reason in a row, not a crash of the worker; `subject` begins its words."""
     try:
         yield
     except OSError as error:
