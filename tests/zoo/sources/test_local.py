@@ -165,9 +165,9 @@ def test_a_file_is_known_by_size_time_and_inode_under_any_name(tmp_path: Path) -
         weights(zoo / name, seed)
     before = {model.name: model.revision for model in crawl(str(zoo), fingerprints=FingerprintCache.load(cache))}
     stat = (zoo / "b.pt").stat()
-    weights(tmp_path / "other.pt", 7)  # another file of the same size and time in its place
-    os.utime(tmp_path / "other.pt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    os.replace(tmp_path / "other.pt", zoo / "b.pt")
+    weights(tmp_path / "other" / "b.pt", 7)  # another file of the same size and time in its place
+    os.utime(tmp_path / "other" / "b.pt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    os.replace(tmp_path / "other" / "b.pt", zoo / "b.pt")
     assert (zoo / "b.pt").stat().st_size == stat.st_size
     os.rename(zoo / "a.pt", zoo / "z.pt")
     os.utime(zoo / "c.pt")
