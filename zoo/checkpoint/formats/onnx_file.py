@@ -17,8 +17,6 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.blocks import Blocks
 from zoospectra.zoo.checkpoint.formats.onnx_codes import SMALL, WEIGHTED, Codes, blocks_of, codes_of, inputs_first, lost
@@ -28,6 +26,7 @@ from zoospectra.zoo.checkpoint.formats.onnx_pieces import PIECES, reference
 from zoospectra.zoo.checkpoint.formats.onnx_proto import proto_of
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, Field, fields
 from zoospectra.zoo.checkpoint.layout.axes import ordered
+from zoospectra.zoo.checkpoint.mapped import whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -83,7 +82,7 @@ def open_onnx(path: str) -> Checkpoint:
     tensors are the scale and the zero point of another's codes.
     """
     try:
-        data = np.memmap(path, dtype=np.uint8, mode="r")
+        data = whole(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     # Field 7 of a ModelProto is its graph, 25 a function.
