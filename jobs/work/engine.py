@@ -95,7 +95,11 @@ class Engine:
         self.counts.models = len(models)
         printed = [model for model in models if model.published is not None]
         self.counts.layers += published.keep(self._root, printed, self._knowledge)
-        weighed = [model for model in models if model.published is None]
+        for model in models:
+            if model.trouble is not None:
+                self._keeper.keep_failure(ModelId(model.model_id, model.revision), model.trouble)
+                self.counts.failed += 1
+        weighed = [model for model in models if model.published is None and model.trouble is None]
         ids = [ModelId(model.model_id, model.revision) for model in weighed]
         keys = [keep.index_key(identity, self._rules.key) for identity in ids]
         done = self._knowledge.progress(ids, keys, todo.asked(self._profiles, keep.reader(self._rules.key)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Reason(StrEnum):
@@ -135,6 +137,11 @@ def is_access_failure(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def missing(path: str | Path) -> Reason:
+    """Why a file that another one names is not read: it may be there later or elsewhere, unless it is no plain file."""
+    return Reason.UNREADABLE if os.path.exists(path) else Reason.INACCESSIBLE
 
 
 class CheckpointError(ValueError):

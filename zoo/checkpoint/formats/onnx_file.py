@@ -29,7 +29,7 @@ from zoospectra.zoo.checkpoint.layout.axes import ordered
 from zoospectra.zoo.checkpoint.mapped import whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 DTYPES: dict[int, str] = {
     1: "float32",
@@ -305,7 +305,7 @@ def _external(
         return Skip(name, Reason.UNSAFE, f"external data at {location[:80]!r}: a link", True)
     numbers = [entries.get(key, default) for key, default in (("offset", "0"), ("length", str(needed)))]
     if not file.is_file() or not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
-        return Skip(name, Reason.UNREADABLE, f"external data at {location[:80]!r} are missing", True)
+        return Skip(name, missing(file), f"external data at {location[:80]!r} are missing", True)
     offset, length = map(int, numbers)
     if length != needed or offset + length > os.stat(file).st_size:
         detail = f"bytes {offset} to {offset + length} of {location[:80]!r}, which has {os.stat(file).st_size}"

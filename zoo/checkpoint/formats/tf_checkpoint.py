@@ -25,7 +25,7 @@ from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.mapped import reach, whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 MAX_INDEX = 256 << 20
 """Largest index in bytes; one of 100 000 variables has about 10 MB."""
@@ -196,5 +196,5 @@ def _reference(path: str, name: str, dtype: str, entry: _Entry, shards: int) -> 
         return Skip(name, Reason.UNREADABLE, detail, True)
     if not file.is_file() or entry.offset + needed > file.stat().st_size:
         detail = f"{file.name} is missing, or ends before byte {entry.offset + needed}"
-        return Skip(name, Reason.UNREADABLE, detail, True)
+        return Skip(name, missing(file), detail, True)
     return TensorRef(name, str(file), dtype, entry.shape, None, entry.offset, needed)
