@@ -27,6 +27,7 @@ from zoospectra.jobs.work.job import Counts, Job, Owner
 from zoospectra.jobs.work.opening import by_way, priced, shares, together
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, pieces, read_piece
 from zoospectra.jobs.work.plan import Item, Packer, Shard
+from zoospectra.jobs.work.seen import Seen, of_model
 from zoospectra.jobs.work.tasks import fetching, indexing, listing, working
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
@@ -189,7 +190,9 @@ class Engine:
             trusted = indexed or left.known.begun.get(identity) == reader
             hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if trusted else {}
             sketched = frozenset(filter(left.sketched, hashes.values()))
-            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside))
+            requests.append(
+                IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside, seen=of_model(model))
+            )
             return []
         self._unopened -= 1
         self._count_skips(row.failed for row in left.known.skipped.get(identity, ()))
@@ -303,7 +306,7 @@ class Engine:
                 KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
                 for layer, content_hash in indexed.layers
             ]
-            tasks += self._plan(request.model, layers, left, outcome.node)
+            tasks += self._plan(request.model, layers, left, outcome.node, indexed.seen)
         return tasks
 
     def _fail(self, model: ModelId, skip: Skip) -> None:
@@ -311,7 +314,9 @@ class Engine:
         self.counts.failed += 1
         self._unopened -= 1
 
-    def _plan(self, model: ModelId, layers: Sequence[KnownLayer], left: Todo, node: str = "") -> list[Task]:
+    def _plan(
+        self, model: ModelId, layers: Sequence[KnownLayer], left: Todo, node: str = "", seen: Seen = ()
+    ) -> list[Task]:
         """Shards for what no model of this or an earlier run has brought yet."""
         items = []
         for layer in layers:
@@ -325,7 +330,7 @@ class Engine:
                 self.counts.skipped += self._contents.finished[content_hash]
             elif left.missing(content_hash):
                 self._contents.wait(content_hash, [owner])
-                items.append(left.item(layer))
+                items.append(replace(left.item(layer), seen=seen))
             else:
                 self.counts.skipped += left.filtered(content_hash)
         capacity = self._capacity()

@@ -293,6 +293,11 @@ def _digest(path: Path, cache: FingerprintCache) -> str | None:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def pinned(path: str) -> str | None:
+    """The revision of a file or folder as it is now, its bytes read; None when they cannot be."""
+    return _digest(Path(path), FingerprintCache())
+
+
 def changed(path: str, revision: str) -> bool:
     """Whether the files of a large model are not those any more that a revision of their state was made from."""
     if not revision.startswith(STATE):
