@@ -40,6 +40,7 @@ def analyse(shard: Shard) -> Analysed:
     metrics: list[rows.MetricsOf] = []
     lacking = set()
     before = of_layers(item.layer for item in shard.items if item.layer)
+    ready: list[tuple[Item, dict[str, Spectrum]]] = []
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
         if item.layer is None and not known.keys() >= set(needed(shard.profiles)):
@@ -48,6 +49,9 @@ def analyse(shard: Shard) -> Analysed:
         for unfold, computed in _spectra(item, shard, known):
             spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
             known[unfold] = computed
+        ready.append((item, known))
+    # Fits once all spectra are there: what a step needs stays in the caches.
+    for item, known in ready:
         for profile in shard.profiles:
             metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
     _check_files(shard, before)

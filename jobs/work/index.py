@@ -66,10 +66,10 @@ class IndexRequest:
     """What the user knows better."""
     beside: tuple[Skip, ...] = ()
     """Files of the zoo that are no models and are listed with this one."""
-    read: Mapping[int, ReadLayer] = field(default_factory=dict)
-    """Layers of a large model that other tasks have read, by layer_id."""
     seen: Seen = ()
     """Its file as it was where the zoo was listed."""
+    read: Mapping[int, ReadLayer] = field(default_factory=dict)
+    """Layers of a large model that other tasks have read, by layer_id."""
 
 
 @dataclass(frozen=True, slots=True)
