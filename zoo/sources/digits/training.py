@@ -85,7 +85,7 @@ def train(recipe: Recipe, settings: TrainingSettings) -> Trained:
     split = _cached_split(settings)
     with _one_seeded_thread(recipe.seed):
         network = build_network(recipe)
-        weights = list(network.parameters())
+        weights: list[torch.Tensor] = [*network.parameters()]
         momenta: list[torch.Tensor | None] = [None for _ in weights]
         images, labels = torch.from_numpy(split.train_x), torch.from_numpy(split.train_y)
         network.train()
