@@ -8,14 +8,14 @@ the log of the run, on disk within seconds: a kill at any moment loses those and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION
 from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine, Tally
-from zoospectra.jobs.work import keep, plan, todo
+from zoospectra.jobs.work import keep, plan, seen, todo
 from zoospectra.jobs.work.ahead import Fetch, Fetched
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.coming import LAYERS, batches, longest_first
@@ -24,15 +24,14 @@ from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer
 from zoospectra.jobs.work.job import Counts, Job, Owner
-from zoospectra.jobs.work.opening import by_way, priced, shares, together
+from zoospectra.jobs.work.opening import local_files, priced, shares
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, pieces, read_piece
 from zoospectra.jobs.work.plan import Item, Packer, Shard
-from zoospectra.jobs.work.tasks import fetching, indexing, listing, working
+from zoospectra.jobs.work.tasks import indexing, listing, opening, placed, working
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
-from zoospectra.zoo.fetch.locator import is_remote
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources import fingerprint, local
 
@@ -45,6 +44,8 @@ class Engine:
         self._shard_seconds = job.shard_seconds
         self._device, self._slots = job.cluster.device, job.cluster.slots
         self.executor: Executor | None = None
+        self.opener: Callable[[], Executor] | None = None  # opens it when it is needed
+        self._shared = job.cluster.address is not None
         self._profiles = job.profiles
         self._rules = job.rules
         self._last = last
@@ -65,6 +66,13 @@ class Engine:
         self.counts = Counts()
         self.damaged = False
         """Whether stored spectra could not be read: the run has to plan again."""
+
+    def running(self) -> Executor:
+        """The executor, opened now at the latest."""
+        if self.executor is None:
+            assert self.opener is not None
+            self.executor = self.opener()
+        return self.executor
 
     def close(self) -> None:
         """Put everything finished on disk."""
@@ -95,7 +103,8 @@ class Engine:
         self.counts.models = len(models)
         printed = [model for model in models if model.published is not None]
         self.counts.layers += published.keep(self._root, printed, self._knowledge)
-        weighed = [model for model in models if model.published is None]
+        self.counts.failed += self._keeper.keep_troubles(models)
+        weighed = [model for model in models if model.published is None and model.trouble is None]
         ids = [ModelId(model.model_id, model.revision) for model in weighed]
         keys = [keep.index_key(identity, self._rules.key) for identity in ids]
         done = self._knowledge.progress(ids, keys, todo.asked(self._profiles, keep.reader(self._rules.key)))
@@ -136,16 +145,16 @@ class Engine:
             # A row group is read by as few shards as possible.
             items = sorted(refits.items, key=lambda item: (item.stored[0][1], item.content_hash))
             made += len(items)
-            yield from [self._shard_task(shard) for shard in self._packer.add(items)]
+            yield from self._shard_tasks(self._packer.add(items, placed(self._elsewhere())))
         self._coming = False
         if not made:
             self.counts.layers = 0
         yield from self._rest()
 
     def files(self) -> list[str]:
-        """Files of the run that its tasks read on this machine's paths: models, or parts with spectra."""
+        """Files and folders that tasks of the run read on this machine's paths: models, or parts with spectra."""
         if self._can_open:
-            return sorted({model.path for model in self._models if not is_remote(model.path)})
+            return sorted({file for model in self._models for file in local_files(model.path)})
         return [str(part) for part in self._knowledge.spectra_parts()]
 
     def handle(self, outcome: Outcome) -> list[Task]:
@@ -172,8 +181,7 @@ class Engine:
 
     def _rest(self) -> list[Task]:
         """Shards that are not full, once no index can add to them."""
-        waits = self._indexing or self._coming
-        return [] if waits else [self._shard_task(shard) for shard in self._packer.rest()]
+        return [] if self._indexing or self._coming else self._shard_tasks(self._packer.rest())
 
     def _open(self, model: Model, left: Todo, requests: list[IndexRequest]) -> list[Task]:
         identity = ModelId(model.model_id, model.revision)
@@ -185,7 +193,8 @@ class Engine:
             trusted = indexed or left.known.begun.get(identity) == reader
             hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if trusted else {}
             sketched = frozenset(filter(left.sketched, hashes.values()))
-            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside))
+            state = seen.of_model(model)
+            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside, state))
             return []
         self._unopened -= 1
         self._count_skips(row.failed for row in left.known.skipped.get(identity, ()))
@@ -193,9 +202,7 @@ class Engine:
 
     def _opening_tasks(self, requests: Sequence[IndexRequest], seconds: float) -> list[Task]:
         """Tasks that open models, or bring near what is small and remote; each is under way until it is indexed."""
-        large, far, small = by_way(priced(requests), few=self._few)
-        made = [listing(*each) for each in large] + [fetching(*each, self._ahead.size) for each in far]
-        made += [indexing(batch) for batch in together(small, seconds)]
+        made = opening(requests, seconds, self._elsewhere, few=self._few, room=self._ahead.size)
         self._indexing += len(made)
         return made
 
@@ -212,8 +219,8 @@ class Engine:
 
     def _handle_list(self, request: IndexRequest, outcome: Outcome) -> list[Task]:
         """Pieces of a large model; one that could not be opened is left to a last try, which says why."""
-        listed = outcome.value if isinstance(outcome.value, tuple) else ()
-        underway = self._underway[request.model] = Underway(request, listed)
+        underway = Underway(request, outcome.value if isinstance(outcome.value, tuple) else ())
+        self._underway[request.model] = underway
         memory, models = self._capacity().memory, self.counts.models
         made = pieces(underway, self._knowledge, self._profiles, self._packer.seconds, memory, models)
         underway.left = len(made)
@@ -223,16 +230,12 @@ class Engine:
     def _piece_task(self, piece: Piece) -> Task:
         large = piece.profiles and any(map(plan.is_large, piece.items))
         piece = replace(piece, device=self._device if large else "cpu")
-        first = piece.items[0].layer
-        assert first is not None
         self._progress.expect(piece.seconds)
-        return working(f"read {piece.model.model_id} {first.longname}", read_piece, piece)
+        return working(f"read {piece.model.model_id} {piece.first.longname}", read_piece, piece)
 
     def _last_index_task(self, underway: Underway) -> Task:
         """Lists a large model by what its pieces said."""
         del self._underway[underway.request.model]
-        self._indexing -= 1
-        self._indexing += 1
         return replace(indexing(priced([underway.closing])), opens=False)
 
     def _handle_piece(self, piece: Piece, outcome: Outcome) -> list[Task]:
@@ -296,8 +299,8 @@ class Engine:
             self._keeper.keep_listing(request.model, indexed)
             self._count_skips(skip.failed for skip in indexed.skips)
             layers = [
-                KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
-                for layer, content_hash in indexed.layers
+                KnownLayer(held, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer, indexed.seen)
+                for layer, held in indexed.layers
             ]
             tasks += self._plan(request.model, layers, left, outcome.node)
         return tasks
@@ -324,16 +327,26 @@ class Engine:
                 items.append(left.item(layer))
             else:
                 self.counts.skipped += left.filtered(content_hash)
+        if not items:
+            return []
         capacity = self._capacity()
         items = plan.side_by_side(items, [layer.shape for layer in layers], self.counts.models)
         small, large = plan.within_memory(items, capacity.memory)
         for item in large:
             self._lose(item.content_hash, Reason.TOO_LARGE, capacity.refusal(item.cost.peak_bytes))
-        return [self._shard_task(shard, node) for shard in self._packer.add(small)]
+        return self._shard_tasks(self._packer.add(small, placed(self._elsewhere(), node)))
+
+    def _elsewhere(self) -> Executor | None:
+        """The executor where it has several machines; None where there is one."""
+        return self.running() if self._shared else None
+
+    def _shard_tasks(self, shards: Iterable[plan.Packed[Item]]) -> list[Task]:
+        return [self._shard_task(shard.items, shard.place.near) for shard in shards]
 
     def _capacity(self) -> Capacity:
         """What one task may need."""
-        return self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
+        executor = self._elsewhere() or self.executor
+        return executor.capacity if executor else node.capacity([node.describe(Wanted())])
 
     def _shard_task(self, items: tuple[Item, ...], node: str = "") -> Task:
         profiles = self._profiles

@@ -13,7 +13,7 @@ from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.work.ahead import Fetched
 from zoospectra.jobs.work.engine import Engine
-from zoospectra.jobs.work.executors import Outcome, Task, node, open_executor
+from zoospectra.jobs.work.executors import Executor, Outcome, Task, node, open_executor
 from zoospectra.jobs.work.index import Indexed
 from zoospectra.jobs.work.job import Counts, Job
 from zoospectra.jobs.work.pieces import ReadPiece
@@ -97,36 +97,39 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
             engine.damaged |= bool(broken)
             published_at = time.monotonic()
 
+    def opened() -> Executor:
+        files = engine.files() if job.cluster.address is not None else ()
+        return open_executor(job.cluster, node.wanted(files), progress.print)
+
+    engine.opener = opened
+    finished = False
     try:
         first = list(itertools.islice(tasks, 1))
         if first:
-            shared = job.cluster.address is not None
-            executor = open_executor(job.cluster, node.wanted(engine.files() if shared else ()), progress.print)
-            engine.executor = executor
-            finished = False
-            try:
-                run(
-                    first,
-                    executor,
-                    engine.handle,
-                    attempts=job.attempts,
-                    patience=job.cluster.patience,
-                    blocked=_blocked,
-                    tick=publish,
-                    coming=Coming(tasks, job.ahead),
-                )
-                finished = True
-            finally:
-                executor.close(cancel=not finished)
+            run(
+                first,
+                engine.running(),
+                engine.handle,
+                attempts=job.attempts,
+                patience=job.cluster.patience,
+                blocked=_blocked,
+                tick=publish,
+                coming=Coming(tasks, job.ahead),
+            )
+        finished = True
     finally:
-        engine.close()
+        try:
+            if engine.executor is not None:
+                engine.executor.close(cancel=not finished)
+        finally:
+            engine.close()
 
 
 def _blocked(outcome: Outcome) -> bool:
     """Whether a task, or part of what it opened, could not be reached."""
     opened = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
     skips = [skip for part in opened if isinstance(part, Indexed | ReadPiece | Fetched) for skip in part.skips]
-    return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
+    return inaccessible(outcome) or any(skip.reason in (Reason.INACCESSIBLE, Reason.CHANGED) for skip in skips)
 
 
 def _tell_damage(progress: ProgressLine, broken: Iterable[Path]) -> None:
