@@ -110,12 +110,12 @@ def is_weights_here(stated: str) -> bool:
 def _is_adapter(path: str, *, asked: bool) -> bool:
     """Whether a model is an adapter: by the file beside it, else, when a base was named for it, by its layers."""
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(place):
         weights = weights_of(place)
         return (place / ADAPTER_CONFIG).is_file() and weights is not None and weights.name in ADAPTERS
     if place.name in ADAPTERS:
         return True
-    if not asked or not place.is_file():
+    if not asked or not os.path.isfile(place):
         return False
     try:
         checkpoint = open_checkpoint(path)
