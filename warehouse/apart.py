@@ -26,12 +26,6 @@ LARGE = 16 * 2**20
 MODELS = 5000
 """Models of a run from which its generations are, whatever was there before."""
 
-CODE = """__file__ = 'apart'  # without one DuckDB takes this for a person's session and draws progress on stdout
-import json, sys
-sys.path[:], verb, words = json.loads(sys.argv[1])
-from zoospectra.warehouse.apart import answer
-answer(verb, words)"""
-
 
 def refresh(directory: Path, keep: int, models: int = 0) -> Built:
     """`build.refresh`, apart where the warehouse is large or the run has many models."""
@@ -66,8 +60,10 @@ def _built(verb: str, directory: Path, keep: int, models: int) -> Built:
 
 def _apart(verb: str, *words: str | int) -> dict[str, Any]:
     """Result of a verb in a new process; OSError and ValueError are raised here as they were there."""
-    request = json.dumps([sys.path, verb, words])
-    ended = subprocess.run([sys.executable, "-c", CODE, request], stdout=subprocess.PIPE, check=False)
+    # A process with a file: one of -c is a person's session to DuckDB, which then draws its progress on stdout.
+    command = [sys.executable, "-P", "-m", __spec__.name, json.dumps([verb, words])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
     if ended.returncode != 0:
         msg = f"the process that works on {words[0]} ended with status {ended.returncode}"
         raise RuntimeError(msg)
@@ -94,3 +90,10 @@ def answer(verb: str, words: list[Any]) -> None:
     except ValueError as error:
         result = {"refused": str(error)}
     print(json.dumps(result, default=str))
+
+
+if __name__ == "__main__":
+    try:
+        answer(*json.loads(sys.argv[1]))
+    except KeyboardInterrupt:  # its own process says so, for both
+        sys.exit(130)
