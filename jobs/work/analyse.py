@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zoospectra.analysis.kernels.lowrank import product_spectrum
 from zoospectra.analysis.layer import LayerAnalysis, analyse_layer
@@ -20,6 +22,15 @@ from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.layers.values import read_factors, read_layer
 
 
+class Done(NamedTuple):
+    """One tensor that was analysed."""
+
+    content_hash: str
+    """Whose values."""
+    bytes_read: int
+    """Bytes of its weights; 0 where stored spectra were fitted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Analysed:
     """Results of a shard, one Arrow table a kind of part; kinds without rows are absent."""
@@ -28,16 +39,41 @@ class Analysed:
     """Kind of part -> table."""
     filtered: frozenset[ResultId]
     """What a profile's filters left without a fit."""
+    done: tuple[Done, ...] = ()
+    """What the results are of."""
     lacking: frozenset[str] = frozenset()
     """Content hashes whose stored spectra cannot be read any more, and whose weights are not at hand."""
 
 
+class Computed(NamedTuple):
+    """Results that are no tables yet."""
+
+    spectra: list[rows.SpectrumOf]
+    """Of what had none."""
+    metrics: list[rows.MetricsOf]
+    """Of every profile."""
+    done: list[Done]
+    """What they are of."""
+    lacking: set[str]
+    """See Analysed."""
+
+    def packed(self) -> Analysed:
+        """As tables."""
+        tables = rows.results(self.spectra, self.metrics)
+        return Analysed(tables, rows.filtered(self.metrics), tuple(self.done), frozenset(self.lacking))
+
+
 def analyse(shard: Shard) -> Analysed:
     """Spectra of what has none yet, then every profile's metrics."""
+    computed = Computed([], [], [], set())
+    compute(shard, computed)
+    return computed.packed()
+
+
+def compute(shard: Shard, into: Computed) -> None:
+    """The same, added to what was computed before."""
     stored = _stored(shard)
-    spectra: list[rows.SpectrumOf] = []
-    metrics: list[rows.MetricsOf] = []
-    lacking = set()
+    spectra, metrics, done, lacking = into
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
         if item.layer is None and not known.keys() >= set(needed(shard.profiles)):
@@ -48,7 +84,25 @@ def analyse(shard: Shard) -> Analysed:
             known[unfold] = computed
         for profile in shard.profiles:
             metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
-    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics), frozenset(lacking))
+        done.append(Done(item.content_hash, item.cost.bytes_read if item.layer else 0))
+
+
+def without(analysed: Analysed, contents: Collection[str]) -> Analysed:
+    """Results of all other contents. Pure."""
+    if not contents:
+        return analysed
+    values = pa.array(sorted(contents), pa.string())
+    tables = {}
+    for kind, table in analysed.tables.items():
+        left = table.filter(pc.invert(pc.is_in(table["content_hash"], value_set=values)))
+        if len(left):
+            tables[kind] = left
+    return replace(
+        analysed,
+        tables=tables,
+        filtered=frozenset(result for result in analysed.filtered if result.content_hash not in contents),
+        done=tuple(each for each in analysed.done if each.content_hash not in contents),
+    )
 
 
 def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterator[tuple[str, Spectrum]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,11 +84,6 @@ class Indexed:
 def unopened(request: IndexRequest, error: CheckpointError) -> Indexed:
     """What is kept of a model that cannot be opened."""
     return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
-
-
-def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
-    """Index checkpoints that travel together."""
-    return tuple(index(request) for request in requests)
 
 
 def index(request: IndexRequest) -> Indexed:

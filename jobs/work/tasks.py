@@ -7,9 +7,10 @@ from typing import Any
 
 from zoospectra.jobs.work import plan
 from zoospectra.jobs.work.ahead import GUESS, Fetch, fetch
+from zoospectra.jobs.work.batch import Batch, open_batch
 from zoospectra.jobs.work.executors import Task
-from zoospectra.jobs.work.index import IndexRequest, index_all
-from zoospectra.jobs.work.opening import MEMORY, Opening, Priced, waiting_for
+from zoospectra.jobs.work.index import IndexRequest
+from zoospectra.jobs.work.opening import MEMORY, Opening, waiting_for
 from zoospectra.jobs.work.pieces import Piece, list_layers
 from zoospectra.jobs.work.plan import Shard
 from zoospectra.zoo.fetch.locator import is_remote
@@ -34,17 +35,16 @@ def listing(request: IndexRequest, opening: Opening) -> Task:
     return Task(key, list_layers, request, memory=MEMORY, waits=opening.waits, opens=True)
 
 
-def indexing(batch: Sequence[Priced], node: str = "", fetched: int = 0) -> Task:
+def opening(batch: Batch, openings: Sequence[Opening], node: str = "", fetched: int = 0) -> Task:
     """Opens small models; node: which has their files already, `fetched` bytes of them."""
-    requests, openings = zip(*batch, strict=True)
-    more = f" and {len(requests) - 1} more" if len(requests) > 1 else ""
+    more = f" and {len(openings) - 1} more" if len(openings) > 1 else ""
     return Task(
-        key=f"index {requests[0].model.model_id}{more}",
-        function=index_all,
-        argument=requests,
-        seconds=sum(opening.seconds for opening in openings),
-        memory=max(opening.memory for opening in openings),
-        waits=sum(opening.waits for opening in openings),
+        key=f"open {batch.requests[0].model.model_id}{more}",
+        function=open_batch,
+        argument=batch,
+        seconds=sum(each.seconds for each in openings),
+        memory=max(each.memory for each in openings),
+        waits=sum(each.waits for each in openings),
         opens=True,
         near=node,
         fetched=fetched,

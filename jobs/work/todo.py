@@ -130,7 +130,7 @@ class Todo:
     def item(self, layer: KnownLayer) -> Item:
         """The work on one tensor: spectra that are not kept yet, then the fits."""
         stored = self.stored(layer.content_hash)
-        absent = [name for name in needed(self.profiles) if name not in dict(stored)]
+        absent = tuple(name for name in needed(self.profiles) if name not in dict(stored))
         itemsize = -(-layer.layer.ref.nbytes // prod(layer.layer.ref.shape)) if layer.layer else 4
         cost = work_cost(layer.shape, layer.layer_type, self.profiles, absent, itemsize)
         weights = layer.layer if absent else None
