@@ -158,14 +158,14 @@ class _Moments:
         raw = self._powers / self.count
         if self._mean is not None and not shift:
             raw[0] = self._mean
-        mean, std, kurtosis = _central(raw)
+        mean, std, kurtosis = central(raw)
         return mean + shift, std, kurtosis
 
 
 def _reductions(moments: _Moments, flat: AnyArray, array: AnyArray) -> Reductions:
     """All numbers of a real tensor, given what its blocks say."""
     count = moments.count
-    dead_rows, dead_columns = _dead(array) if moments.zeros else (0, 0)
+    dead_rows, dead_columns = dead(array) if moments.zeros else (0, 0)
     mean, std, kurtosis = moments.central() if count else (None, None, None)
     return Reductions(
         mean=mean,
@@ -176,13 +176,13 @@ def _reductions(moments: _Moments, flat: AnyArray, array: AnyArray) -> Reduction
         zeros=moments.zeros / max(flat.size, 1),
         repeats=_repeats(flat),
         non_finite=1.0 - count / max(flat.size, 1),
-        distinct=_distinct(flat),
+        distinct=distinct(flat),
         dead_rows=dead_rows,
         dead_columns=dead_columns,
     )
 
 
-def _central(raw: AnyArray) -> tuple[float, float, float | None]:
+def central(raw: AnyArray) -> tuple[float, float, float | None]:
     """Mean, standard deviation and kurtosis from the first four raw moments, of shape (4,)."""
     m1, m2, m3, m4 = (float(value) for value in raw)
     var = max(m2 - m1**2, 0.0)
@@ -190,7 +190,7 @@ def _central(raw: AnyArray) -> tuple[float, float, float | None]:
     return m1, var**0.5, fourth / var**2 if var > 0.0 else None
 
 
-def _dead(array: AnyArray) -> tuple[int, int]:
+def dead(array: AnyArray) -> tuple[int, int]:
     """Rows and columns that are all 0, of an array of any shape."""
     if array.ndim < 2:
         return int(np.count_nonzero(array == 0)), 0
@@ -202,20 +202,20 @@ def _repeats(flat: AnyArray) -> float:
     """Share of elements that repeat another in runs of neighbours: what a grid of few values cannot avoid."""
     if flat.size < 2:
         return 0.0
-    taken = single(flat[_runs(flat.size)])
+    taken = single(flat[runs(flat.size)])
     taken.sort(axis=1)
     equal = (taken[:, 1:] == taken[:, :-1]) & (taken[:, 1:] != 0)
     return int(np.count_nonzero(equal)) / taken.size
 
 
 @lru_cache(maxsize=64)
-def _runs(size: int) -> NDArray[np.intp]:
+def runs(size: int) -> NDArray[np.intp]:
     """Where the runs of so many elements lie: (runs, elements of a run)."""
     starts = np.linspace(0, max(size - RUN, 0), min(RUNS, max(1, size // RUN))).astype(np.intp)
     return starts[:, None] + np.arange(min(RUN, size))
 
 
-def _distinct(flat: AnyArray) -> int:
+def distinct(flat: AnyArray) -> int:
     """Distinct finite values, counted until DISTINCT: a few thousand elements decide it for most tensors."""
     known = _finite_values(flat[:: max(1, flat.size // (2 * DISTINCT))])
     for start in range(0, flat.size, ELEMENTS):

@@ -67,7 +67,7 @@ class _Turn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Draw:
+class Draw:
     """Signs and shifts of the blocks of a superblock, and the rounds in which its rows are added."""
 
     signs: NDArray[np.int8]
@@ -105,7 +105,7 @@ class Projection:
     """S x of a vector (n,) that comes block by block."""
 
     def __init__(self, n: int) -> None:
-        self._draw = _draw(n)
+        self._draw = draw_of(n)
         self._turns = iter(self._draw.turns)
         self._total = np.zeros(K, dtype=np.float64)
 
@@ -185,7 +185,7 @@ def single(values: AnyArray) -> Single:
     return values if values.dtype == np.float32 else values.astype(np.float32)
 
 
-def _superblock(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
+def _superblock(values: Single, draw: Draw, scratch: Single) -> FloatArray:
     """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign."""
     if len(values) == ELEMENTS:
         # The products are exact and each sum goes round by round, so that any kernel of einsum gives the same bits.
@@ -194,11 +194,11 @@ def _superblock(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
         by_shift = np.einsum("rk,rk->k", rows.reshape(len(draw.whole), K * K), draw.ordered)
     else:
         by_shift = _part(values, draw, scratch)
-    turned: FloatArray = by_shift[_FOLD].sum(axis=0, dtype=np.float64)
+    turned: FloatArray = by_shift[FOLD].sum(axis=0, dtype=np.float64)
     return turned
 
 
-def _part(values: Single, draw: _Draw, scratch: Single) -> Single:
+def _part(values: Single, draw: Draw, scratch: Single) -> Single:
     """Sums by shift (K * K,) of the last values, fewer than ELEMENTS."""
     blocks, rest = divmod(len(values), K)
     signed = np.zeros((blocks + 2, K), dtype=np.float32)  # the last row stands for no block
@@ -211,12 +211,13 @@ def _part(values: Single, draw: _Draw, scratch: Single) -> Single:
     return by_shift
 
 
-_FOLD = np.arange(K)[:, None] * K + (np.arange(K)[None, :] - np.arange(K)[:, None]) % K
+FOLD = np.arange(K)[:, None] * K + (np.arange(K)[None, :] - np.arange(K)[:, None]) % K
 # Element p of a block turned by r goes to bucket (p + r) mod K; row r of by_shift has the blocks turned by r.
 
 
 @lru_cache(maxsize=256)
-def _draw(n: int) -> _Draw:
+def draw_of(n: int) -> Draw:
+    """Signs and shifts for vectors of n values."""
     blocks = min(SUPERBLOCK, max(1, -(-n // K)))
     stream = np.random.Philox(key=n)
     shifts = np.empty(blocks, dtype=np.intp)
@@ -228,7 +229,7 @@ def _draw(n: int) -> _Draw:
     left = -(-(n % ELEMENTS or ELEMENTS) // K)
     whole = _rounds(shifts, blocks)
     ordered = signs[whole].reshape(len(whole), K * K) if n >= ELEMENTS else np.empty((0, K * K))
-    return _Draw(signs, ordered.astype(np.float32), whole, _rounds(shifts[:left], blocks), turns)
+    return Draw(signs, ordered.astype(np.float32), whole, _rounds(shifts[:left], blocks), turns)
 
 
 def _rounds(shifts: NDArray[np.intp], none: int) -> NDArray[np.intp]:

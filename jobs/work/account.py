@@ -26,8 +26,11 @@ class Account:
 
     def new(self, analysed: Analysed, left: Todo) -> Analysed:
         """Results that nothing else has brought meanwhile, or will bring; left: what is known of their contents."""
-        met, hashes = self.contents, [each.content_hash for each in analysed.done]
-        return without(analysed, {h for h in hashes if h in met.finished or h in met.waiting or not left.missing(h)})
+        finished, waiting = self.contents.finished, self.contents.waiting
+        known = {result.content_hash for result in left.known.metrics}
+        hashes = (each.content_hash for each in analysed.done)
+        met = (h for h in hashes if h in finished or h in waiting or (h in known and not left.missing(h)))
+        return without(analysed, set(met))
 
     def finish(self, analysed: Analysed) -> None:
         """Results are kept: whoever waited for them has them."""

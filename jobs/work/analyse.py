@@ -45,35 +45,13 @@ class Analysed:
     """Content hashes whose stored spectra cannot be read any more, and whose weights are not at hand."""
 
 
-class Computed(NamedTuple):
-    """Results that are no tables yet."""
-
-    spectra: list[rows.SpectrumOf]
-    """Of what had none."""
-    metrics: list[rows.MetricsOf]
-    """Of every profile."""
-    done: list[Done]
-    """What they are of."""
-    lacking: set[str]
-    """See Analysed."""
-
-    def packed(self) -> Analysed:
-        """As tables."""
-        tables = rows.results(self.spectra, self.metrics)
-        return Analysed(tables, rows.filtered(self.metrics), tuple(self.done), frozenset(self.lacking))
-
-
 def analyse(shard: Shard) -> Analysed:
     """Spectra of what has none yet, then every profile's metrics."""
-    computed = Computed([], [], [], set())
-    compute(shard, computed)
-    return computed.packed()
-
-
-def compute(shard: Shard, into: Computed) -> None:
-    """The same, added to what was computed before."""
     stored = _stored(shard)
-    spectra, metrics, done, lacking = into
+    spectra: list[rows.SpectrumOf] = []
+    metrics: list[rows.MetricsOf] = []
+    lacking = set()
+    ready: list[tuple[Item, dict[str, Spectrum]]] = []
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
         if item.layer is None and not known.keys() >= set(needed(shard.profiles)):
@@ -82,9 +60,13 @@ def compute(shard: Shard, into: Computed) -> None:
         for unfold, computed in _spectra(item, shard, known):
             spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
             known[unfold] = computed
+        ready.append((item, known))
+    # Fits once all spectra are there: what a step needs stays in the caches.
+    for item, known in ready:
         for profile in shard.profiles:
             metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
-        done.append(Done(item.content_hash, item.cost.bytes_read if item.layer else 0))
+    done = tuple(Done(item.content_hash, item.cost.bytes_read if item.layer else 0) for item, _ in ready)
+    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics), done, frozenset(lacking))
 
 
 def without(analysed: Analysed, contents: Collection[str]) -> Analysed:

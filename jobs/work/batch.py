@@ -8,16 +8,17 @@ Not covered: remote models, and those of more than opening.SMALL bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.records import rows, sketches
-from zoospectra.jobs.work.analyse import Analysed, Computed, compute, seed_of
-from zoospectra.jobs.work.index import Indexed, IndexRequest, index
+from zoospectra.jobs.work.analyse import Analysed, analyse, seed_of
+from zoospectra.jobs.work.index import Indexed, IndexRequest, index_all
 from zoospectra.jobs.work.opening import MEMORY
 from zoospectra.jobs.work.plan import Item, Shard
 from zoospectra.jobs.work.todo import KnownLayer, Todo
@@ -73,17 +74,11 @@ NOTHING = Analysed({}, frozenset())
 
 
 def open_batch(batch: Batch) -> Opened:
-    """List models, and analyse what is new of each while its file is at hand."""
-    indexed, computed = [], Computed([], [], [], set())
-    met, seconds = set(batch.known), SECONDS
-    for request in batch.requests:
-        indexed.append(index(request))
-        if batch.profiles:
-            items = _new(indexed[-1], batch.profiles, met, seconds)
-            met.update(seed_of(item.content_hash) for item in items)
-            seconds -= sum(item.cost.seconds for item in items)
-            compute(Shard(request.model.model_id, "", tuple(items), batch.profiles), computed)
-    return opened(batch, indexed, computed.packed())
+    """List models, and analyse what is new."""
+    indexed = index_all(batch.requests)
+    items = _new(batch, indexed) if batch.profiles else ()
+    name = batch.requests[0].model.model_id
+    return opened(batch, indexed, analyse(Shard(name, "", tuple(items), batch.profiles)) if items else NOTHING)
 
 
 def opened(batch: Batch, indexed: Sequence[Indexed], analysed: Analysed = NOTHING) -> Opened:
@@ -96,18 +91,18 @@ def opened(batch: Batch, indexed: Sequence[Indexed], analysed: Analysed = NOTHIN
     return Opened(models, _tables(batch, indexed), analysed)
 
 
-def _new(indexed: Indexed, profiles: tuple[Profile, ...], met: Set[int], seconds: float) -> list[Item]:
-    """Contents of a model that nobody is known to have analysed, as far as they are little."""
+def _new(batch: Batch, indexed: Iterable[Indexed]) -> tuple[Item, ...]:
+    """Contents that nobody is known to have analysed, as far as they are little."""
     items: dict[str, Item] = {}
-    todo = Todo(Known(), profiles)
-    for layer, content_hash in indexed.layers:
-        if content_hash in items or seed_of(content_hash) in met:
+    todo, seconds = Todo(Known(), batch.profiles), SECONDS
+    for layer, content_hash in chain.from_iterable(each.layers for each in indexed):
+        if content_hash in items or seed_of(content_hash) in batch.known:
             continue
         item = todo.item(_known(layer, content_hash, layer))
         if item.cost.peak_bytes <= MEMORY and item.cost.seconds <= seconds:
             items[content_hash] = item
             seconds -= item.cost.seconds
-    return list(items.values())
+    return tuple(items.values())
 
 
 def _known(layer: Layer, content_hash: str, weights: Layer | None) -> KnownLayer:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoospectra.jobs.work.index import IndexRequest
-from zoospectra.jobs.work.plan import even
+from zoospectra.jobs.work.plan import SHARDS, even
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
@@ -72,6 +72,9 @@ def opening_of(path: str) -> Opening:
     each = FILE_SECONDS + (0.0 if path.endswith(".safetensors") else PICKLE_SECONDS)
     return Opening(size, each + size / RATE, MEMORY + COPIES * min(size, LARGEST), waiting_for(path, size))
 
+
+TAPER = 2
+"""Tasks a slot that the checkpoints left would make, if each were as long as the next one."""
 
 SPLIT = 64 << 20
 """Bytes of a local model above which it is read by pieces where models are fewer than slots, which would wait."""
@@ -158,7 +161,7 @@ def together(openings: Sequence[Priced], seconds: float, slots: int) -> list[tup
         alone = is_remote(path) or not Path(path).exists()
         if alone or filled + cost > room:
             batches.append(())
-            filled, room = 0.0, even(seconds, left, slots)
+            filled, room = 0.0, even(seconds, SHARDS / TAPER * left, slots)
         batches[-1] += (each,)
         filled, left = room if alone else filled + cost, left - cost
     return batches

@@ -19,8 +19,7 @@ from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Layer
 
 
-@dataclass(frozen=True, slots=True)
-class KnownLayer:
+class KnownLayer(NamedTuple):
     """One layer as planning sees it, whether it was indexed now or is kept from an earlier run."""
 
     content_hash: str
