@@ -10,13 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from zoospectra.analysis.methods import method
 from zoospectra.analysis.powerlaw import fit_powerlaw
 from zoospectra.analysis.profile import Profile
-from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Outcome, Spectrum, Status, Value
+from zoospectra.analysis.records import Column, Esd, Fit, FloatArray, Method, Outcome, Spectrum, Status, Value
 from zoospectra.analysis.rounding import resolution, resolved
 
 Row = Mapping[str, Value]
@@ -72,11 +73,31 @@ class LayerAnalysis:
     """Names, types and units of the values (slice_id aside)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What every row of a profile has in common."""
+
+    columns: tuple[Column, ...]
+    """Every column, in order."""
+    empty: Row
+    """A row without values."""
+    methods: tuple[tuple[Method, Mapping[str, Any]], ...]
+    """Metrics with their options."""
+    left_out: str
+    """Value of the column of that name."""
+
+
 @lru_cache(maxsize=256)
+def _plan(profile: Profile) -> _Plan:
+    methods = tuple((method(name), profile.options.get(name, {})) for name in profile.methods)
+    metrics = tuple(column for each, _ in methods for column in each.columns)
+    known = SHAPE_COLUMNS + FIT_COLUMNS + metrics + STATUS_COLUMNS
+    return _Plan(known, dict.fromkeys(column.name for column in known), methods, ", ".join(profile.left_out))
+
+
 def columns(profile: Profile) -> tuple[Column, ...]:
     """Every column of a profile's rows, in order."""
-    metrics = tuple(column for name in profile.methods for column in method(name).columns)
-    return SHAPE_COLUMNS + FIT_COLUMNS + metrics + STATUS_COLUMNS
+    return _plan(profile).columns
 
 
 def analyse_layer(
@@ -96,12 +117,13 @@ def analyse_layer(
     `weightwatcher.WeightWatcher(...).analyze()`.
     """
     K = spectrum.evals.shape[1]
+    plan = _plan(profile)
     made = esds(spectrum, layer_type, profile, dtype=dtype, shuffled=shuffled, seed=seed)
-    rows = [_row(esd, profile, K * len(esd.slices)) for esd in made]
+    rows = [_row(esd, profile, plan, K * len(esd.slices)) for esd in made]
     if profile.pool:
-        return LayerAnalysis(rows[0], (), columns(profile))
+        return LayerAnalysis(rows[0], (), plan.columns)
     slices = tuple({"slice_id": index} | row for index, row in enumerate(rows))
-    return LayerAnalysis(_compound(rows, columns(profile)), slices, columns(profile))
+    return LayerAnalysis(_compound(rows, plan.columns), slices, plan.columns)
 
 
 def esds(
@@ -125,7 +147,8 @@ def esds(
     together = [slice(None)] if profile.pool else [slice(index, index + 1) for index in range(S)]
     made = []
     for part in together:
-        evals = np.sort(scaled[part], axis=None)
+        evals = scaled[part].flatten()
+        evals.sort()
         copied = tuple(copy[part] for copy in copies)
         made.append(Esd(evals, fitted(evals, profile), scaled[part], spectrum.N, M, S, copied, seed, resolution(dtype)))
     return made
@@ -133,13 +156,13 @@ def esds(
 
 def fitted(evals: FloatArray, profile: Profile) -> FloatArray:
     """Those of the scaled eigenvalues (K,), ascending, that the profile lets through to a fit: (K',), positive."""
-    kept = evals[profile.drop_smallest :]
-    return kept[kept > profile.threshold * (evals[-1] if profile.threshold_relative else 1.0)]
+    limit = profile.threshold * (evals[-1] if profile.threshold_relative else 1.0)
+    return evals[max(int(evals.searchsorted(limit, side="right")), profile.drop_smallest) :]
 
 
-def _row(esd: Esd, profile: Profile, K: int) -> dict[str, Value]:
+def _row(esd: Esd, profile: Profile, plan: _Plan, K: int) -> dict[str, Value]:
     """One row: shape, fit, metrics, status; K eigenvalues can differ from zero."""
-    row: dict[str, Value] = {column.name: None for column in columns(profile)}
+    row = dict(plan.empty)
     row |= {"N": esd.N, "M": esd.M, "Q": esd.N / esd.M, "rf": esd.rf, "num_evals": K}
     too_few, small = profile.min_evals > K, profile.min_M > esd.M
     fit = Fit(status=Status.TOO_FEW) if too_few or small else _fit(esd, profile)
@@ -148,18 +171,20 @@ def _row(esd: Esd, profile: Profile, K: int) -> dict[str, Value]:
         fit = Fit(status=Status.DEGENERATE)
     metrics: dict[str, Value] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes None below
-        for name in profile.methods:
-            if fit.status is not Status.DEGENERATE or "tail" not in method(name).needs:
-                metrics |= method(name).run(esd, fit, profile.options.get(name, {}))
+        for each, options in plan.methods:
+            if fit.status is not Status.DEGENERATE or "tail" not in each.needs:
+                metrics |= each.run(esd, fit, options)
     row |= {name: _finite(value) for name, value in metrics.items() if not small or name in SPECTRAL}
     if fit.xmin is not None:
-        row |= {name: _finite(getattr(fit, name)) for name in ("alpha", "D", "sigma", "xmin", "xmax")}
-        row["num_pl_spikes"] = int(np.count_nonzero(esd.evals >= fit.xmin))
-    status = TOO_FEW_EVALS if too_few else TOO_SMALL if small else str(fit.status)
+        row |= {"alpha": _finite(fit.alpha), "D": _finite(fit.D), "sigma": _finite(fit.sigma)}
+        row |= {"xmin": _finite(fit.xmin), "xmax": _finite(fit.xmax)}
+        row["num_pl_spikes"] = len(esd.evals) - int(esd.evals.searchsorted(fit.xmin))
     outcome = Outcome.FILTERED if too_few or small else Outcome.FAILED if row["alpha"] is None else Outcome.FIT
-    row |= {"outcome": str(outcome), "status": status, "warning": _warning(fit.alpha)}
+    row["outcome"] = outcome.value
     row["filtered_by"] = "min_evals" if too_few else "min_M" if small else None
-    return row | {"degenerate_tail": degenerate, "left_out": ", ".join(profile.left_out)}
+    row["status"] = TOO_FEW_EVALS if too_few else TOO_SMALL if small else fit.status.value
+    row["degenerate_tail"], row["warning"], row["left_out"] = degenerate, _warning(fit.alpha), plan.left_out
+    return row
 
 
 def _fit(esd: Esd, profile: Profile) -> Fit:

@@ -97,7 +97,7 @@ def check_options(rule: str, options: Mapping[str, float]) -> None:
 def _candidates(x: FloatArray, rule: str, options: dict[str, float]) -> Candidates | Status:
     """Check the data and ask the rule for its candidates, or for the reason why there are none."""
     check_options(rule, options)
-    if x.ndim != 1 or (len(x) and not (x[0] > 0 and x[-1] < np.inf and np.all(x[1:] >= x[:-1]))):
+    if x.ndim != 1 or (len(x) and not (x[0] > 0 and x[-1] < np.inf and (x[1:] >= x[:-1]).all())):
         msg = (
             f"expected a sorted vector of positive finite numbers, got shape {x.shape}; sort, and filter by a threshold"
         )
@@ -110,16 +110,19 @@ def _candidates(x: FloatArray, rule: str, options: dict[str, float]) -> Candidat
 
 def _logs(x: FloatArray) -> FloatArray:
     """ln(x / x_0), exact for values close together and for any scale."""
-    with np.errstate(over="ignore"):
-        excess = (x - x[0]) / x[0]
-    logs: FloatArray = np.log1p(excess) if excess[-1] < np.inf else np.log(x) - np.log(x[0])
-    return logs
+    low = float(x[0])
+    if not (float(x[-1]) - low) / low < np.inf:
+        return np.asarray(np.log(x) - np.log(x[0]))
+    logs: FloatArray = x - low
+    logs /= low
+    return np.log1p(logs, out=logs)
 
 
 def _sums(logs: FloatArray) -> FloatArray:
     """S of every tail but the last, (K-1,): sums of gaps only, so that nothing cancels and ties give exactly 0."""
-    above = np.arange(len(logs) - 1, 0, -1.0)
-    return np.cumsum((above * np.diff(logs))[::-1])[::-1]
+    gaps: FloatArray = logs[1:] - logs[:-1]
+    gaps *= np.arange(len(logs) - 1, 0, -1.0)
+    return gaps[::-1].cumsum()[::-1]
 
 
 def _distinct(logs: FloatArray) -> IntArray:
@@ -129,10 +132,11 @@ def _distinct(logs: FloatArray) -> IntArray:
 
 def _tails(logs: FloatArray, first: IntArray, sums: FloatArray, *, bias: float) -> Candidates | Status:
     """Candidates with alpha - 1 = (n - bias) / S; a constant tail has distance 1 by definition and is left out."""
-    first = first[logs[-1] - logs[first] > FLAT]
-    if not len(first):
-        return Status.DEGENERATE
-    size = (len(logs) - first).astype(np.float64)
+    if not logs[-1] - logs[first[-1]] > FLAT:  # the tails at the end alone, for logs ascend
+        first = first[logs[-1] - logs[first] > FLAT]
+        if not len(first):
+            return Status.DEGENERATE
+    size = len(logs) - first.astype(np.float64)
     return Candidates(logs=logs, first=first, size=size, slope=(size - bias) / sums[first])
 
 

@@ -136,7 +136,7 @@ class Method:
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The defaults with the given options in their place. Raises ValueError for an option that has no default."""
-        if unknown := sorted(set(given) - set(self.defaults)):
+        if unknown := sorted(given.keys() - self.defaults.keys()) if given else ():
             known = ", ".join(sorted(self.defaults)) or "none"
             msg = f"unknown options {unknown} of method {self.name!r}; known options: {known}"
             raise ValueError(msg)

@@ -54,6 +54,6 @@ def resolved(spectrum: Spectrum) -> FloatArray:
     """
     share = GRAM if spectrum.method == "gram" else (spectrum.N * EPS) ** 2
     limit = share * spectrum.evals[:, -1:]
-    if bool(np.all(spectrum.evals[:, :1] > limit)):
+    if (spectrum.evals[:, :1] > limit).all():
         return spectrum.evals
     return np.where(spectrum.evals <= limit, 0.0, spectrum.evals)

@@ -13,6 +13,7 @@ a tail. Not covered: which candidates exist and what their exponents are (analys
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -28,6 +29,10 @@ SAMPLES = (8, 32, 128, 512, 2048)
 CHUNK = 1 << 18
 # With this few candidates left, evaluating them costs less than thinning them further.
 FEW = 4
+# Candidates times values of the longest tail up to which all of them are evaluated at once: some ten calls.
+AT_ONCE = 1 << 13
+# Longest tail whose first samples are kept: 8 of every size take 128 KiB.
+KEPT = 1024
 # Tails longer than this are evaluated by blocks: below it one pass over the tail is cheaper than the bookkeeping.
 DENSE_TAIL = 4096
 
@@ -54,20 +59,45 @@ class Candidates:
 
 def nearest(tails: Candidates) -> tuple[int, float]:
     """Position among the candidates and distance of the first candidate with the smallest distance; C >= 1."""
-    alive: IntArray = np.arange(len(tails.first))
-    bound = np.zeros(len(alive))
+    alive: IntArray | slice = slice(None)
+    bound: FloatArray
     best = np.inf  # an exact distance: what no bound may exceed
+    longest = int(tails.size[0])
+    left = len(tails.first)
     for m in SAMPLES:
+        if left * longest <= AT_ONCE:
+            return _at_once(tails, alive)
         bound = sampled(tails, alive, m)
-        if m >= int(tails.size[alive[0]]):  # the longest tail has no more than m values: every bound is exact
+        if m >= longest:  # every bound is exact
             winner = int(bound.argmin())
-            return int(alive[winner]), float(bound[winner])
-        best = min(best, distance(tails, int(alive[bound.argmin()])))
-        keep = bound <= best + SLACK
-        alive, bound = alive[keep], bound[keep]
-        if len(alive) <= FEW:
+            return winner if isinstance(alive, slice) else int(alive[winner]), float(bound[winner])
+        least = int(bound.argmin())
+        best = min(best, distance(tails, least if isinstance(alive, slice) else int(alive[least])))
+        keep = (bound <= best + SLACK).nonzero()[0]
+        alive, bound = keep if isinstance(alive, slice) else alive[keep], bound[keep]
+        left = len(alive)
+        if left <= FEW:
             break
+        longest = int(tails.size[alive[0]])
+    assert not isinstance(alive, slice), "every candidate has been sampled"
     return _exhaust(tails, alive, bound)
+
+
+def _at_once(tails: Candidates, which: IntArray | slice) -> tuple[int, float]:
+    """As `nearest`, of candidates which (C,) alone, each evaluated fully in one matrix (C, longest tail)."""
+    first, size = tails.first[which, None], tails.size[which, None]
+    before = first - first[0, 0]
+    gap: FloatArray = tails.logs[first[0, 0] :] - tails.logs[first]
+    np.maximum(gap, 0.0, out=gap)  # before its own start a candidate deviates by nothing
+    gap *= -tails.slope[which, None]
+    _law(gap, None if tails.scale is None else tails.scale[which, None])
+    k = np.arange(gap.shape[1]) - before
+    np.maximum(k, 0, out=k)
+    gap -= k / size
+    np.abs(gap, out=gap)
+    value = gap.max(axis=1)
+    least = int(value.argmin())
+    return least if isinstance(which, slice) else int(which[least]), float(value[least])
 
 
 def _exhaust(tails: Candidates, alive: IntArray, bound: FloatArray) -> tuple[int, float]:
@@ -85,34 +115,52 @@ def _exhaust(tails: Candidates, alive: IntArray, bound: FloatArray) -> tuple[int
             best, winner = value, candidate
         bound[position] = np.inf
         if len(alive) > FEW:
-            reaching = np.flatnonzero(tails.first[alive] <= tails.first[candidate] + k)
-            same_place = tails.first[candidate] + k - tails.first[alive[reaching]]
-            bound[reaching] = np.maximum(bound[reaching], _deviation(tails, alive[reaching], same_place))
+            place = tails.first[candidate] + k
+            reaching = np.flatnonzero(tails.first[alive] <= place)
+            others = alive[reaching]
+            share = (place - tails.first[others]) / tails.size[others]
+            bound[reaching] = np.maximum(bound[reaching], _deviation(tails, others, np.full(len(others), place), share))
         keep = bound <= best + SLACK
         alive, bound = alive[keep], bound[keep]
     return winner, best
 
 
-def sampled(tails: Candidates, which: IntArray, m: int) -> FloatArray:
+def sampled(tails: Candidates, which: IntArray | slice, m: int) -> FloatArray:
     """Lower bounds (C,) of the distances of candidates which (C,), from m positions a tail; exact up to m values."""
-    bound = np.empty(len(which))
-    fractions = ((np.arange(m) + 0.5) / m)[:, None]
+    first, size = tails.first[which], tails.size[which]
+    if m == SAMPLES[0] and size[0] <= KEPT and size[0] - size[-1] == len(size) - 1:
+        place, share = _kept()
+        columns = slice(KEPT - int(size[0]), KEPT - int(size[-1]) + 1)
+        bound: FloatArray = _deviation(tails, which, place[:, columns], share[:, columns]).max(axis=0)
+        return bound
+    bound = np.empty(len(first))
     step = max(1, CHUNK // m)
-    for start in range(0, len(which), step):
-        part = which[start : start + step]
-        k = (fractions * tails.size[part]).astype(np.int64)
-        bound[start : start + step] = _deviation(tails, part, k).max(axis=0)
+    for start in range(0, len(first), step):
+        part = slice(start, start + step) if isinstance(which, slice) else which[start : start + step]
+        place, share = _positions(size[start : start + step], m)
+        bound[start : start + step] = _deviation(tails, part, place, share).max(axis=0)
     return bound
 
 
-def _deviation(tails: Candidates, which: IntArray, k: IntArray) -> FloatArray:
-    """|F(x_k) - k/n| of candidates which (C,) at positions k (m, C)."""
-    first = tails.first[which]
-    gap: FloatArray = tails.logs[k + first]
-    gap -= tails.logs[first]
+def _positions(size: FloatArray, m: int) -> tuple[IntArray, FloatArray]:
+    """Where m samples of tails of size (C,) lie, (m, C): counted back from the end of the data, and k / n."""
+    k = (((np.arange(m) + 0.5) / m)[:, None] * size).astype(np.int64)
+    return k - size.astype(np.int64), k / size
+
+
+@cache
+def _kept() -> tuple[IntArray, FloatArray]:
+    """The first samples of all tails of KEPT values and fewer: they depend on the size alone."""
+    return _positions(np.arange(KEPT, 0, -1.0), SAMPLES[0])
+
+
+def _deviation(tails: Candidates, which: IntArray | slice, place: IntArray, share: FloatArray) -> FloatArray:
+    """|F(x_k) - k/n| of candidates which (C,) at values `place` (m, C), negative counting from the end, and k/n."""
+    gap: FloatArray = tails.logs[place]
+    gap -= tails.logs[tails.first[which]]
     gap *= -tails.slope[which]
     _law(gap, None if tails.scale is None else tails.scale[which])
-    gap -= k / tails.size[which]
+    gap -= share
     return np.abs(gap, out=gap)
 
 

@@ -11,6 +11,8 @@ Legend: slices (S, N, M) with N >= M; a chunk is some slices.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,8 @@ RESOLVED = 1e-9
 SVD_M = 2048
 # Bits of float16's infinity; NaN lie above, and with the sign bit the same again.
 HALF_INFINITY = 0x7C00
+# Elements up to which squares are summed: a copy, where the order of the axes takes one, is small.
+SQUARES = 1 << 18
 # Largest eigenvalue that is kept: leaves room for sums and scalings within float64.
 LARGEST = 1e300
 
@@ -38,11 +42,22 @@ def is_finite(array: AnyArray) -> bool:
     """
     if array.size == 0:
         return True
+    if array.dtype == np.float32 and _has_finite_squares(array):
+        return True
     if array.dtype == np.float16:  # numpy compares its integers thirty times as fast as its values
         return bool(array.view(np.int16).max() < HALF_INFINITY and array.view(np.uint16).max() < HALF_INFINITY + 2**15)
     parts = (array.real, array.imag) if np.iscomplexobj(array) else (array,)
     with np.errstate(invalid="ignore"):
         return all(bool(np.isfinite(part.min()) and np.isfinite(part.max())) for part in parts)
+
+
+def _has_finite_squares(array: NDArray[np.float32]) -> bool:
+    """Whether the sum of squares of a small array, of any shape, is finite: then all of its values are. One pass."""
+    if array.size > SQUARES:
+        return False
+    flat = array.ravel(order="K")  # a view of any order of axes
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.dot(flat, flat))
 
 
 def spectrum(slices: AnyArray, device: str = "cpu") -> Spectrum:
@@ -70,11 +85,14 @@ def spectrum(slices: AnyArray, device: str = "cpu") -> Spectrum:
         where = None
         evals = _on_cpu(slices, exponent)
     np.maximum(evals, 0.0, out=evals)
-    by_svd = (evals[:, 0] < RESOLVED * evals[:, -1]) & (M <= SVD_M)
-    _resolve(slices, exponent, evals, np.flatnonzero(by_svd))
+    by_svd = evals[:, 0] < RESOLVED * evals[:, -1] if M <= SVD_M else np.zeros(S, dtype=np.bool_)
+    unresolved = by_svd.nonzero()[0]
+    if len(unresolved):
+        _resolve(slices, exponent, evals, unresolved)
     if exponent:
         evals = _unscaled(evals, exponent)
-    return Spectrum(evals=evals, N=N, M=M, method=_method(by_svd), device="cpu" if where is None else str(where))
+    method, place = _method(len(unresolved), S), "cpu" if where is None else str(where)
+    return Spectrum(evals=evals, N=N, M=M, method=method, device=place)
 
 
 def _on_cpu(slices: AnyArray, exponent: int) -> FloatArray:
@@ -113,8 +131,8 @@ def _resolved(W: AnyArray, exponent: int, evals: FloatArray) -> bool:
     return True
 
 
-def _method(by_svd: NDArray[np.bool_]) -> str:
-    return "svd" if by_svd.all() else "gram+svd" if by_svd.any() else "gram"
+def _method(by_svd: int, S: int) -> str:
+    return "svd" if by_svd == S else "gram+svd" if by_svd else "gram"
 
 
 def _exponent(slices: AnyArray) -> int:

@@ -35,8 +35,11 @@ def log_power_sum(lam: FloatArray, alpha: float) -> float:
 
     Equivalent to `scipy.special.logsumexp(alpha * np.log(lam)) / np.log(10)`.
     """
-    positive = lam[lam > 0]
-    ratios = np.exp(alpha * (np.log(positive) - np.log(positive[-1])))
+    positive = lam if lam[0] > 0 else lam[lam > 0]
+    ratios: FloatArray = np.log(positive)
+    ratios -= np.log(positive[-1])
+    ratios *= alpha
+    np.exp(ratios, out=ratios)
     return float(alpha * np.log10(positive[-1]) + np.log10(ratios.sum()))
 
 

@@ -7,6 +7,7 @@ covered: what needs a fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,44 +37,50 @@ COLUMNS = (
 )
 
 
+NOTHING: dict[str, Value] = {column.name: None for column in COLUMNS}
+
+
 def run(esd: Esd, fit: Fit, options: Mapping[str, Any]) -> dict[str, Value]:
     """Columns of `METHOD`. Option: tolerance of weak_rank_loss (1e-6)."""
     tolerance = float(METHOD.options(options)["tolerance"])
-    lam = esd.evals
-    row: dict[str, Value] = {column.name: None for column in COLUMNS}
-    row["matrix_rank"] = rank(np.sqrt(lam), esd.N)
-    row["rank_loss"] = esd.slices.size - rank(np.sqrt(esd.slices), esd.N)
-    row["weak_rank_loss"] = int(np.count_nonzero(lam < tolerance))
+    lam, row = esd.evals, NOTHING.copy()
+    count = rank(lam, esd.N)
+    row["matrix_rank"] = count
+    row["rank_loss"] = esd.slices.size - rank(esd.slices, esd.N)
+    row["weak_rank_loss"] = int(lam.searchsorted(tolerance))
     top, total = float(lam[-1]), float(lam.sum())
     row["norm"], row["spectral_norm"], row["lambda_max"] = total, top, top
-    row["sv_max"], row["sv_min"] = float(np.sqrt(top)), float(np.sqrt(esd.slices[:, 0].max()))
+    row["sv_max"], row["sv_min"] = math.sqrt(top), math.sqrt(float(esd.slices[:, 0].max()))
     if top <= 0:
         return row
     row["log_norm"], row["log_spectral_norm"] = float(np.log10(total)), float(np.log10(top))
     row["stable_rank"] = total / top
-    row["entropy"] = entropy(lam, esd.N)
+    row["entropy"] = entropy(lam, total, count)
     return row
 
 
-def rank(singular: FloatArray, N: int) -> int:
-    """Numerical rank of singular values (K,), ascending, of a matrix with larger side N; summed over rows (S, K).
+def rank(evals: FloatArray, N: int) -> int:
+    """Numerical rank from eigenvalues (K,), ascending, of a matrix with larger side N; summed over rows (S, K).
 
     Equivalent to `np.linalg.matrix_rank` of the matrix.
     """
-    return int(np.count_nonzero(singular > singular[..., -1:] * (N * EPS)))
+    limit = np.sqrt(evals[..., -1:]) * (N * EPS)
+    if (np.sqrt(evals[..., :1]) > limit).all():  # the smallest of all
+        return evals.size
+    return int(np.count_nonzero(np.sqrt(evals) > limit))
 
 
-def entropy(lam: FloatArray, N: int) -> float | None:
+def entropy(lam: FloatArray, total: float, count: int) -> float | None:
     """Entropy of lam / sum lam over ln of the rank, 1 for equal eigenvalues; None for rank 0 and 1.
 
-    lam is (K,), ascending, of matrices with larger side N. Equivalent to `matrix_entropy(np.sqrt(lam), N)` of
+    lam is (K,), total its sum, count the rank. Equivalent to `matrix_entropy(np.sqrt(lam), N)` of
     weightwatcher.RMT_Util.
     """
-    count = rank(np.sqrt(lam), N)
     if count <= 1:
         return None
-    p = lam / lam.sum() + EPSILON
-    return float(-np.sum(p * np.log(p)) / np.log(count + EPSILON))
+    p = lam / total
+    p += EPSILON
+    return float(-(p * np.log(p)).sum() / np.log(count + EPSILON))
 
 
 METHOD = Method(

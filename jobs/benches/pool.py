@@ -6,7 +6,7 @@ large one, with the threads that their size takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.jobs.work.executors import Executor, Outcome, Task
-from zoospectra.jobs.work.plan import Item, pack
+from zoospectra.jobs.work.plan import Item, even, pack
 from zoospectra.jobs.work.schedule import run
 from zoospectra.zoo.checkpoint.dtype import itemsize
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
@@ -24,7 +24,10 @@ from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.values import read_layer
 
 TASK_BYTES = 4 << 20
-"""Bytes of small files that make one task: about 0.1 s of work, against which a task's 2 ms count little."""
+"""Bytes of files below which they are small: several are one task, against whose 2 ms one file's work counts little."""
+
+RATE = 8e7
+"""Bytes of small files a second: 13 ms for 1 MB of ResNet-20."""
 
 SECONDS = 0.2
 """Predicted seconds of a task of a large file: opening it takes 3 ms."""
@@ -45,16 +48,15 @@ class Portion:
 def analyse_portion(portion: Portion) -> list[float]:
     """Exponents of the layers that have a fit; read, decomposed and fitted with every metric of the profile."""
     rule = unfold_rule(portion.profile.unfold)
-    alphas: list[float] = []
-    for path in portion.paths:
-        chosen, _ = layers(open_checkpoint(path).tensors)
-        for layer in chosen:
-            if portion.wanted is None or layer.layer_id in portion.wanted:
-                computed = spectrum(rule.unfold(read_layer(layer), layer.layer_type))
-                result = analyse_layer(computed, layer.layer_type, portion.profile, dtype=layer.dtype)
-                alpha = result.layer["alpha"]
-                alphas += [alpha] if isinstance(alpha, float) else []
-    return alphas
+    chosen = [layer for path in portion.paths for layer in layers(open_checkpoint(path).tensors)[0]]
+    wanted = [layer for layer in chosen if portion.wanted is None or layer.layer_id in portion.wanted]
+    # One step after the other for all layers: what a step needs stays in the caches.
+    spectra = [spectrum(rule.unfold(read_layer(layer), layer.layer_type)) for layer in wanted]
+    alphas = [
+        analyse_layer(computed, layer.layer_type, portion.profile, dtype=layer.dtype).layer["alpha"]
+        for layer, computed in zip(wanted, spectra, strict=True)
+    ]
+    return [alpha for alpha in alphas if isinstance(alpha, float)]
 
 
 def analyse_files(paths: Sequence[Path], profile: Profile, executor: Executor) -> list[float]:
@@ -67,30 +69,32 @@ def analyse_files(paths: Sequence[Path], profile: Profile, executor: Executor) -
         alphas.extend(outcome.value)
         return []
 
-    run(tasks(paths, profile), executor, keep)
+    run(tasks(paths, profile, executor.slots), executor, keep)
     return sorted(alphas)
 
 
-def tasks(paths: Sequence[Path], profile: Profile) -> list[Task]:
+def tasks(paths: Sequence[Path], profile: Profile, slots: int) -> list[Task]:
     """Tasks of some files: small ones together, large ones by layer."""
-    planned: list[Task] = []
-    together: list[str] = []
-    filled = 0
-    for path in paths:
-        size = path.stat().st_size
-        if size >= TASK_BYTES:
-            planned += _by_layer(str(path), profile, len(paths))
-            continue
-        if together and filled + size > TASK_BYTES:
-            planned.append(_together(together, filled, profile))
-            together, filled = [], 0
-        together.append(str(path))
-        filled += size
-    return [*planned, _together(together, filled, profile)] if together else planned
+    sizes = {str(path): path.stat().st_size for path in paths}
+    small = {path: size for path, size in sizes.items() if size < TASK_BYTES}
+    large = [_by_layer(path, profile, len(paths)) for path in sizes if path not in small]
+    return [task for part in large for task in part] + (_together(small, profile, slots) if small else [])
 
 
-def _together(paths: Sequence[str], filled: int, profile: Profile) -> Task:
-    return Task(paths[0], analyse_portion, Portion(tuple(paths), None, profile), seconds=0.1 * filled / TASK_BYTES)
+def _together(sizes: Mapping[str, int], profile: Profile, slots: int) -> list[Task]:
+    """Tasks of small files: of a scan's seconds, and equal as far as the files allow, as many for every slot."""
+    total = sum(sizes.values()) / RATE
+    count = slots * max(1, round(total / even(SECONDS, total, slots) / slots))
+    groups: list[list[str]] = [[] for _ in range(count)]
+    begun = 0.0
+    for path, size in sizes.items():
+        groups[int((begun + size / RATE / 2) / total * count)].append(path)
+        begun += size / RATE
+    return [
+        Task(group[0], analyse_portion, Portion(tuple(group), None, profile), seconds=total / count)
+        for group in groups
+        if group
+    ]
 
 
 def _by_layer(path: str, profile: Profile, files: int) -> list[Task]:

@@ -118,6 +118,11 @@ def test_is_finite_of_every_float16() -> None:
 def test_is_finite_of_nothing_and_of_the_largest_number() -> None:
     assert is_finite(np.zeros((0, 3)))
     assert is_finite(np.array([np.finfo(np.float64).max]))
+    largest = np.full((4, 3, 2), np.finfo(np.float32).max, dtype=np.float32)
+    assert is_finite(largest)
+    assert is_finite(largest.transpose(2, 0, 1))
+    largest[3, 2, 1] = np.nan
+    assert not is_finite(largest.transpose(2, 0, 1)[:, 1::2])
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (1, 2, 3), (0, 2, 2), (1, 2, 0), (1, 1, 2, 2)])

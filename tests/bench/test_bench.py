@@ -85,14 +85,17 @@ def test_small_files_share_a_task_and_large_ones_are_split(tmp_path, monkeypatch
     folder = make_zoo(tmp_path / "zoo")
     files = sorted(folder.glob("*.safetensors"))
     (profile,) = load_profiles(["weightwatcher"])
-    whole = tasks(files, profile)
+    whole = tasks(files, profile, 1)
     assert len(whole) == 1
+    dealt = [task.argument.paths for task in tasks(files, profile, 2)]
+    assert len(dealt) == 2
+    assert sorted(path for paths in dealt for path in paths) == [str(file) for file in files]
     executor = open_executor(Cluster("inline"))
     expected = analyse_files(files, profile, executor)
     monkeypatch.setattr("zoospectra.jobs.benches.pool.TASK_BYTES", 1)
-    assert len(tasks(files, profile)) == len(files)
+    assert len(tasks(files, profile, 2)) == len(files)
     monkeypatch.setattr("zoospectra.jobs.benches.pool.SECONDS", 0.0)
-    split = tasks(files, profile)
+    split = tasks(files, profile, 2)
     assert len(split) == 16
     assert all(task.memory > 0 and task.cpus == 1 for task in split)
     assert analyse_files(files, profile, executor) == expected

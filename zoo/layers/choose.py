@@ -6,14 +6,16 @@ tensor that is in no layer gets a Skip with its reason. Shapes are torch's: (out
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.pair import base_of
 from zoospectra.zoo.checkpoint.tensor import TensorRef
-from zoospectra.zoo.checkpoint.trouble import Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.checkpoint.view import shape_after
 from zoospectra.zoo.layers.buffers import buffer
 from zoospectra.zoo.layers.layer import Assembly, Layer
@@ -28,6 +30,9 @@ from zoospectra.zoo.layers.split.tables import POSITIONS
 
 DEPTHWISE, DEPTHWISE_DENSE = "depthwise", "depthwise_dense"
 """Types of layers whose matrices have M = 1."""
+
+MOST, LONGEST = 2000, 1 << 16
+"""Tensors, and bytes of its configuration, of the largest checkpoint whose layers are kept for the next one like it."""
 
 NOTHING = Override("")
 """What a user says about a tensor that no rule of his is about."""
@@ -44,9 +49,44 @@ def layers(
     """
     base = base_of(config or {})
     if base is None:
-        return _layers_of(tensors, config, rules)
+        return (None if rules.overrides else _as_before(tensors, config or {})) or _layers_of(tensors, config, rules)
     made = _layers_of(tensors, config, rules)
     return with_base(base, tensors, config or {}, made, _layers_of(base.tensors, base.config, rules)[0])
+
+
+def _as_before(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> tuple[list[Layer], list[Skip]] | None:
+    """Layers as of another checkpoint with the same names, types and shapes; None where their bytes may matter."""
+    try:
+        known = marshal.dumps(dict(config), 2)  # by value, and of plain values alone
+    except ValueError:
+        return None
+    if len(tensors) > MOST or len(known) > LONGEST:
+        return None
+    same = _by_names(tuple((r.name, r.dtype, r.shape, r.stride, r.nbytes, r.codec, r.axis) for r in tensors), known)
+    if same is None:
+        return None
+    chosen, skips = same
+    return [Layer(e.layer_id, e.longname, e.layer_type, e.group, tensors[n], e.view) for n, e in chosen], [*skips]
+
+
+@lru_cache(maxsize=32)
+def _by_names(
+    described: tuple[tuple[Any, ...], ...], known: bytes
+) -> tuple[list[tuple[int, Layer]], list[Skip]] | None:
+    """Layers of tensors without bytes, each with the number of its tensor; None where something is packed."""
+    tensors = [
+        TensorRef(name, "", kind, shape, stride, 0, nbytes, codec=codec, axis=axis)
+        for name, kind, shape, stride, nbytes, codec, axis in described
+    ]
+    config = marshal.loads(known)
+    try:
+        if packed(tensors, config):
+            return None
+        chosen, skips = _layers_of(tensors, config, NO_RULES)
+    except CheckpointError:  # a description that is read
+        return None
+    numbers = {id(ref): number for number, ref in enumerate(tensors)}
+    return [(numbers[id(layer.ref)], layer) for layer in chosen], skips
 
 
 def _layers_of(
@@ -82,7 +122,9 @@ def _layers_of(
             result = reason_to_skip(ref, context) or _stored(ref, context, number, override)
         results = [result] if isinstance(result, Skip) else result
         skips += [entry for entry in results if isinstance(entry, Skip)]
-        made = [replace(e, factor=override.scale or 1.0) for e in results if isinstance(e, Layer)]
+        made = [e for e in results if isinstance(e, Layer)]
+        if override.scale:
+            made = [replace(e, factor=override.scale) for e in made]
         chosen += made
         number += max(len(made), 1)
     return chosen, skips

@@ -11,6 +11,7 @@ from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.choose import layers
+from zoospectra.zoo.layers.rules import rules_from
 
 
 def tensor(name: str, *shape: int, dtype: str = "float32") -> TensorRef:
@@ -100,3 +101,30 @@ def test_a_cifar_resnet_has_its_depth_in_layers(shared: Path, depth: int) -> Non
     assert Counter(layer.layer_type for layer in found) == {"conv2d": depth - 1, "dense": 1}
     assert len(found) + len(skips) == len(tensors)
     assert {skip.reason for skip in skips} == {"vector", "buffer"}
+
+
+def test_layers_of_the_same_names_refer_to_their_own_tensors() -> None:
+    """What was decided for one checkpoint serves the next one with the same names, types, shapes and configuration."""
+
+    def tensors(path: str, rows: int = 32) -> list[TensorRef]:
+        fused = TensorRef("a.qkv_proj.weight", path, "float32", (rows, 8), None, 64, rows * 32)
+        return [fused, TensorRef("a.norm.weight", path, "float32", (8,), None, 0, 32)]
+
+    config = {"model_type": "phi3", "num_attention_heads": 4, "num_key_value_heads": 2}
+    first, second = (layers(tensors(path), config) for path in ("/one", "/two"))
+    assert {layer.ref.path for layer in second[0]} == {"/two"}
+    once, twice = ([(each.longname, each.shape, each.layer_id) for each in found] for found, _ in (first, second))
+    assert once == twice
+    assert [shape for _, shape, _ in once][-3:] == [(16, 8), (8, 8), (8, 8)]
+    assert first[1] == second[1]
+    first[1].clear()
+    first[0].clear()
+    assert layers(tensors("/two"), config) == second
+
+    def shapes(rows: int, *more: object) -> set[tuple[int, ...]]:
+        return {layer.shape for layer in layers(tensors("/one", rows), *more)[0]}
+
+    assert shapes(48, config | {"num_key_value_heads": 4}) != shapes(48, config)
+    assert shapes(32, config, rules_from({"*.qkv_proj.weight": {"split": "whole"}})) == {(32, 8)}
+    scaled = layers(tensors("/one"), config, rules_from({"*.qkv_proj.weight": {"scale": 2.0}}))[0]
+    assert {layer.factor for layer in scaled} == {2.0}

@@ -6,9 +6,11 @@ A reader looks at headers only and gives references to tensors. None executes an
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.folder import TRAINING
+from zoospectra.zoo.checkpoint.formats import safetensors
 from zoospectra.zoo.checkpoint.formats.folders import folder_format
 from zoospectra.zoo.checkpoint.formats.huggingface import configs, open_folder
 from zoospectra.zoo.checkpoint.formats.memory import SCHEME
@@ -20,9 +22,16 @@ from zoospectra.zoo.checkpoint.pair import Pair, pair_of, paired
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import WEIGHTS
+from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY
 from zoospectra.zoo.fetch.locator import is_remote
+
+SUFFIX = ".safetensors"
+"""How a file ends whose kernels may be laid out as another library does."""
+
+LONGEST = 1 << 16
+"""Bytes of the longest header that is kept for the next file that has it: checkpoints of one net in many states do."""
 
 WITH_NETS = ("torch_zip", "torch_legacy", "safetensors")
 """Formats whose files may hold several nets."""
@@ -55,7 +64,10 @@ def open_checkpoint(path: str) -> Checkpoint:
     elif folder:
         checkpoint = open_folder(where, _open_file)
     else:
-        checkpoint = open_sharded(Path(where), _open_file) or _open_file(where)
+        sharded = None if path.startswith(SCHEME) else open_sharded(Path(where), _open_file)
+        if sharded is None and net is None and (alone := _alone(where)) is not None:
+            return alone
+        checkpoint = sharded or _open_file(where)
     if Path(where).name in WEIGHTS:  # one file of a model's folder: its configuration lies beside it
         config, skips = configs(Path(where).parent)
         published = bool(config)
@@ -66,16 +78,45 @@ def open_checkpoint(path: str) -> Checkpoint:
         blocked = any(skip.reason is Reason.INACCESSIBLE for skip in checkpoint.skips)
         reason = Reason.INACCESSIBLE if blocked else Reason.NO_TENSORS
         raise CheckpointError(reason, f"{path} holds no tensors of a model" + (f" ({left})" if left else ""))
+    return _laid_out(checkpoint)
+
+
+def _laid_out(checkpoint: Checkpoint) -> Checkpoint:
+    """Tensors in torch's layout, under names that every table can hold."""
     tensors = checkpoint.tensors
-    if checkpoint.format in ("safetensors", "huggingface") and all(
-        ref.path.endswith(".safetensors") for ref in tensors
-    ):
+    if checkpoint.format in ("safetensors", "huggingface") and all(ref.path.endswith(SUFFIX) for ref in tensors):
         tensors = torch_layout(tensors, checkpoint.config)
     return replace(
         checkpoint,
         tensors=tuple(replace(ref, name=_encodable(ref.name)) for ref in tensors),
         skips=tuple(replace(skip, tensor=skip.tensor and _encodable(skip.tensor)) for skip in checkpoint.skips),
     )
+
+
+def _alone(where: str) -> Checkpoint | None:
+    """A safetensors file that is one net by itself, as any other file with the same header; None for all others."""
+    named = where.endswith(SUFFIX) and Path(where).name not in WEIGHTS
+    if not named or format_of(where) != "safetensors":
+        return None
+    text, size = safetensors.header_of(where)
+    same = _by_header(text, size) if len(text) <= LONGEST else None
+    if same is None:
+        return None
+    tensors = (TensorRef(r.name, where, r.dtype, r.shape, r.stride, r.offset, r.nbytes) for r in same.tensors)
+    return replace(same, tensors=tuple(tensors))
+
+
+@lru_cache(maxsize=32)
+def _by_header(text: bytes, size: int) -> Checkpoint | None:
+    """What the header of a file of `size` bytes says, but for its path; None where that matters, or it is wrong."""
+    try:
+        checkpoint = selected(safetensors.described(SUFFIX, text, size), SUFFIX, None)
+    except CheckpointError:
+        return None
+    held = checkpoint.contents
+    if not checkpoint.tensors or held is None or len(held.nets) != 1 or held.rest:
+        return None
+    return _laid_out(checkpoint)
 
 
 def _paired(pair: Pair) -> Checkpoint:

@@ -57,14 +57,22 @@ def looks_like(head: bytes, size: int) -> bool:
 
 def open_safetensors(path: str) -> Checkpoint:
     """Tensors of one safetensors file in header order; CheckpointError when anything about the header is wrong."""
+    return described(path, *header_of(path))
+
+
+def header_of(path: str) -> tuple[bytes, int]:
+    """Header of a safetensors file, as it stands, and the file's bytes; CheckpointError as `open_safetensors`."""
     try:
         with Path(path).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            header = _header(file.read(8), size)
-            text = file.read(header)
+            return file.read(_header(file.read(8), size)), size
     except OSError as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
-    entries = _entries(text)
+
+
+def described(path: str, text: bytes, size: int) -> Checkpoint:
+    """What the header of a file of `size` bytes says; CheckpointError as `open_safetensors`."""
+    entries, header = _entries(text), len(text)
     refs: list[TensorRef] = []
     skips: list[Skip] = []
     for name, entry in entries.items():

@@ -217,3 +217,42 @@ def test_names_that_no_table_could_hold_are_escaped(tmp_path: Path) -> None:
     (ref,) = open_checkpoint(str(tmp_path / "x.safetensors")).tensors
     assert ref.name == "\\ud800\n"
     ref.name.encode("utf-8")
+
+
+def test_files_with_the_same_header_keep_their_own_bytes(tmp_path: Path) -> None:
+    """Checkpoints of one net in many states: the header is understood once, and nothing of the first file is left."""
+    states = [{"conv.weight": torch.randn(4, 3, 3, 3), "conv.bias": torch.randn(4)} for _ in range(3)]
+    paths = [str(tmp_path / f"step{number}.safetensors") for number in range(3)]
+    for state, path in zip(states, paths, strict=True):
+        save_file(state, path)
+    for state, path in zip(states, paths, strict=True):
+        opened = {ref.name: ref for ref in open_checkpoint(path).tensors}
+        assert {ref.path for ref in opened.values()} == {path}
+        for name, values in state.items():
+            np.testing.assert_array_equal(read(opened[name]), values.numpy())
+    save_file({"conv.weight": torch.ones(2, 3, 3, 3), "fc.weight": torch.ones(5, 2)}, paths[0])
+    assert {ref.name: ref.shape for ref in open_checkpoint(paths[0]).tensors} == {
+        "conv.weight": (2, 3, 3, 3),
+        "fc.weight": (5, 2),
+    }
+
+
+def test_the_same_damage_is_told_of_every_file(tmp_path: Path) -> None:
+    content = Path(written(tmp_path)).read_bytes()
+    for name in ("first", "second", "first"):
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(content[:-1])
+        with pytest.raises(CheckpointError, match="lie outside"):
+            open_checkpoint(str(path))
+        path.write_bytes(content)
+        assert open_checkpoint(str(path)).tensors
+        path.write_bytes(raw({}))
+        with pytest.raises(CheckpointError, match=f"{name}.safetensors holds no tensors"):
+            open_checkpoint(str(path))
+
+
+def written(folder: Path) -> str:
+    """A file with one matrix."""
+    path = str(folder / "net.safetensors")
+    save_file({"a": torch.randn(3, 2)}, path)
+    return path
