@@ -111,19 +111,19 @@ class _Stack:
         turned = np.take(by_shift, FOLD.reshape(-1), axis=1, out=self._room("turned", L, K * K), mode="clip")
         (turn,) = draw.turns
         total = 0.0 + turn.sign * turned.reshape(L, K, K).sum(axis=1, dtype=np.float64)[:, turn.order]
-        return total.astype(np.float32)
+        return np.asarray(total, dtype=np.float32)
 
 
 def _plain(squares: Single, means: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of the tensors surely hold nothing rare: squares (L, n) of their values, means (L,)."""
     largest, sizes = np.maximum.reduce(squares, axis=1), np.sqrt(squares.mean(axis=1))
-    return (largest > TINY) & (largest < HUGE) & (np.abs(means) < NEAR / 2 * sizes)
+    return np.asarray((largest > TINY) & (largest < HUGE) & (np.abs(means) < NEAR / 2 * sizes))
 
 
 def _centred(sums: Single) -> Single:
     """Sums (L, n), less their means."""
     means = sums.astype(np.float64).sum(axis=1, keepdims=True) / sums.shape[1]
-    return sums - means.astype(np.float32)
+    return np.asarray(sums - means.astype(np.float32))
 
 
 class _Numbers:

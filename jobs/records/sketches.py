@@ -40,7 +40,7 @@ def table(held: Sequence[Sketched]) -> pa.Table:
 def _finite(sketches: Sequence[Single | None]) -> list[Single | None]:
     """The sketches, None for one that holds NaN or infinity."""
     there = [sketch for sketch in sketches if sketch is not None]
-    finite = iter(np.isfinite(there).all(axis=1) if there else ())
+    finite = iter(np.asarray(np.isfinite(there).all(axis=1)).tolist() if there else [])
     return [sketch if sketch is not None and next(finite) else None for sketch in sketches]
 
 
