@@ -39,8 +39,11 @@ LARGEST = 1 << 16
 
 
 def stackable(array: AnyArray) -> bool:
-    """Whether a tensor of any shape is one of those: float32, of two axes or more, small."""
-    if array.dtype != np.float32 or array.ndim < 2 or not 0 < array.size < LARGEST:
+    """Whether a tensor of any shape is one of those: float32 in C order, of two axes or more, small.
+
+    In another order numpy adds it in another order too.
+    """
+    if array.dtype != np.float32 or array.ndim < 2 or not array.flags.c_contiguous or not 0 < array.size < LARGEST:
         return False
     return 1 < len(array) <= SIDE and 1 < array.size // len(array) <= SIDE
 

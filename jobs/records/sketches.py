@@ -44,5 +44,5 @@ def _finite(sketches: Sequence[Single | None]) -> list[Single | None]:
     return [sketch if sketch is not None and next(finite) else None for sketch in sketches]
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
