@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,12 +183,23 @@ def _reductions(moments: _Moments, flat: AnyArray, array: AnyArray) -> Reduction
     )
 
 
-def central(raw: AnyArray) -> tuple[float, float, float | None]:
+class Central(NamedTuple):
+    """Moments about the mean."""
+
+    mean: float
+    """In the units of the values."""
+    std: float
+    """The same."""
+    kurtosis: float | None
+    """See Reductions."""
+
+
+def central(raw: AnyArray) -> Central:
     """Mean, standard deviation and kurtosis from the first four raw moments, of shape (4,)."""
     m1, m2, m3, m4 = (float(value) for value in raw)
     var = max(m2 - m1**2, 0.0)
     fourth = m4 - 4.0 * m1 * m3 + 6.0 * m1**2 * m2 - 3.0 * m1**4
-    return m1, var**0.5, fourth / var**2 if var > 0.0 else None
+    return Central(m1, var**0.5, fourth / var**2 if var > 0.0 else None)
 
 
 def dead(array: AnyArray) -> tuple[int, int]:
@@ -216,7 +228,7 @@ def runs(size: int) -> NDArray[np.intp]:
 
 
 def distinct(flat: AnyArray) -> int:
-    """Distinct finite values, counted until DISTINCT: a few thousand elements decide it for most tensors."""
+    """Distinct finite values of shape (n,), counted until DISTINCT: a few thousand elements decide it for most."""
     known = _finite_values(flat[:: max(1, flat.size // (2 * DISTINCT))])
     for start in range(0, flat.size, ELEMENTS):
         if len(known) >= DISTINCT:

@@ -113,10 +113,10 @@ def reported_metrics(catalog: Sequence[Model], digest: str) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def layers(hashed: Iterable[tuple[ModelId, Layer, str]]) -> pa.Table:
+def layers(hashed: Iterable[tuple[ModelId, tuple[Layer, str]]]) -> pa.Table:
     """One row a layer of a model, with its content hash and the matrices of the default unfold rule."""
     data = []
-    for model, layer, content_hash in hashed:
+    for model, (layer, content_hash) in hashed:
         shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
         data.append(
             {
@@ -156,11 +156,22 @@ def skipped(skips: Iterable[tuple[ModelId, Skip]], *, added: bool = False) -> pa
     return pa.Table.from_pylist(data, schema=PARTS["skipped"])
 
 
-def indexed(reader: str, listed: Iterable[tuple[ModelId, int | None, int | None]]) -> pa.Table:
-    """One row a model: that this reader has listed so many layers and skips of it; None while it reads them."""
+class Listing(NamedTuple):
+    """What a reader has listed of a model."""
+
+    model: ModelId
+    """Which."""
+    layers: int | None
+    """How many; None while it reads them."""
+    skips: int | None
+    """The same."""
+
+
+def indexed(reader: str, listings: Iterable[Listing]) -> pa.Table:
+    """One row a model: what this reader has listed of it."""
     data = [
         {**model._asdict(), "reader": reader, "listed_layers": layers, "listed_skips": skips}
-        for model, layers, skips in listed
+        for model, layers, skips in listings
     ]
     return pa.Table.from_pylist(data, schema=PARTS["indexed"])
 

@@ -113,9 +113,11 @@ def _tables(batch: Batch, indexed: Sequence[Indexed]) -> dict[str, pa.Table]:
     models = [(request.model, each) for request, each in zip(batch.requests, indexed, strict=True)]
     made = {sketched.content_hash: sketched for each in indexed for sketched in each.sketches}
     tables = {
-        "layers": rows.layers((model, *layer) for model, each in models for layer in each.layers),
+        "layers": rows.layers((model, layer) for model, each in models for layer in each.layers),
         "skipped": rows.skipped((model, skip) for model, each in models for skip in each.skips),
         "sketches": sketches.table(list(made.values())),
-        "indexed": rows.indexed(batch.reader, ((model, len(each.layers), len(each.skips)) for model, each in models)),
+        "indexed": rows.indexed(
+            batch.reader, [rows.Listing(model, len(each.layers), len(each.skips)) for model, each in models]
+        ),
     }
     return {kind: table for kind, table in tables.items() if len(table)}

@@ -156,8 +156,8 @@ def _read(some: Sequence[tuple[_Opened, Layer]]) -> None:
     """Read layers of checkpoints, each once."""
     kept = {content_hash for each, _ in some for content_hash in each.request.sketched}
     read = read_some([(layer, each.known(layer)) for each, layer in some], kept)
-    for (each, layer), one in zip(some, read, strict=True):
-        each.read[layer.layer_id] = one
+    for (each, layer), values in zip(some, read, strict=True):
+        each.read[layer.layer_id] = values
 
 
 def read_one(layer: Layer) -> ReadLayer:

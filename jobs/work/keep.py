@@ -45,8 +45,8 @@ class Keeper:
 
     def keep_some_layers(self, model: ModelId, layers: Sequence[tuple[Layer, str]]) -> None:
         """Keep those layers of a large model that are read, until its listing replaces them."""
-        tables = {"layers": rows.layers((model, *layer) for layer in layers)}
-        tables["indexed"] = rows.indexed(self.reader, [(model, None, None)])
+        tables = {"layers": rows.layers((model, layer) for layer in layers)}
+        tables["indexed"] = rows.indexed(self.reader, [rows.Listing(model, None, None)])
         self._log.put(f"{model.model_id} {model.revision}", tables)
 
     def keep_sketches(self, key: str, held: Sequence[Sketched]) -> None:
