@@ -25,7 +25,7 @@ EIGENVALUE_RATES = (
     *((256, 11e9), (512, 16e9), (768, 22e9), (1024, 24e9), (2048, 24e9), (3072, 26.5e9), (4096, 29e9)),
 )
 # Seconds a call of spectrum() takes on a 1 x 1 matrix.
-CALL_SECONDS = 1e-4
+CALL_SECONDS = 5e-5
 # A nearly square matrix of M <= SVD_M may need singular values after the Gram matrix. They take one and a half (384) to
 # three times as long (2048); of trained layers 1 in 25 (384 x 384) to 1 in 6 (slices of 64 x 64) does.
 SVD_FACTOR = 1.25
@@ -35,9 +35,9 @@ SQUARE = 1.2
 ONE_THREAD_M = 3000
 TWO_THREADS = 1.6  # times as fast as one
 # Seconds of a fit with the plain metrics, by the number of eigenvalues: calls below a thousand, sorting above.
-FIT_SECONDS = ((1, 2e-4), (144, 3e-4), (576, 5e-4), (1152, 7e-4), (4608, 1.4e-3), (32768, 1e-2))
+FIT_SECONDS = ((1, 1e-4), (144, 1.5e-4), (576, 2.5e-4), (1152, 5e-4), (4608, 1.4e-3), (32768, 1e-2))
 # Seconds a row of results takes, and seconds of one eigenvalue in one resample of a bootstrap.
-ROW_SECONDS = 2e-4
+ROW_SECONDS = 1e-4
 RESAMPLED_SECONDS = 1.7e-7
 # Workspaces of LAPACK (up to 64 columns) and the allocator's rounding.
 SLACK_BYTES = 4 << 20

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +142,9 @@ class _Moments:
     def _about(self, block: Single | FloatArray) -> float:
         """What powers are taken about: the mean of the first block; 0 where that is as good and cheaper."""
         if self._shift is None:
+            if block.dtype == np.float32 and _is_near_zero(block):
+                self._shift = 0.0
+                return self._shift
             wide = block.astype(np.float64)
             mean, size = float(wide.mean()), math.sqrt(float(np.mean(wide * wide)))
             self._shift = float(np.float32(mean)) if abs(mean) > NEAR * size else 0.0
@@ -159,14 +161,20 @@ class _Moments:
         raw = self._powers / self.count
         if self._mean is not None and not shift:
             raw[0] = self._mean
-        mean, std, kurtosis = central(raw)
+        mean, std, kurtosis = _central(raw)
         return mean + shift, std, kurtosis
+
+
+def _is_near_zero(block: Single | FloatArray) -> bool:
+    """Whether the mean of a block (n,) is surely less than NEAR of the size, by sums in float32: good to 1e-5 of it."""
+    mean, square = float(block.sum()) / block.size, float(block @ block) / block.size
+    return abs(mean) < 0.9 * NEAR * math.sqrt(square)
 
 
 def _reductions(moments: _Moments, flat: AnyArray, array: AnyArray) -> Reductions:
     """All numbers of a real tensor, given what its blocks say."""
     count = moments.count
-    dead_rows, dead_columns = dead(array) if moments.zeros else (0, 0)
+    dead_rows, dead_columns = _dead(array) if moments.zeros else (0, 0)
     mean, std, kurtosis = moments.central() if count else (None, None, None)
     return Reductions(
         mean=mean,
@@ -177,32 +185,21 @@ def _reductions(moments: _Moments, flat: AnyArray, array: AnyArray) -> Reduction
         zeros=moments.zeros / max(flat.size, 1),
         repeats=_repeats(flat),
         non_finite=1.0 - count / max(flat.size, 1),
-        distinct=distinct(flat),
+        distinct=_distinct(flat),
         dead_rows=dead_rows,
         dead_columns=dead_columns,
     )
 
 
-class Central(NamedTuple):
-    """Moments about the mean."""
-
-    mean: float
-    """In the units of the values."""
-    std: float
-    """The same."""
-    kurtosis: float | None
-    """See Reductions."""
-
-
-def central(raw: AnyArray) -> Central:
+def _central(raw: AnyArray) -> tuple[float, float, float | None]:
     """Mean, standard deviation and kurtosis from the first four raw moments, of shape (4,)."""
     m1, m2, m3, m4 = (float(value) for value in raw)
     var = max(m2 - m1**2, 0.0)
     fourth = m4 - 4.0 * m1 * m3 + 6.0 * m1**2 * m2 - 3.0 * m1**4
-    return Central(m1, var**0.5, fourth / var**2 if var > 0.0 else None)
+    return m1, var**0.5, fourth / var**2 if var > 0.0 else None
 
 
-def dead(array: AnyArray) -> tuple[int, int]:
+def _dead(array: AnyArray) -> tuple[int, int]:
     """Rows and columns that are all 0, of an array of any shape."""
     if array.ndim < 2:
         return int(np.count_nonzero(array == 0)), 0
@@ -214,27 +211,41 @@ def _repeats(flat: AnyArray) -> float:
     """Share of elements that repeat another in runs of neighbours: what a grid of few values cannot avoid."""
     if flat.size < 2:
         return 0.0
-    taken = single(flat[runs(flat.size)])
+    taken = single(flat[_runs(flat.size)])
     taken.sort(axis=1)
-    equal = (taken[:, 1:] == taken[:, :-1]) & (taken[:, 1:] != 0)
+    equal = taken[:, 1:] == taken[:, :-1]
+    if equal.any():
+        equal &= taken[:, 1:] != 0
     return int(np.count_nonzero(equal)) / taken.size
 
 
 @lru_cache(maxsize=64)
-def runs(size: int) -> NDArray[np.intp]:
+def _runs(size: int) -> NDArray[np.intp]:
     """Where the runs of so many elements lie: (runs, elements of a run)."""
     starts = np.linspace(0, max(size - RUN, 0), min(RUNS, max(1, size // RUN))).astype(np.intp)
     return starts[:, None] + np.arange(min(RUN, size))
 
 
-def distinct(flat: AnyArray) -> int:
-    """Distinct finite values of shape (n,), counted until DISTINCT: a few thousand elements decide it for most."""
-    known = _finite_values(flat[:: max(1, flat.size // (2 * DISTINCT))])
+def _distinct(flat: AnyArray) -> int:
+    """Distinct finite values, counted until DISTINCT: a few thousand elements decide it for most tensors."""
+    sample = flat[:: max(1, flat.size // (2 * DISTINCT))]
+    if _differ(sample):
+        return DISTINCT
+    known = _finite_values(sample)
     for start in range(0, flat.size, ELEMENTS):
         if len(known) >= DISTINCT:
             return DISTINCT
         known = np.union1d(known, _finite_values(flat[start : start + ELEMENTS]))
     return min(len(known), DISTINCT)
+
+
+def _differ(part: AnyArray) -> bool:
+    """Whether values (n,) are all finite, and DISTINCT or more of them differ."""
+    if part.size < DISTINCT:
+        return False
+    values = np.sort(single(part))
+    ends = math.isfinite(values[0]) and math.isfinite(values[-1])  # NaN come last
+    return ends and 1 + int(np.count_nonzero(values[1:] != values[:-1])) >= DISTINCT
 
 
 def _finite_values(part: AnyArray) -> Single:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from zoospectra.jobs.work.analyse import Analysed, analyse, seed_of
 from zoospectra.jobs.work.index import Indexed, IndexRequest, index_all
 from zoospectra.jobs.work.opening import MEMORY
 from zoospectra.jobs.work.plan import Item, Shard
+from zoospectra.jobs.work.seen import Seen
 from zoospectra.jobs.work.todo import KnownLayer, Todo
 from zoospectra.warehouse.known import Known
 from zoospectra.zoo.checkpoint.trouble import Skip
@@ -85,7 +85,7 @@ def opened(batch: Batch, indexed: Sequence[Indexed], analysed: Analysed = NOTHIN
     """What is kept of models that were opened."""
     done = {each.content_hash for each in analysed.done}
     models = tuple(
-        Listed(tuple(_known(layer, h, None if h in done else layer) for layer, h in each.layers), each.skips)
+        Listed(tuple(_known(layer, h, None if h in done else layer, each.seen) for layer, h in each.layers), each.skips)
         for each in indexed
     )
     return Opened(models, _tables(batch, indexed), analysed)
@@ -95,18 +95,18 @@ def _new(batch: Batch, indexed: Iterable[Indexed]) -> tuple[Item, ...]:
     """Contents that nobody is known to have analysed, as far as they are little."""
     items: dict[str, Item] = {}
     todo, seconds = Todo(Known(), batch.profiles), SECONDS
-    for layer, content_hash in chain.from_iterable(each.layers for each in indexed):
+    for seen, layer, content_hash in ((each.seen, *layer) for each in indexed for layer in each.layers):
         if content_hash in items or seed_of(content_hash) in batch.known:
             continue
-        item = todo.item(_known(layer, content_hash, layer))
+        item = todo.item(_known(layer, content_hash, layer, seen))
         if item.cost.peak_bytes <= MEMORY and item.cost.seconds <= seconds:
             items[content_hash] = item
             seconds -= item.cost.seconds
     return tuple(items.values())
 
 
-def _known(layer: Layer, content_hash: str, weights: Layer | None) -> KnownLayer:
-    return KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, weights)
+def _known(layer: Layer, content_hash: str, weights: Layer | None, seen: Seen) -> KnownLayer:
+    return KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, weights, seen)
 
 
 def _tables(batch: Batch, indexed: Sequence[Indexed]) -> dict[str, pa.Table]:

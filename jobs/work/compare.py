@@ -16,7 +16,7 @@ import pyarrow as pa
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work.executors import Cluster, Outcome, Task, node, open_executor
-from zoospectra.jobs.work.opening import waiting_for
+from zoospectra.jobs.work.opening import local_files, waiting_for
 from zoospectra.jobs.work.pair import MOVED, SHOWN, TOP, Compared, Pair, compare_all, described, pair
 from zoospectra.jobs.work.plan import pack, task_bytes, within_memory
 from zoospectra.jobs.work.schedule import run
@@ -191,5 +191,6 @@ def _task(batch: tuple[Pair, ...]) -> Task:
         seconds=sum(pair_.cost.seconds for pair_ in batch),
         cpus=max(pair_.cost.threads for pair_ in batch),
         memory=task_bytes(batch),
+        reads=tuple({path: None for pair_ in batch for layer in pair_.sides for path in local_files(layer.ref.path)}),
         waits=sum(waiting_for(layer.ref.path, layer.ref.nbytes) for pair_ in batch for layer in pair_.sides),
     )

@@ -7,17 +7,17 @@ the log of the run, on disk within seconds: a kill at any moment loses those and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine, Tally
-from zoospectra.jobs.work import keep, plan, todo
+from zoospectra.jobs.work import keep, plan, seen, todo
 from zoospectra.jobs.work.account import Account
 from zoospectra.jobs.work.ahead import Fetch, Fetched
-from zoospectra.jobs.work.analyse import Analysed, analyse, seed_of
+from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.batch import Batch, Opened, opened
 from zoospectra.jobs.work.coming import LAYERS, batches, longest_first
 from zoospectra.jobs.work.contents import SPECTRUM_LOST
@@ -26,20 +26,26 @@ from zoospectra.jobs.work.executors.task import Capacity
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer
 from zoospectra.jobs.work.job import Job, Owner
 from zoospectra.jobs.work.keep import Keeper
-from zoospectra.jobs.work.opening import ANALYSED, MEMORY, Priced, by_way, priced, share, together, unlisted
+from zoospectra.jobs.work.opening import (
+    ANALYSED,
+    MEMORY,
+    Priced,
+    by_way,
+    local_files,
+    priced,
+    share,
+    together,
+    unlisted,
+)
 from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, pieces, read_piece
 from zoospectra.jobs.work.plan import Item, Packer, Shard
-from zoospectra.jobs.work.tasks import fetching, listing, opening, working
+from zoospectra.jobs.work.tasks import apart, fetching, listing, opening, placed, working
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
-from zoospectra.zoo.fetch.locator import is_remote
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources import fingerprint, local
-
-MET = 20_000
-"""Contents that a task is told are known, 10 bytes each; where there are more, models are listed, then analysed."""
 
 
 class Engine:
@@ -50,6 +56,8 @@ class Engine:
         self._shard_seconds = job.shard_seconds
         self._device, self._slots = job.cluster.device, job.cluster.slots
         self.executor: Executor | None = None
+        self.opener: Callable[[], Executor] | None = None  # opens it when it is needed
+        self._shared = job.cluster.address is not None
         self._profiles = job.profiles
         self._rules = job.rules
         self._last = last
@@ -64,12 +72,18 @@ class Engine:
         self._indexing = 0
         self._unopened = 0
         self._coming, self._few = True, False
-        self._kept: frozenset[int] | None = None
         self._sketched: set[str] = set()
         self._underway: dict[ModelId, Underway] = {}
         self.counts = self._account.counts
         self.damaged = False
         """Whether stored spectra could not be read: the run has to plan again."""
+
+    def running(self) -> Executor:
+        """The executor, opened now at the latest."""
+        if self.executor is None:
+            assert self.opener is not None
+            self.executor = self.opener()
+        return self.executor
 
     def close(self) -> None:
         """Put everything finished on disk."""
@@ -80,8 +94,7 @@ class Engine:
         """The warehouse was published: what it has need not be kept in mind. `flush` comes before the publication."""
         self._knowledge.close()
         self._knowledge = Knowledge(self._root)
-        self._contents.forget()
-        self._kept = None
+        self._account.forget()
         self._sketched.clear()
 
     def flush(self) -> None:
@@ -101,7 +114,8 @@ class Engine:
         self.counts.models = len(models)
         printed = [model for model in models if model.published is not None]
         self.counts.layers += published.keep(self._root, printed, self._knowledge)
-        weighed = [model for model in models if model.published is None]
+        self.counts.failed += self._account.keeper.keep_troubles(models)
+        weighed = [model for model in models if model.published is None and model.trouble is None]
         ids = [ModelId(model.model_id, model.revision) for model in weighed]
         keys = [keep.index_key(identity, self._rules.key) for identity in ids]
         done = self._knowledge.progress(ids, keys, todo.asked(self._profiles, keep.reader(self._rules.key)))
@@ -143,16 +157,16 @@ class Engine:
             # A row group is read by as few shards as possible.
             items = sorted(refits.items, key=lambda item: (item.stored[0][1], item.content_hash))
             made += len(items)
-            yield from [self._shard_task(shard) for shard in self._packer.add(items)]
+            yield from self._shard_tasks(self._packer.add(items, placed(self._elsewhere())))
         self._coming = False
         if not made:
             self.counts.layers = 0
         yield from self._rest()
 
     def files(self) -> list[str]:
-        """Files of the run that its tasks read on this machine's paths: models, or parts with spectra."""
+        """Files and folders that tasks of the run read on this machine's paths: models, or parts with spectra."""
         if self._can_open:
-            return sorted({model.path for model in self._models if not is_remote(model.path)})
+            return sorted({file for model in self._models for file in local_files(model.path)})
         return [str(part) for part in self._knowledge.spectra_parts()]
 
     def handle(self, outcome: Outcome) -> list[Task]:
@@ -179,8 +193,7 @@ class Engine:
 
     def _rest(self) -> list[Task]:
         """Shards that are not full, once no index can add to them."""
-        waits = self._indexing or self._coming
-        return [] if waits else [self._shard_task(shard) for shard in self._packer.rest()]
+        return [] if self._indexing or self._coming else self._shard_tasks(self._packer.rest())
 
     def _open(self, model: Model, left: Todo, requests: list[IndexRequest]) -> list[Task]:
         identity = ModelId(model.model_id, model.revision)
@@ -192,7 +205,8 @@ class Engine:
             trusted = indexed or left.known.begun.get(identity) == reader
             hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if trusted else {}
             sketched = frozenset(filter(left.sketched, hashes.values()))
-            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside))
+            state = seen.of_model(model)
+            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside, state))
             return []
         self._unopened -= 1
         self._account.count(row.failed for row in left.known.skipped.get(identity, ()))
@@ -204,18 +218,20 @@ class Engine:
         made = [listing(*each) for each in large] + [fetching(*each, self._ahead.size) for each in far]
         self._indexing += len(made)
         yield from made
-        new, others = unlisted(small) if self._at_once() else ([], small)
-        for chosen, profiles in ((new, self._profiles), (others, ())):
-            for batch in together(chosen, self._shard_seconds, self._slots):
-                self._indexing += 1
-                yield self._open_task(batch, profiles)
+        at_once = bool(small) and self._at_once()
+        for group in apart(small, self._elsewhere() if small else None):
+            new, others = unlisted(group) if at_once else ([], group)
+            for chosen, profiles in ((new, self._profiles), (others, ())):
+                for batch in together(chosen, self._shard_seconds, self._slots):
+                    self._indexing += 1
+                    yield self._open_task(batch, profiles)
 
     def _open_task(
         self, chosen: Sequence[Priced], profiles: tuple[Profile, ...] = (), node: str = "", fetched: int = 0
     ) -> Task:
         """Opens small models; with profiles, what of their layers is new is analysed at once."""
         requests, openings = zip(*chosen, strict=True)
-        met = self._met() if profiles else frozenset()
+        met = self._account.met(self._knowledge) if profiles else frozenset()
         if met is None:
             met, profiles = frozenset(), ()
         task = opening(Batch(requests, self._account.keeper.reader, profiles, met), openings, node, fetched)
@@ -226,14 +242,12 @@ class Engine:
     def _at_once(self) -> bool:
         """Whether tasks that open small models may analyse them too: they keep all slots busy, on one thread each."""
         several = self.counts.models > 1 and not self._few
-        return several and self._device == "cpu" and self._capacity().memory >= MEMORY and self._met() is not None
-
-    def _met(self) -> frozenset[int] | None:
-        """Seeds of contents that have results or will have them; None where they are too many to tell every task."""
-        if self._kept is None:
-            self._kept = frozenset(map(seed_of, self._knowledge.some_contents(MET + 1)))
-        met = self._kept if len(self._kept) > MET else self._kept.union(map(seed_of, self._contents.met))
-        return met if len(met) <= MET else None
+        return (
+            several
+            and self._device == "cpu"
+            and self._capacity().memory >= MEMORY
+            and self._account.met(self._knowledge) is not None
+        )
 
     def _handle_fetch(self, fetch: Fetch, outcome: Outcome) -> list[Task]:
         """Opens what is near now, or layer by layer what turned out to be large; what could not be opened is over."""
@@ -249,8 +263,8 @@ class Engine:
 
     def _handle_list(self, request: IndexRequest, outcome: Outcome) -> list[Task]:
         """Pieces of a large model; one that could not be opened is left to a last try, which says why."""
-        listed = outcome.value if isinstance(outcome.value, tuple) else ()
-        underway = self._underway[request.model] = Underway(request, listed)
+        underway = Underway(request, outcome.value if isinstance(outcome.value, tuple) else ())
+        self._underway[request.model] = underway
         memory, models = self._capacity().memory, self.counts.models
         made = pieces(underway, self._knowledge, self._profiles, self._packer.seconds, memory, models)
         underway.left = len(made)
@@ -260,10 +274,8 @@ class Engine:
     def _piece_task(self, piece: Piece) -> Task:
         large = piece.profiles and any(map(plan.is_large, piece.items))
         piece = replace(piece, device=self._device if large else "cpu")
-        first = piece.items[0].layer
-        assert first is not None
         self._progress.expect(piece.seconds)
-        return working(f"read {piece.model.model_id} {first.longname}", read_piece, piece)
+        return working(f"read {piece.model.model_id} {piece.first.longname}", read_piece, piece)
 
     def _last_index_task(self, underway: Underway) -> Task:
         """Lists a large model by what its pieces said."""
@@ -336,31 +348,27 @@ class Engine:
 
     def _plan(self, model: ModelId, layers: Sequence[KnownLayer], left: Todo, node: str = "") -> list[Task]:
         """Shards for what no model of this or an earlier run has brought yet."""
-        items = []
-        for layer in layers:
-            self.counts.layers += 1
-            content_hash, owner = layer.content_hash, Owner(model, layer.tensor)
-            if content_hash in self._contents.lost:
-                self._account.record(owner, *self._contents.lost[content_hash])
-            elif content_hash in self._contents.waiting:
-                self._contents.wait(content_hash, [owner])
-            elif content_hash in self._contents.finished:
-                self.counts.skipped += self._contents.finished[content_hash]
-            elif left.missing(content_hash):
-                self._contents.wait(content_hash, [owner])
-                items.append(left.item(layer))
-            else:
-                self.counts.skipped += left.filtered(content_hash)
+        items = self._account.claim(model, layers, left)
+        if not items:
+            return []
         capacity = self._capacity()
         items = plan.side_by_side(items, [layer.shape for layer in layers], self.counts.models)
         small, large = plan.within_memory(items, capacity.memory)
         for item in large:
             self._account.lose(item.content_hash, Reason.TOO_LARGE, capacity.refusal(item.cost.peak_bytes))
-        return [self._shard_task(shard, node) for shard in self._packer.add(small)]
+        return self._shard_tasks(self._packer.add(small, placed(self._elsewhere(), node)))
+
+    def _elsewhere(self) -> Executor | None:
+        """The executor where it has several machines; None where there is one."""
+        return self.running() if self._shared else None
+
+    def _shard_tasks(self, shards: Iterable[plan.Packed[Item]]) -> list[Task]:
+        return [self._shard_task(shard.items, shard.place.near) for shard in shards]
 
     def _capacity(self) -> Capacity:
         """What one task may need."""
-        return self.executor.capacity if self.executor else node.capacity([node.describe(Wanted())])
+        executor = self._elsewhere() or self.executor
+        return executor.capacity if executor else node.capacity([node.describe(Wanted())])
 
     def _shard_task(self, items: tuple[Item, ...], node: str = "") -> Task:
         profiles = self._profiles

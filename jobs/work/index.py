@@ -8,10 +8,10 @@ from math import prod
 
 import numpy as np
 
-from zoospectra.analysis.alike import sketches_and_reductions
 from zoospectra.analysis.reductions import Reductions, sketch_and_reductions
 from zoospectra.analysis.sketch import QUIET, Sketch, single
 from zoospectra.analysis.spectrum import is_finite
+from zoospectra.jobs.work.seen import Seen, check_model, of_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.remote import prefetched
@@ -70,6 +70,8 @@ class IndexRequest:
     """What the user knows better."""
     beside: tuple[Skip, ...] = ()
     """Files of the zoo that are no models and are listed with this one."""
+    seen: Seen = ()
+    """Its file as it was where the zoo was listed."""
     read: Mapping[int, ReadLayer] = field(default_factory=dict)
     """Layers of a large model that other tasks have read, by layer_id."""
 
@@ -84,6 +86,8 @@ class Indexed:
     """Everything else, with reasons; one with tensor None when the file could not be read at all."""
     sketches: tuple[Sketched, ...] = ()
     """One of every distinct layer that was read."""
+    seen: Seen = ()
+    """The files as they were when it was opened."""
 
 
 def unopened(request: IndexRequest, error: CheckpointError) -> Indexed:
@@ -97,7 +101,7 @@ def index(request: IndexRequest) -> Indexed:
 
 
 def index_all(requests: Sequence[IndexRequest]) -> list[Indexed]:
-    """Index checkpoints, layers of one shape together where they are small."""
+    """Index checkpoints, one step after the other for all layers: what a step needs stays in the caches."""
     opened = [_opened(request) for request in requests]
     some: list[tuple[_Opened, Layer]] = []
     size = 0
@@ -124,6 +128,8 @@ class _Opened:
     """What is none."""
     read: dict[int, ReadLayer]
     """What is read, by layer_id."""
+    seen: Seen = ()
+    """Its files as they are."""
 
     @property
     def left(self) -> list[Layer]:
@@ -140,16 +146,19 @@ class _Opened:
         kept, copied = without_copies([each.held for each in layers_read if each.held])
         skips = (*self.skips, *(each.skip for each in layers_read if each.skip), *copied)
         sketches = {each.sketched.content_hash: each.sketched for each in layers_read if each.sketched}
-        return Indexed(tuple((held.layer, held.content_hash) for held in kept), skips, tuple(sketches.values()))
+        listed = tuple((held.layer, held.content_hash) for held in kept)
+        return Indexed(listed, skips, tuple(sketches.values()), self.seen)
 
 
 def _opened(request: IndexRequest) -> _Opened:
     try:
+        check_model(request.path, request.model.revision, request.seen)
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
         return _Opened(request, [], list(unopened(request, error).skips), {})
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
-    return _Opened(request, chosen, [*checkpoint.skips, *request.beside, *skips], dict(request.read))
+    skips = [*checkpoint.skips, *request.beside, *skips]
+    return _Opened(request, chosen, skips, dict(request.read), of_layers(chosen))
 
 
 def _read(some: Sequence[tuple[_Opened, Layer]]) -> None:
@@ -183,7 +192,8 @@ def read_some(some: Sequence[tuple[Layer, str | None]], kept: Collection[str] = 
         except CheckpointError as error:
             read[n] = _unread(layer, error)
     numbers = [each if np.iscomplexobj(each) else single(each) for each in values.values()]  # converted once
-    for (n, each), (linear, plain) in zip(values.items(), sketches_and_reductions(numbers), strict=True):
+    sketches = [sketch_and_reductions(each) for each in numbers]
+    for (n, each), (linear, plain) in zip(values.items(), sketches, strict=True):
         layer, known = some[n]
         try:
             if (skip := _unfit(layer, each, plain)) is not None:

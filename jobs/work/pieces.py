@@ -18,7 +18,7 @@ from pathlib import Path
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer, read_one
-from zoospectra.jobs.work.opening import MEMORY, RATE
+from zoospectra.jobs.work.opening import ELEMENT_SECONDS, MEMORY
 from zoospectra.jobs.work.plan import Item, Shard, needed, pack, side_by_side, within_memory
 from zoospectra.jobs.work.todo import KnownLayer, Todo
 from zoospectra.warehouse.identity import ModelId
@@ -58,6 +58,13 @@ class Piece:
     def seconds(self) -> float:
         """Predicted work on one core, seconds."""
         return sum(item.cost.seconds for item in self.items)
+
+    @property
+    def first(self) -> Layer:
+        """Its first layer."""
+        layer = self.items[0].layer
+        assert layer is not None
+        return layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +164,10 @@ def _with_reading(item: Item, *, analysed: bool) -> Item:
     size = sum(ref.nbytes for ref in item.layer.refs)
     packed = size if item.layer.assembly or item.layer.change else 0
     reading = MEMORY + 2 * packed + 4 * prod(item.layer.shape)
-    cost = item.cost
+    cost, seconds = item.cost, ELEMENT_SECONDS * prod(item.layer.shape)
     if not analysed:
-        return replace(item, cost=replace(cost, seconds=size / RATE, peak_bytes=reading, threads=1))
-    return replace(
-        item, cost=replace(cost, seconds=cost.seconds + size / RATE, peak_bytes=max(cost.peak_bytes, reading))
-    )
+        return replace(item, cost=replace(cost, seconds=seconds, peak_bytes=reading, threads=1))
+    return replace(item, cost=replace(cost, seconds=cost.seconds + seconds, peak_bytes=max(cost.peak_bytes, reading)))
 
 
 def read_piece(piece: Piece) -> ReadPiece:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from zoospectra.analysis.cost import Cost, cost, fit_seconds, several_large, with_one_thread
 from zoospectra.analysis.kernels.cuda import SMALLEST_M
 from zoospectra.analysis.methods import method
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
+from zoospectra.jobs.work.seen import Seen
 from zoospectra.zoo.layers.layer import Layer
 
 READ_SPECTRUM = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.002, threads=1)
@@ -61,6 +62,8 @@ class Item:
     """Predicted work and memory."""
     stored: tuple[tuple[str, Path], ...] = ()
     """Unfold rules whose spectrum is kept already, each with a part that holds it: these need no weights."""
+    seen: Seen = ()
+    """The files of its model as they were when its content hash was taken; empty where the same task takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,37 +104,58 @@ def side_by_side(items: Sequence[Item], shapes: Iterable[tuple[int, ...]], model
     return [replace(item, cost=with_one_thread(item.cost)) for item in items]
 
 
+class Place(NamedTuple):
+    """Where work may run: what differs in it does not travel together."""
+
+    near: str = ""
+    """Node that has fetched its files; '' for any."""
+    lacking: frozenset[str] = frozenset()
+    """Nodes that do not see its files."""
+
+
+ANYWHERE = Place()
+
+
+class Packed(NamedTuple, Generic[Work]):
+    """A shard."""
+
+    items: tuple[Work, ...]
+    """What is in it."""
+    place: Place
+    """Where it may run."""
+
+
 class Packer(Generic[Work]):
     """Makes shards of about `seconds` of predicted work: a large matrix stands alone, ITEMS small ones travel together.
 
-    Items that need different numbers of threads never share a shard. The order is the one they come in, so that
-    neighbouring bytes are read together.
+    Items that need different numbers of threads, or other nodes, never share a shard. The order is the one they come
+    in, so that neighbouring bytes are read together.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._open: dict[int, list[Work]] = {}
-        self._filled: dict[int, float] = {}
+        self._open: dict[tuple[int, Place], list[Work]] = {}
+        self._filled: dict[tuple[int, Place], float] = {}
 
-    def add(self, items: Iterable[Work]) -> list[tuple[Work, ...]]:
-        """Take items in; returns the shards that are full."""
-        full: list[tuple[Work, ...]] = []
+    def add(self, items: Iterable[Work], place: Callable[[Work], Place] = lambda _: ANYWHERE) -> list[Packed[Work]]:
+        """Take items in; returns the shards that are full. place: of an item."""
+        full: list[Packed[Work]] = []
         for item in items:
-            seconds, threads = item.cost.seconds, item.cost.threads
+            seconds, key = item.cost.seconds, (item.cost.threads, place(item))
             if seconds >= self.seconds:
-                full.append((item,))
+                full.append(Packed((item,), key[1]))
                 continue
-            shard = self._open.setdefault(threads, [])
-            if shard and (self._filled[threads] + seconds > self.seconds or len(shard) == ITEMS):
-                full.append(tuple(shard))
+            shard = self._open.setdefault(key, [])
+            if shard and (self._filled[key] + seconds > self.seconds or len(shard) == ITEMS):
+                full.append(Packed(tuple(shard), key[1]))
                 shard.clear()
-            self._filled[threads] = seconds + (self._filled[threads] if shard else 0.0)
+            self._filled[key] = seconds + (self._filled[key] if shard else 0.0)
             shard.append(item)
         return full
 
-    def rest(self) -> list[tuple[Work, ...]]:
+    def rest(self) -> list[Packed[Work]]:
         """The shards that are not full, when nothing more comes."""
-        rest = [tuple(shard) for shard in self._open.values() if shard]
+        rest = [Packed(tuple(shard), place) for (_, place), shard in self._open.items() if shard]
         self._open.clear()
         return rest
 
@@ -139,7 +163,14 @@ class Packer(Generic[Work]):
 def pack(items: Iterable[Work], seconds: float) -> list[tuple[Work, ...]]:
     """Shards of all items, see Packer: the same items give the same shards."""
     packer = Packer[Work](seconds)
-    return packer.add(items) + packer.rest()
+    return [packed.items for packed in packer.add(items) + packer.rest()]
+
+
+def sources(items: Iterable[Item]) -> tuple[str, ...]:
+    """Every file or locator that items are read from."""
+    paths = {str(part) for item in items for _, part in item.stored}
+    paths |= {ref.path for item in items if item.layer is not None for ref in item.layer.refs}
+    return tuple(sorted(paths))
 
 
 def even(seconds: float, total: float, slots: int) -> float:

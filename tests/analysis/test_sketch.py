@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from zoospectra.analysis.alike import sketches_and_reductions
 from zoospectra.analysis.reductions import reductions, sketch_and_reductions
 from zoospectra.analysis.sketch import ELEMENTS, K, project, sketch
 
@@ -267,28 +266,3 @@ def test_repeats_tell_a_grid_from_floats() -> None:
     assert reductions(x.astype(np.float16)).repeats < 0.1
     assert 0.1 < reductions(x.astype(ml_dtypes.bfloat16)).repeats < 0.5
     assert reductions((np.round(x / step) * step).astype(np.float32)).repeats > 0.5
-
-
-def hostile(shape: tuple[int, ...], rng: np.random.Generator) -> list[np.ndarray]:
-    """Tensors of a shape: plain ones of many sizes, and one of every kind that needs care."""
-    plain = [(10.0**size * rng.normal(size=shape)).astype(np.float32) for size in range(-6, 3)]
-    turned = np.asfortranarray(plain[5])
-    zeros, dead, nan, infinite, shifted, huge = (plain[6].copy() for _ in range(6))
-    zeros[...], dead[0], nan[0, 0], infinite[-1, -1] = 0.0, 0.0, np.nan, -np.inf
-    shifted, huge = shifted + np.float32(5.0), huge * np.float32(1e25)
-    tiny, few = plain[6] * np.float32(1e-25), np.round(plain[6] * 4)
-    half = plain[5].astype(np.float16)
-    return [*plain, turned, zeros, dead, nan, infinite, shifted, huge, tiny, few, half, plain[3][0], np.sign(plain[4])]
-
-
-@pytest.mark.parametrize(
-    "shape", [(16, 16, 3, 3), (10, 64), (2, 2), (300, 3), (3, 300), (128, 511), (2, 8192), (256, 257)]
-)
-def test_tensors_of_one_shape_have_the_bits_that_each_has_alone(shape: tuple[int, ...]) -> None:
-    arrays = hostile(shape, np.random.default_rng(3))
-    for (made, numbers), array in zip(sketches_and_reductions(arrays), arrays, strict=True):
-        one, alone = sketch_and_reductions(array)
-        assert repr(numbers) == repr(alone)
-        for part in ("whole", "columns", "rows"):
-            assert str(getattr(made, part)) == str(getattr(one, part))
-            np.testing.assert_array_equal(getattr(made, part), getattr(one, part))

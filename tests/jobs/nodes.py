@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -17,11 +18,22 @@ import psutil
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
 NAMESPACES = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
 
+Shows = Mapping[Path, Path | None]
+"""Folders of a node that have the contents of another one there, or none."""
+NOTHING: Shows = {}
+
+AWAIT = """
+import sys, time, ray
+ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    time.sleep(0.2)
+"""
+
 
 class Nodes:
     """A head with one CPU, and nodes that join and are killed; without a token of their own this process may join."""
 
-    def __init__(self, *, token: bool = True) -> None:
+    def __init__(self, *, token: bool = True, shows: Shows = NOTHING, cpus: int = 1) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -30,22 +42,18 @@ class Nodes:
         self.environment = {**os.environ, **secret, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": ""}
         self._folder = tempfile.mkdtemp(prefix="zs", dir="/tmp")
         self._started: list[subprocess.Popen[bytes]] = []
-        self.head = self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}")
+        words = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}"]
+        self.head = self._start(*words, shows=shows, cpus=cpus)
         self._await(port)
 
-    def join(self, *words: str, blind: Path | None = None) -> subprocess.Popen[bytes]:
-        """A node with one CPU; `blind`: a folder that is empty there."""
-        return self._start(f"--address={self.address}", *words, blind=blind)
+    def join(self, *words: str, blind: Path | None = None, shows: Shows = NOTHING) -> subprocess.Popen[bytes]:
+        """A node with one CPU; `blind`: a folder that is empty there; `shows`: folders with other contents there."""
+        return self._start(f"--address={self.address}", *words, shows={**shows, **({blind: None} if blind else {})})
 
     def await_all(self, count: int) -> None:
-        """Until so many raylets run, and have had the time to announce themselves."""
-        for _ in range(300):
-            running = [p for node in self._started if node.poll() is None for p in self.processes(node)]
-            names = [process.name() for process in running if process.is_running()]
-            if sum(name == "raylet" for name in names) >= count:
-                break
-            time.sleep(0.2)
-        time.sleep(5)
+        """Until so many nodes have announced themselves."""
+        command = [sys.executable, "-c", AWAIT, self.address, str(count)]
+        subprocess.run(command, check=True, env=self.environment, capture_output=True, timeout=250)
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """Kill a node with everything that it runs, as a power cut would."""
@@ -88,10 +96,14 @@ class Nodes:
                 self.kill(node)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, *words: str, blind: Path | None = None) -> subprocess.Popen[bytes]:
-        command = [*RAY, *words, "--num-cpus=1", "--object-store-memory=100000000", "--block"]
-        if blind is not None:
-            command = ["unshare", "-m", "bash", "-c", f'mount -t tmpfs none {blind} && exec "$@"', "bash", *command]
+    def _start(self, *words: str, shows: Shows = NOTHING, cpus: int = 1) -> subprocess.Popen[bytes]:
+        command = [*RAY, *words, f"--num-cpus={cpus}", "--object-store-memory=100000000", "--block"]
+        if shows:
+            mounts = [
+                f"mount --bind {real} {there}" if real else f"mount -t tmpfs none {there}"
+                for there, real in shows.items()
+            ]
+            command = ["unshare", "-m", "bash", "-c", " && ".join([*mounts, 'exec "$@"']), "bash", *command]
         quiet = subprocess.DEVNULL
         started = subprocess.Popen(command, env=self.environment, stdout=quiet, stderr=quiet, start_new_session=True)
         self._started.append(started)

@@ -136,7 +136,7 @@ def test_the_guides_command_runs_with_labels_and_resources(nodes: Nodes, zoo: Pa
         command = [*MAIN, *words, *ask, *more]
         return subprocess.run(command, check=False, env=nodes.environment, capture_output=True, text=True)
 
-    nobody = ended("cluster.labels.pool=spectra", "cluster.resources.zoo_io=0.25")
+    nobody = ended("cluster.labels.pool=spectra", "cluster.resources.zoo_io=0.25", "cluster.wait_for_node=0")
     assert nobody.returncode == 1
     assert "no node of the cluster has CPUs and pool=spectra, zoo_io=0.25: start one" in nobody.stderr
     labelled = nodes.join("--labels=pool=spectra", '--resources={"zoo_io": 1}')

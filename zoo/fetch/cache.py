@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -28,10 +29,16 @@ STRIPES = 256
 """Lock files for all names together, so that locks do not pile up."""
 WALK_BYTES = 256 << 20
 """New bytes after which the folder is measured again, at most; less in small caches."""
+NEWEST = 2
+"""Of these, those that it keeps where the disk is full: given, and perhaps not mapped yet."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk, or of a user's share of it, that is full."""
 PART = ".part"
 """Ends the name of an unfinished file."""
 PART_SECONDS = 3600.0
 """Seconds after which an unfinished file that nobody holds counts as abandoned."""
+
+T = TypeVar("T")
 
 
 class Cache:
@@ -47,7 +54,8 @@ class Cache:
 
     @property
     def root(self) -> Path:
-        """Its folder, absolute."""
+        """Its folder, absolute; made anew where somebody has removed it."""
+        self._root.mkdir(parents=True, exist_ok=True)
         return self._root
 
     @property
@@ -88,17 +96,30 @@ class Cache:
     def put(self, path: Path, write: Callable[[Path], None]) -> Path:
         """Make a file: `write` fills a temporary one, which is then moved into place and held."""
         temporary = path.with_name(f"{path.name}.{os.getpid()}{PART}")
-        with _disk():
+        with disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                write(temporary)
+                self.with_room(lambda: write(temporary))
                 return self.place(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
 
+    def with_room(self, write: Callable[[], T]) -> T:
+        """What `write` returns; where its disk is full, once more after the least recently used half has left."""
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self.release(NEWEST)
+            taken = self.evict()
+            if self.evict(taken // 2) == taken:
+                raise
+            return write()
+
     def place(self, part: Path, path: Path) -> Path:
         """Move a finished part into place, make room for it, and hold it."""
-        with _disk():
+        with disk_errors():
             taken = _taken(part)
             with part.open("rb") as file:
                 os.fsync(file.fileno())
@@ -112,14 +133,15 @@ class Cache:
             self._placed += taken
         return held
 
-    def evict(self) -> int:
-        """Delete the least recently used files until the bound holds; the bytes that are left."""
+    def evict(self, bound: int | None = None) -> int:
+        """Delete the least recently used files until the bound holds, or a lower one; the bytes that are left."""
+        bound = self._bound if bound is None else bound
         with FileLock(self._root / "locks" / "evict.lock"):
             files = sorted(self._files(), key=lambda file: file[1])
             total = sum(taken for _, _, taken in files)
             now = time.time()
             for path, used, taken in files:
-                if total <= self._bound:
+                if total <= bound:
                     break
                 if path.name.endswith(PART) and now - used < PART_SECONDS:
                     continue
@@ -127,18 +149,17 @@ class Cache:
                     total -= taken
             return total
 
-    def release(self) -> None:
-        """Hold nothing any more."""
-        while self._held:
-            os.close(self._held.popitem()[1])
+    def release(self, newest: int = 0) -> None:
+        """Hold nothing any more, or only the files that were given last."""
+        while len(self._held) > newest:
+            os.close(self._held.popitem(last=False)[1])
 
     def _hold(self, path: Path, handle: int) -> None:
         old = self._held.pop(path, None)
         if old is not None:
             os.close(old)
         self._held[path] = handle
-        while len(self._held) > HELD:
-            os.close(self._held.popitem(last=False)[1])
+        self.release(HELD)
 
     def _files(self) -> Iterator[tuple[Path, float, int]]:
         """Every file with its time of last use and the bytes that it takes on disk."""
@@ -176,10 +197,11 @@ def _delete_unused(path: Path) -> bool:
 
 
 @contextmanager
-def _disk() -> Iterator[None]:
-    """A disk that refuses is a reason in a row, not a crash of the worker."""
+def disk_errors(subject: str = "") -> Iterator[None]:
+    """A disk that refuses is a FetchError, a reason in a row, not a crash of the worker; `subject` begins its words."""
     try:
         yield
     except OSError as error:
-        hint = ": lower fetch.cache_gb or free the disk" if error.errno == errno.ENOSPC else ""
-        raise FetchError(Reason.INACCESSIBLE, f"the cache cannot be written: {error}{hint}") from error
+        hint = ": lower fetch.cache_gb or free the disk" if error.errno in FULL else ""
+        detail = f"{subject}the cache cannot be written: {error}{hint}"
+        raise FetchError(Reason.INACCESSIBLE, detail) from error

@@ -20,7 +20,7 @@ import httpx2
 
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.fetch import unzip
-from zoospectra.zoo.fetch.cache import PART
+from zoospectra.zoo.fetch.cache import PART, disk_errors
 from zoospectra.zoo.fetch.client import announced, check_size
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.locator import Locator, locate
@@ -84,29 +84,33 @@ def _with(locator: Locator, checksum: str | None, size: int | None) -> Locator:
 def _fetch(locator: Locator, path: Path, node: Session) -> Path:
     part = path.with_name(path.name + PART)
     notes = path.with_name(path.name + ".json" + PART)
-    try:
+    with disk_errors(f"{locator.url}: "):
         part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab+") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            state = _resumable(file, notes, locator)
-            resumed = state.have > 0
-            wrong = _attempt(locator, file, state, notes, node)
-            if wrong and (resumed or state.broken):
-                # What was kept may be of another version: one try from the start, then the checksum decides.
-                file.truncate(0)
-                state = _Part()
-                wrong = _attempt(locator, file, state, notes, node)
-        if wrong and state.broken:
+        wrong, broken = node.cache.with_room(lambda: _tried(locator, part, notes, node))
+        if wrong and broken:
             raise FetchError(Reason.UNREADABLE, wrong)
         notes.unlink(missing_ok=True)
         if wrong:
             part.unlink(missing_ok=True)
             raise FetchError(Reason.CHECKSUM_MISMATCH, f"{locator.url}: {wrong}; the file was deleted")
         if locator.unzip:
-            _unpack(part, locator, node.cache.bound)
-    except OSError as error:
-        raise FetchError(Reason.INACCESSIBLE, f"{locator.url}: the cache cannot be written: {error}") from error
+            node.cache.with_room(lambda: _unpack(part, locator, node.cache.bound))
     return node.cache.place(part, path)
+
+
+def _tried(locator: Locator, part: Path, notes: Path, node: Session) -> tuple[str | None, bool]:
+    """Receive a file, or what is missing of it; what is wrong with it, and whether the server's answers were."""
+    with part.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        state = _resumable(file, notes, locator)
+        resumed = state.have > 0
+        wrong = _attempt(locator, file, state, notes, node)
+        if wrong and (resumed or state.broken):
+            # What was kept may be of another version: one try from the start, then the checksum decides.
+            file.truncate(0)
+            state = _Part()
+            wrong = _attempt(locator, file, state, notes, node)
+    return wrong, state.broken
 
 
 def _attempt(locator: Locator, file: BufferedRandom, state: _Part, notes: Path, node: Session) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zoospectra.jobs.exit import JobError
+from zoospectra.jobs.work.executors.asks import check_labels, check_resources
 from zoospectra.jobs.work.executors.task import PATIENCE, Ahead, Executor, Outcome, Patience, Task, Wanted
 
 __all__ = ["EXECUTORS", "Ahead", "Cluster", "Executor", "Outcome", "Task", "Wanted", "open_executor"]
@@ -35,18 +37,25 @@ class Cluster:
     """Custom resources of Ray that every task asks for, such as {zoo_io: 0.25}: only nodes that have them work."""
     labels: dict[str, str] = field(default_factory=dict)
     """Labels of Ray that a node must have to get work, such as {pool: spectra}."""
+    wait_for_node: float = 180.0
+    """Seconds that a cluster is waited for that has no node which may work, as one that has scaled to none; 0: not."""
     deadline_floor: float = PATIENCE.floor
     """Seconds that every task may take; one that hangs is killed, tried once more alone, then recorded."""
     deadline_factor: float = PATIENCE.factor
     """Times its predicted seconds that a task may take beside these."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown executor, and deadlines that nothing could meet."""
+        """Refuse an unknown executor, what no node can have, and deadlines that nothing could meet."""
         if self.executor not in EXECUTORS:
             msg = f"executor={self.executor}: expected one of {', '.join(EXECUTORS)}"
             raise ValueError(msg)
         if self.cpus is not None and self.cpus < 1:
             msg = f"cpus={self.cpus}: expected at least 1, or null for every core"
+            raise ValueError(msg)
+        check_resources(self.resources)
+        check_labels(self.labels)
+        if not 0 <= self.wait_for_node < math.inf:
+            msg = f"wait_for_node={self.wait_for_node:g}: expected 0 or more seconds"
             raise ValueError(msg)
         for name in ("deadline_floor", "deadline_factor"):
             if not getattr(self, name) > 0:
@@ -88,6 +97,7 @@ def _ray(cluster: Cluster, wanted: Wanted, report: Report) -> Executor:
         gpus=cluster.device != "cpu",
         resources=cluster.resources,
         labels=cluster.labels,
+        patience=cluster.wait_for_node,
         wanted=wanted,
         report=report,
     )

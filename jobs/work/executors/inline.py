@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -37,6 +37,10 @@ class InlineExecutor:
         self.capacity = capacity([describe(Wanted())])
         self._queue: deque[Task] = deque()
         self._restore: Callable[[], None] | None = None
+
+    def lacking(self, paths: Collection[str]) -> frozenset[str]:
+        """No node lacks what another has: there is one."""
+        return frozenset()
 
     def submit(self, task: Task) -> None:
         """Queue one task."""

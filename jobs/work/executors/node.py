@@ -43,6 +43,8 @@ class Node:
     """Processes that the kernel has killed here for memory."""
     trouble: str | None = None
     """Why it must get no work; None when it may."""
+    lacks: frozenset[str] = frozenset()
+    """Files and folders of the run that it does not see."""
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -52,22 +54,23 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 
 def wanted(paths: Sequence[str]) -> Wanted:
-    """What every node of a run must have: this machine's code, and a few of the files that the run reads."""
+    """What every node of a run must have: this machine's code, and files that the run reads, or some of them."""
     some = [paths[len(paths) * k // SAMPLES] for k in range(SAMPLES)] if paths else []
     sizes = {path: os.stat(path).st_size for path in some if os.path.isfile(path)}
-    return Wanted(versions(), tuple(sizes.items()))
+    return Wanted(versions(), tuple(sizes.items()), tuple(paths))
 
 
 def describe(wanted: Wanted) -> Node:
     """The machine that runs the call."""
-    limit = memory_limit()
+    limit, lacks = memory_limit(), lacking(wanted.paths)
     return Node(
         name=socket.gethostname(),
         memory=limit,
         free=min(limit, _meminfo("MemAvailable")),
         cpus=len(os.sched_getaffinity(0)),
         kills=memory_kills(),
-        trouble=trouble(wanted),
+        trouble=trouble(wanted, some=len(lacks) < len(wanted.paths)),
+        lacks=lacks,
     )
 
 
@@ -78,9 +81,29 @@ def capacity(nodes: Iterable[Node]) -> Capacity:
     return Capacity(int(MEMORY_SHARE * largest.memory), words)
 
 
-def trouble(wanted: Wanted) -> str | None:
-    """What this machine lacks of what is wanted, in words; None when nothing."""
-    return other_code(wanted) or _unseen(wanted)
+def trouble(wanted: Wanted, *, some: bool = False) -> str | None:
+    """What this machine lacks of what is wanted, in words; None when nothing. some: files may be missing."""
+    return other_code(wanted) or _unseen(wanted, some)
+
+
+def lacking(paths: Iterable[str]) -> frozenset[str]:
+    """Those of these files and folders that this machine does not see; each folder is listed once, no file opened."""
+    listed: dict[str, frozenset[str]] = {}
+    lacks = set()
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in listed:
+            listed[folder] = _names(folder)
+        if name and name not in listed[folder]:
+            lacks.add(path)
+    return frozenset(lacks)
+
+
+def _names(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder or "."))
+    except OSError:
+        return frozenset()
 
 
 @cache
@@ -93,11 +116,13 @@ def other_code(wanted: Wanted) -> str | None:
     return None
 
 
-def _unseen(wanted: Wanted) -> str | None:
+def _unseen(wanted: Wanted, some: bool) -> str | None:
     for path, size in wanted.files:
         try:
             bytes_seen = os.stat(path).st_size
         except OSError as error:
+            if some:
+                continue
             return f"it does not see {path} ({error.strerror}): mount the same files there"
         if bytes_seen != size:
             return f"{path} has {bytes_seen} bytes there and {size} here: mount the same files there"

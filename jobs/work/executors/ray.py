@@ -15,7 +15,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,7 @@ from zoospectra.jobs.exit import JobError
 from zoospectra.jobs.work.executors.address import knock
 from zoospectra.jobs.work.executors.call import call
 from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
+from zoospectra.jobs.work.executors.roster import Roster
 from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
 from zoospectra.zoo.checkpoint.trouble import Reason
 
@@ -48,9 +49,6 @@ OBJECT_STORE = 256 * 2**20
 
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit`, which has given its own working_dir to the workers already."""
-
-NODE_ID = "ray.io/node-id"
-"""Label that Ray gives every node."""
 
 POLL = 2.0
 """Seconds between two looks at deadlines and nodes."""
@@ -105,25 +103,29 @@ class RayExecutor:
         gpus: bool = False,
         resources: Mapping[str, float] | None = None,
         labels: Mapping[str, str] | None = None,
+        patience: float = 0.0,
         wanted: Wanted | None = None,
         report: Callable[[str], None] = print,
     ) -> None:
         self._own = not ray.is_initialized()
         if self._own:
             _join(address, cpus)
-        self._gpus, self._resources, self._labels = gpus, dict(resources or {}), dict(labels or {})
-        self._wanted, self._report = wanted or Wanted(), report
+        self._gpus, self._patience, self._report = gpus, patience, report
+        self._roster = Roster(dict(labels or {}), dict(resources or {}))
+        self._wanted = wanted or Wanted()
+        self._code = Wanted(self._wanted.versions)
         self._running: dict[Any, Running] = {}
-        self._admitted: dict[str, Node] = {}
-        self._refused: set[str] = set()
         self._looked = 0.0
-        self._fetches = 0
         self._call = ray.remote(max_retries=0, num_returns="streaming")(_call_in)
         try:
             self._handshake(self._there())
         except JobError:
             self.close()
             raise
+
+    def lacking(self, paths: Collection[str]) -> frozenset[str]:
+        """Nodes that do not see one of these local files, where others do."""
+        return self._roster.lacking(paths)
 
     def submit(self, task: Task) -> None:
         """Queue one task; what it asks for is clamped to the largest node, since Ray waits forever for more."""
@@ -132,11 +134,11 @@ class RayExecutor:
             num_cpus=cpus,
             num_gpus=task.gpus,
             memory=min(task.memory, self._node_memory) or None,
-            resources=self._resources or None,
+            resources=self._roster.resources or None,
             **self._where(task),
             name=task.key[:80].encode("utf-8", "backslashreplace").decode(),
         )
-        self._running[options.remote(os.getcwd(), self._wanted, task)] = Running(task)
+        self._running[options.remote(os.getcwd(), self._code, task)] = Running(task)
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Outcomes of the tasks that ended; a dead worker or node is a crash, never an exception."""
@@ -193,11 +195,11 @@ class RayExecutor:
 
     def _killed_for_memory(self, node: str) -> bool:
         """Whether the kernel has killed for memory on a node since it was last asked."""
-        known = self._admitted.get(node)
-        now = self._ask([node]).get(node) if known else None
+        known = self._roster.admitted.get(node)
+        now = self._ask({node}, self._code).get(node) if known else None
         if known is None or now is None or isinstance(now, str):
             return False
-        self._admitted[node] = now
+        self._roster.admitted[node] = dataclasses.replace(now, lacks=known.lacks)
         return now.kills > known.kills
 
     def _overdue(self) -> list[Outcome]:
@@ -221,10 +223,10 @@ class RayExecutor:
         if time.monotonic() < self._looked + POLL:
             return
         there = self._there()
-        lost = self._admitted.keys() - there.keys()
+        lost = self._roster.admitted.keys() - there.keys()
         for node in lost:
-            del self._admitted[node]
-        if there.keys() - self._admitted.keys() - self._refused or lost:
+            del self._roster.admitted[node]
+        if there.keys() - self._roster.admitted.keys() - self._roster.refused or lost:
             self._handshake(there)
         for reference, running in list(self._running.items()) if lost else ():
             if not running.began:
@@ -242,32 +244,53 @@ class RayExecutor:
         return {
             node["NodeID"]: node
             for node in nodes
-            if self._labels.items() <= (node.get("Labels") or {}).items()
-            and all(node["Resources"].get(name, 0) >= amount for name, amount in self._resources.items())
+            if self._roster.labels.items() <= (node.get("Labels") or {}).items()
+            and all(node["Resources"].get(name, 0) >= amount for name, amount in self._roster.resources.items())
         }
 
     def _handshake(self, there: Mapping[str, dict[str, Any]]) -> None:
         """Ask the nodes that are new, then measure those that may work; JobError when none may."""
-        for node, answer in self._ask(there.keys() - self._admitted.keys() - self._refused).items():
+        roster = self._roster
+        there = there or self._await_node()
+        roster.refused &= there.keys()
+        for node, answer in self._ask(there.keys() - roster.admitted.keys() - roster.refused, self._wanted).items():
+            name = f"{there[node]['NodeManagerHostname']} ({node[:8]})"
             if isinstance(answer, str) or answer.trouble:
-                words = answer if isinstance(answer, str) else answer.trouble
-                self._refuse(node, str(words), f"{there[node]['NodeManagerHostname']} ({node[:8]})")
+                self._refuse(node, answer if isinstance(answer, str) else str(answer.trouble), name)
             else:
-                self._admitted[node] = answer
-        if not self._admitted:
-            raise JobError(_nobody(self._refused, self._labels, self._resources))
-        resources = [there[node]["Resources"] for node in self._admitted.keys() & there.keys()]
+                roster.admitted[node] = answer
+                if answer.lacks:
+                    seen = f"{len(self._wanted.paths) - len(answer.lacks)} of {len(self._wanted.paths)}"
+                    self._report(f"node {name} sees {seen} files of this run: it works on these")
+        if not roster.admitted:
+            raise JobError(roster.nobody())
+        resources = [there[node]["Resources"] for node in roster.admitted.keys() & there.keys()]
         if self._gpus and not any(node.get("GPU", 0) for node in resources):
             raise JobError("cluster.device=cuda: no node of this cluster has a GPU; use cluster.device=cpu")
         self.slots = max(1, int(sum(node["CPU"] for node in resources)))
         self._node_cpus = max(1, int(max((node["CPU"] for node in resources), default=1)))
         self._node_memory = int(max((node.get("memory", 0) for node in resources), default=0))
-        self.capacity = capacity(self._admitted.values())
+        self.capacity = capacity(roster.admitted.values())
 
-    def _ask(self, nodes: Iterator[str] | set[str] | list[str]) -> dict[str, Node | str]:
+    def _await_node(self) -> Mapping[str, dict[str, Any]]:
+        """The nodes, once there are any: a task that asks for one tells an autoscaler; JobError when none comes."""
+        roster, end = self._roster, time.monotonic() + self._patience
+        if self._patience:
+            self._report(f"no node has {roster.wanted()} yet: waiting {self._patience:.0f} s for one")
+        ask = ray.remote(max_retries=0, num_cpus=1)(_end)
+        wish = ask.options(resources=roster.resources or None, label_selector=roster.labels or None).remote(0)
+        while not (there := self._there()) and time.monotonic() < end:
+            time.sleep(POLL / 2)
+        ray.cancel(wish, force=True)
+        if not there:
+            raise JobError(roster.nobody())
+        return there
+
+    def _ask(self, nodes: set[str], wanted: Wanted) -> dict[str, Node | str]:
         """What each node says of itself, or why it cannot."""
         ask = ray.remote(max_retries=0, num_cpus=0)(describe)
-        asked = {node: ask.options(scheduling_strategy=_only_on(node)).remote(self._wanted) for node in nodes}
+        put = ray.put(wanted)
+        asked = {node: ask.options(scheduling_strategy=_only_on(node)).remote(put) for node in nodes}
         ray.wait(list(asked.values()), num_returns=len(asked), timeout=HANDSHAKE_SECONDS) if asked else None
         answers: dict[str, Node | str] = {}
         for node, reference in asked.items():
@@ -279,29 +302,20 @@ class RayExecutor:
 
     def _refuse(self, node: str, why: str, name: str = "") -> None:
         """No work for a node from now on; said once."""
-        if node not in self._refused:
-            self._refused.add(node)
-            known = self._admitted.pop(node, None)
+        if node not in self._roster.refused:
+            self._roster.refused.add(node)
+            known = self._roster.admitted.pop(node, None)
             label = name or (f"{known.name} ({node[:8]})" if known else node[:8])
             self._report(f"node {label} gets no work: {why}")
-        if not self._admitted and self._running:
-            raise JobError(_nobody(self._refused, self._labels, self._resources))
+        if not self._roster.admitted and self._running:
+            raise JobError(self._roster.nobody())
 
     def _where(self, task: Task) -> dict[str, Any]:
-        """Where a task may run: near its files while that node is there, else by labels; fetching takes turns."""
-        near = task.near
-        if task.fetches:
-            self._fetches += 1
-            near = sorted(self._admitted)[self._fetches % len(self._admitted)]
-        if near in self._admitted and near not in task.avoid:
+        """Where a task may run: near its files while that node is there, else by labels."""
+        near = self._roster.near(task)
+        if near is not None:
             return {"scheduling_strategy": NodeAffinitySchedulingStrategy(near, soft=True)}
-        return {"label_selector": self._selector(task) or None}
-
-    def _selector(self, task: Task) -> dict[str, str]:
-        """Labels of the nodes that a task may run on: none that was refused, elsewhere first after a failure there."""
-        avoid = self._refused | (task.avoid if self._admitted.keys() - task.avoid else frozenset())
-        avoid = {node for node in avoid if node}
-        return {**self._labels, **({NODE_ID: f"!in({','.join(sorted(avoid))})"} if avoid else {})}
+        return {"label_selector": self._roster.selector(task) or None}
 
 
 def _join(address: str | None, cpus: int | None) -> None:
@@ -335,13 +349,6 @@ def _advice(error: BaseException, address: str | None) -> str:
     return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
 
 
-def _nobody(refused: set[str], labels: Mapping[str, str], resources: Mapping[str, float]) -> str:
-    if refused:
-        return f"no node of the cluster may work: all {len(refused)} were refused, see above"
-    asked = [f"{name}={value}" for name, value in (*labels.items(), *resources.items())]
-    return "no node of the cluster has CPUs" + (f" and {', '.join(asked)}" if asked else "") + ": start one"
-
-
 def _first(error: BaseException) -> str:
     """The first line of an error that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -365,9 +372,10 @@ def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
 
 
 def _end(process: int) -> None:
-    """Kill a worker of this node."""
+    """Kill a worker of this node; 0 for none."""
     with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
+        if process:
+            os.kill(process, signal.SIGKILL)
 
 
 def _call_in(folder: str, wanted: Wanted, task: Task) -> Iterator[Begun | Outcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,6 +45,8 @@ class Task:
     """It brings remote files to a node: it waits for a server and asks for no CPU."""
     fetched: int = 0
     """Bytes that it brings to a node's disk, or that wait there until it has read them."""
+    reads: tuple[str, ...] = ()
+    """Local files and folders that it reads: it goes to nodes that see them."""
     near: str = ""
     """Node that has what it reads: it goes there if it can; '' where any is as good."""
     avoid: frozenset[str] = frozenset()
@@ -119,7 +121,9 @@ class Wanted:
     versions: tuple[tuple[str, str], ...] = ()
     """Name and version of code that decides results; see `jobs.work.executors.node`."""
     files: tuple[tuple[str, int], ...] = ()
-    """Path and bytes of files of the run, a few: a node that lacks one does not see what the driver sees."""
+    """Path and bytes of files of the run, a few: a node where one is another does not see what the driver sees."""
+    paths: tuple[str, ...] = ()
+    """Files and folders of the run: a node that lacks all of them gets no work, one that lacks some works on others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,9 @@ class Executor(Protocol):
     """Tasks that can run at once; the scheduler keeps a small multiple of it submitted. It may change."""
     capacity: Capacity
     """What one task may need."""
+
+    def lacking(self, paths: Collection[str]) -> frozenset[str]:
+        """Nodes that do not see one of these local files, where others do: their work does not travel together."""
 
     def submit(self, task: Task) -> None:
         """Queue one task."""
