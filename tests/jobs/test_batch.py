@@ -47,7 +47,7 @@ def listed(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, C
         return data, scan(zoo, data)
 
 
-@pytest.mark.parametrize("seconds", [batch.SECONDS, 0.002])
+@pytest.mark.parametrize("seconds", [batch.SECONDS, 3e-4])
 def test_both_ways_leave_the_same_rows_and_what_is_too_much_is_left_to_others(
     zoo: Path, listed: tuple[Path, Counts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
