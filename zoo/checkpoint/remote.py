@@ -237,6 +237,9 @@ def _header(locator: Locator, current: Session) -> Path:
     # One guess is enough for most headers; a longer one costs a second request for the rest.
     kept = bytearray()
     with current.cache.lock(locator.key):
+        cached = current.cache.get(path)  # another process may have read it meanwhile
+        if cached is not None:
+            return cached
         try:
             total = stream_range(locator.url, 0, HEADER_GUESS, kept.extend, within=current, clip=True)
             end = _header_end(bytes(kept[:8]), total, locator)
