@@ -142,6 +142,9 @@ class _Moments:
     def _about(self, block: Single | FloatArray) -> float:
         """What powers are taken about: the mean of the first block; 0 where that is as good and cheaper."""
         if self._shift is None:
+            if block.dtype == np.float32 and _is_near_zero(block):
+                self._shift = 0.0
+                return self._shift
             wide = block.astype(np.float64)
             mean, size = float(wide.mean()), math.sqrt(float(np.mean(wide * wide)))
             self._shift = float(np.float32(mean)) if abs(mean) > NEAR * size else 0.0
@@ -160,6 +163,12 @@ class _Moments:
             raw[0] = self._mean
         mean, std, kurtosis = _central(raw)
         return mean + shift, std, kurtosis
+
+
+def _is_near_zero(block: Single | FloatArray) -> bool:
+    """Whether the mean of a block (n,) is surely less than NEAR of the size, by sums in float32: good to 1e-5 of it."""
+    mean, square = float(block.sum()) / block.size, float(block @ block) / block.size
+    return abs(mean) < 0.9 * NEAR * math.sqrt(square)
 
 
 def _reductions(moments: _Moments, flat: AnyArray, array: AnyArray) -> Reductions:
@@ -204,7 +213,9 @@ def _repeats(flat: AnyArray) -> float:
         return 0.0
     taken = single(flat[_runs(flat.size)])
     taken.sort(axis=1)
-    equal = (taken[:, 1:] == taken[:, :-1]) & (taken[:, 1:] != 0)
+    equal = taken[:, 1:] == taken[:, :-1]
+    if equal.any():
+        equal &= taken[:, 1:] != 0
     return int(np.count_nonzero(equal)) / taken.size
 
 
@@ -217,12 +228,24 @@ def _runs(size: int) -> NDArray[np.intp]:
 
 def _distinct(flat: AnyArray) -> int:
     """Distinct finite values, counted until DISTINCT: a few thousand elements decide it for most tensors."""
-    known = _finite_values(flat[:: max(1, flat.size // (2 * DISTINCT))])
+    sample = flat[:: max(1, flat.size // (2 * DISTINCT))]
+    if _differ(sample):
+        return DISTINCT
+    known = _finite_values(sample)
     for start in range(0, flat.size, ELEMENTS):
         if len(known) >= DISTINCT:
             return DISTINCT
         known = np.union1d(known, _finite_values(flat[start : start + ELEMENTS]))
     return min(len(known), DISTINCT)
+
+
+def _differ(part: AnyArray) -> bool:
+    """Whether values (n,) are all finite, and DISTINCT or more of them differ."""
+    if part.size < DISTINCT:
+        return False
+    values = np.sort(single(part))
+    ends = math.isfinite(values[0]) and math.isfinite(values[-1])  # NaN come last
+    return ends and 1 + int(np.count_nonzero(values[1:] != values[:-1])) >= DISTINCT
 
 
 def _finite_values(part: AnyArray) -> Single:

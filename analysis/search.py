@@ -86,14 +86,14 @@ def nearest(tails: Candidates) -> tuple[int, float]:
 def _at_once(tails: Candidates, which: IntArray | slice) -> tuple[int, float]:
     """As `nearest`, of candidates which (C,) alone, each evaluated fully in one matrix (C, longest tail)."""
     first, size = tails.first[which, None], tails.size[which, None]
-    before = first - first[0, 0]
     gap: FloatArray = tails.logs[first[0, 0] :] - tails.logs[first]
     np.maximum(gap, 0.0, out=gap)  # before its own start a candidate deviates by nothing
     gap *= -tails.slope[which, None]
     _law(gap, None if tails.scale is None else tails.scale[which, None])
-    k = np.arange(gap.shape[1]) - before
-    np.maximum(k, 0, out=k)
-    gap -= k / size
+    share: FloatArray = np.arange(size[0, 0]) - (size[0, 0] - size)
+    np.maximum(share, 0.0, out=share)
+    share /= size
+    gap -= share
     np.abs(gap, out=gap)
     value = gap.max(axis=1)
     least = int(value.argmin())

@@ -16,6 +16,7 @@ All bits come from Philox's raw stream, which numpy keeps stable. Legend: B bloc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,6 +68,16 @@ class _Turn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _Direct:
+    """Where the values of a vector of one round go, which is one block of every shift at most."""
+
+    places: NDArray[np.intp]
+    """(B, K): by ascending shift, which value every bucket gets; what is beyond the vector has the sign 0."""
+    signs: Single
+    """(B, K): -1, 1 or 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Draw:
     """Signs and shifts of the blocks of a superblock, and the rounds in which its rows are added."""
 
@@ -80,6 +91,8 @@ class _Draw:
     """The same for the last superblock, which may have fewer blocks."""
     turns: tuple[_Turn, ...]
     """One a superblock."""
+    direct: _Direct | None
+    """All of this in one, for a vector of K K values at most."""
 
 
 @QUIET
@@ -95,6 +108,11 @@ def sketch(array: AnyArray) -> Sketch:
 @QUIET
 def project(vector: AnyArray) -> Single:
     """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
+    return _project(vector)
+
+
+def _project(vector: AnyArray) -> Single:
+    """`project` within QUIET."""
     projection, scratch = Projection(vector.size), workspace(vector.size)
     for block in blocks(vector):
         projection.add(block, scratch)
@@ -112,10 +130,11 @@ class Projection:
     def add(self, block: Single, scratch: Single) -> None:
         """Take the next ELEMENTS values, or the last ones; overwrites a `workspace`. Called within QUIET."""
         turn = next(self._turns)
-        buckets = _superblock(block, self._draw, scratch)
-        if not _is_finite(buckets):  # whatever is not finite is in a bucket
-            buckets = _superblock(finite(block), self._draw, scratch)
-        self._total += turn.sign * buckets[turn.order]
+        add = _few if self._draw.direct else _superblock
+        buckets = add(block, self._draw, scratch)
+        if not math.isfinite(buckets.sum()):  # whatever is not finite is in a bucket
+            buckets = add(finite(block), self._draw, scratch)
+        self._total += buckets if self._draw.direct else turn.sign * buckets[turn.order]
 
     def result(self) -> Single:
         """Float32 (K,), once all values are in."""
@@ -167,7 +186,7 @@ def beside(whole: Single, sums: Margins | None) -> Sketch:
     """The sketch of all elements and those of the margins. Called within QUIET."""
     if sums is None:
         return Sketch(whole, None, None)
-    return Sketch(whole, project(_centred(sums.columns)), project(_centred(sums.rows)))
+    return Sketch(whole, _project(_centred(sums.columns)), _project(_centred(sums.rows)))
 
 
 def _is_finite(values: Single | FloatArray) -> bool:
@@ -185,6 +204,16 @@ def single(values: AnyArray) -> Single:
     return values if values.dtype == np.float32 else values.astype(np.float32)
 
 
+def _few(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
+    """Buckets (K,) of at most K K values, turned and signed: the same sums as of a superblock, without its zeros."""
+    assert draw.direct is not None
+    picked = scratch[: draw.direct.places.size].reshape(-1, K)
+    np.take(values, draw.direct.places, out=picked, mode="clip")
+    picked *= draw.direct.signs
+    buckets: FloatArray = np.add.reduce(picked, axis=0, dtype=np.float64)
+    return buckets
+
+
 def _superblock(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
     """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign."""
     if len(values) == ELEMENTS:
@@ -194,14 +223,15 @@ def _superblock(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
         by_shift = np.einsum("rk,rk->k", rows.reshape(len(draw.whole), K * K), draw.ordered)
     else:
         by_shift = _part(values, draw, scratch)
-    turned: FloatArray = by_shift[_FOLD].sum(axis=0, dtype=np.float64)
+    turned: FloatArray = np.add.reduce(by_shift.take(_FOLD, mode="clip"), axis=0, dtype=np.float64)
     return turned
 
 
 def _part(values: Single, draw: _Draw, scratch: Single) -> Single:
     """Sums by shift (K * K,) of the last values, fewer than ELEMENTS."""
     blocks, rest = divmod(len(values), K)
-    signed = np.zeros((blocks + 2, K), dtype=np.float32)  # the last row stands for no block
+    signed = np.empty((blocks + 2, K), dtype=np.float32)
+    signed[blocks:] = 0.0  # the last row stands for no block
     np.multiply(values[: blocks * K].reshape(blocks, K), draw.signs[:blocks], out=signed[:blocks])
     if rest:
         np.multiply(values[blocks * K :], draw.signs[blocks, :rest], out=signed[blocks, :rest])
@@ -228,7 +258,15 @@ def _draw(n: int) -> _Draw:
     left = -(-(n % ELEMENTS or ELEMENTS) // K)
     whole = _rounds(shifts, blocks)
     ordered = signs[whole].reshape(len(whole), K * K) if n >= ELEMENTS else np.empty((0, K * K))
-    return _Draw(signs, ordered.astype(np.float32), whole, _rounds(shifts[:left], blocks), turns)
+    direct = _direct(n, shifts, signs, turns[0]) if n <= K * K else None
+    return _Draw(signs, ordered.astype(np.float32), whole, _rounds(shifts[:left], blocks), turns, direct)
+
+
+def _direct(n: int, shifts: NDArray[np.intp], signs: NDArray[np.int8], turn: _Turn) -> _Direct:
+    order = np.argsort(shifts)
+    inside = (turn.order - shifts[order, None]) % K
+    places = K * order[:, None] + inside
+    return _Direct(places, np.where(places < n, turn.sign * signs[order[:, None], inside], 0.0).astype(np.float32))
 
 
 def _rounds(shifts: NDArray[np.intp], none: int) -> NDArray[np.intp]:

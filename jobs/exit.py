@@ -31,8 +31,11 @@ def broken_disk(error: OSError) -> str | None:
     kept = "what was finished is kept, the same command goes on from there"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{place}: {error.strerror}; free some, or give warehouse.dir=DIR on another disk: {kept}"
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno == errno.EROFS:
         return f"{place}: {error.strerror}; make it writable, or give another warehouse.dir=DIR: {kept}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        words = "give this user access to it, or another warehouse.dir=DIR where it is the warehouse"
+        return f"{place}: {error.strerror}; {words}: {kept}"
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return f"{place}: {error.strerror}; a folder is expected where a file is, or a file where a folder is: {kept}"
     if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):

@@ -112,6 +112,8 @@ class Model:
     """Rows that its source publishes instead of weights: they are kept, and no weights are read."""
     beside: tuple[Skip, ...] = ()
     """Files of the zoo that are no models, listed with the nearest model: what a trainer keeps."""
+    trouble: Skip | None = None
+    """Why it cannot even be listed, where the way to it is blocked: it is not opened, and this is its row."""
 
 
 def as_text(name: str) -> str:

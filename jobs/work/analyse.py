@@ -15,6 +15,7 @@ from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import matrices
 from zoospectra.jobs.records import rows
 from zoospectra.jobs.work.plan import Item, Shard, needed
+from zoospectra.jobs.work.seen import Seen, another, check_layer, of_layers
 from zoospectra.warehouse.identity import ResultId
 from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.layers.values import read_factors, read_layer
@@ -38,6 +39,7 @@ def analyse(shard: Shard) -> Analysed:
     spectra: list[rows.SpectrumOf] = []
     metrics: list[rows.MetricsOf] = []
     lacking = set()
+    before = of_layers(item.layer for item in shard.items if item.layer)
     ready: list[tuple[Item, dict[str, Spectrum]]] = []
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
@@ -52,7 +54,18 @@ def analyse(shard: Shard) -> Analysed:
     for item, known in ready:
         for profile in shard.profiles:
             metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
+    _check_files(shard, before)
     return Analysed(rows.results(spectra, metrics), rows.filtered(metrics), frozenset(lacking))
+
+
+def _check_files(shard: Shard, before: Seen) -> None:
+    """CheckpointError 'changed_meanwhile' when what was read is not what the content hashes are of."""
+    after = of_layers(item.layer for item in shard.items if item.layer)
+    for item in shard.items:
+        if item.layer is not None and item.seen:
+            if after != before:
+                raise another(item.layer)
+            check_layer(item.layer, item.content_hash, item.seen, after)
 
 
 def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterator[tuple[str, Spectrum]]:

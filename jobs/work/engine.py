@@ -15,7 +15,7 @@ from pathlib import Path
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION
 from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine, Tally
-from zoospectra.jobs.work import keep, plan, todo
+from zoospectra.jobs.work import keep, plan, seen, todo
 from zoospectra.jobs.work.ahead import Fetch, Fetched
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.coming import LAYERS, batches, longest_first
@@ -103,7 +103,8 @@ class Engine:
         self.counts.models = len(models)
         printed = [model for model in models if model.published is not None]
         self.counts.layers += published.keep(self._root, printed, self._knowledge)
-        weighed = [model for model in models if model.published is None]
+        self.counts.failed += self._keeper.keep_troubles(models)
+        weighed = [model for model in models if model.published is None and model.trouble is None]
         ids = [ModelId(model.model_id, model.revision) for model in weighed]
         keys = [keep.index_key(identity, self._rules.key) for identity in ids]
         done = self._knowledge.progress(ids, keys, todo.asked(self._profiles, keep.reader(self._rules.key)))
@@ -192,7 +193,8 @@ class Engine:
             trusted = indexed or left.known.begun.get(identity) == reader
             hashes = {(row.tensor, row.longname): row.content_hash for row in listed} if trusted else {}
             sketched = frozenset(filter(left.sketched, hashes.values()))
-            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside))
+            state = seen.of_model(model)
+            requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside, state))
             return []
         self._unopened -= 1
         self._count_skips(row.failed for row in left.known.skipped.get(identity, ()))
@@ -297,8 +299,8 @@ class Engine:
             self._keeper.keep_listing(request.model, indexed)
             self._count_skips(skip.failed for skip in indexed.skips)
             layers = [
-                KnownLayer(content_hash, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer)
-                for layer, content_hash in indexed.layers
+                KnownLayer(held, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer, indexed.seen)
+                for layer, held in indexed.layers
             ]
             tasks += self._plan(request.model, layers, left, outcome.node)
         return tasks
@@ -325,8 +327,6 @@ class Engine:
                 items.append(left.item(layer))
             else:
                 self.counts.skipped += left.filtered(content_hash)
-        if not items:
-            return []
         if not items:
             return []
         capacity = self._capacity()

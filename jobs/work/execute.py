@@ -129,7 +129,7 @@ def _blocked(outcome: Outcome) -> bool:
     """Whether a task, or part of what it opened, could not be reached."""
     opened = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
     skips = [skip for part in opened if isinstance(part, Indexed | ReadPiece | Fetched) for skip in part.skips]
-    return inaccessible(outcome) or any(skip.reason is Reason.INACCESSIBLE for skip in skips)
+    return inaccessible(outcome) or any(skip.reason in (Reason.INACCESSIBLE, Reason.CHANGED) for skip in skips)
 
 
 def _tell_damage(progress: ProgressLine, broken: Iterable[Path]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from zoospectra.analysis.reductions import Reductions, sketch_and_reductions
 from zoospectra.analysis.sketch import QUIET, Sketch, single
 from zoospectra.analysis.spectrum import is_finite
+from zoospectra.jobs.work.seen import Seen, check_model, of_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.remote import prefetched
@@ -65,6 +66,8 @@ class IndexRequest:
     """What the user knows better."""
     beside: tuple[Skip, ...] = ()
     """Files of the zoo that are no models and are listed with this one."""
+    seen: Seen = ()
+    """Its file as it was where the zoo was listed."""
     read: Mapping[int, ReadLayer] = field(default_factory=dict)
     """Layers of a large model that other tasks have read, by layer_id."""
 
@@ -79,6 +82,8 @@ class Indexed:
     """Everything else, with reasons; one with tensor None when the file could not be read at all."""
     sketches: tuple[Sketched, ...] = ()
     """One of every distinct layer that was read."""
+    seen: Seen = ()
+    """The files as they were when it was opened."""
 
 
 def unopened(request: IndexRequest, error: CheckpointError) -> Indexed:
@@ -94,10 +99,12 @@ def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
 def index(request: IndexRequest) -> Indexed:
     """Index one checkpoint; a file that cannot be read is a Skip, not an exception."""
     try:
+        check_model(request.path, request.model.revision, request.seen)
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
         return unopened(request, error)
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
+    seen = of_layers(chosen)
     skips = [*checkpoint.skips, *request.beside, *skips]
     read = dict(request.read)
     sketches: dict[str, Sketched] = {}
@@ -110,7 +117,8 @@ def index(request: IndexRequest) -> Indexed:
     layers_read = [read[layer.layer_id] for layer in chosen]
     skips += [each.skip for each in layers_read if each.skip]
     kept, copied = without_copies([each.held for each in layers_read if each.held])
-    return Indexed(tuple((held.layer, held.content_hash) for held in kept), (*skips, *copied), tuple(sketches.values()))
+    listed = tuple((held.layer, held.content_hash) for held in kept)
+    return Indexed(listed, (*skips, *copied), tuple(sketches.values()), seen)
 
 
 @QUIET

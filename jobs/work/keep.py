@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from zoospectra.jobs.records import rows, sketches
@@ -13,6 +13,7 @@ from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.log import Log
 from zoospectra.zoo.checkpoint.trouble import Skip
 from zoospectra.zoo.layers.layer import Layer
+from zoospectra.zoo.model import Model
 
 READER_VERSION = "3"
 """Changes when a reader or a layer rule finds other layers in the same bytes: older indexes are then made anew."""
@@ -60,6 +61,13 @@ class Keeper:
     def keep_failure(self, model: ModelId, skip: Skip) -> None:
         """Keep why a model could not be opened; it replaces all that was said about its tensors."""
         self._log.put(f"{model.model_id} {model.revision}", {"skipped": rows.skipped(model, [skip])})
+
+    def keep_troubles(self, models: Iterable[Model]) -> int:
+        """Keep why models could not even be listed; their number."""
+        blocked = [(model, model.trouble) for model in models if model.trouble is not None]
+        for model, trouble in blocked:
+            self.keep_failure(ModelId(model.model_id, model.revision), trouble)
+        return len(blocked)
 
     def add_skip(self, model: ModelId, skip: Skip) -> None:
         """Keep why a tensor of a listed model was not analysed, beside what its listing left out."""

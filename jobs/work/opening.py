@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,7 @@ def together(openings: Iterable[Priced], seconds: float) -> list[tuple[Priced, .
     filled = seconds
     for each in openings:
         request, cost = each.request, each.opening.seconds
-        alone = is_remote(request.path) or not Path(request.path).exists()
+        alone = is_remote(request.path) or not os.path.exists(request.path)
         if alone or filled + cost > seconds:
             batches.append(())
             filled = 0.0

@@ -13,6 +13,7 @@ from zoospectra.analysis.kernels.cuda import SMALLEST_M
 from zoospectra.analysis.methods import method
 from zoospectra.analysis.profile import Profile
 from zoospectra.analysis.unfold import SHUFFLED, unfold_rule
+from zoospectra.jobs.work.seen import Seen
 from zoospectra.zoo.layers.layer import Layer
 
 READ_SPECTRUM = Cost(flops=0.0, bytes_read=0, peak_bytes=64 << 20, seconds=0.002, threads=1)
@@ -60,6 +61,8 @@ class Item:
     """Predicted work and memory."""
     stored: tuple[tuple[str, Path], ...] = ()
     """Unfold rules whose spectrum is kept already, each with a part that holds it: these need no weights."""
+    seen: Seen = ()
+    """The files of its model as they were when its content hash was taken; empty where the same task takes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,8 @@ def check_attempts(attempts: int) -> None:
 
 
 def inaccessible(outcome: Outcome) -> bool:
-    """Whether a task could not reach what it reads."""
-    return outcome.reason is Reason.INACCESSIBLE
+    """Whether a task could not reach what it reads, or met another file in its place."""
+    return outcome.reason in (Reason.INACCESSIBLE, Reason.CHANGED)
 
 
 def again(outcome: Outcome, attempts: int, blocked: Callable[[Outcome], bool] = inaccessible) -> Task | None:

@@ -13,6 +13,7 @@ from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.analysis.sketch import SKETCH_VERSION
 from zoospectra.jobs.records.published import CODE as PUBLISHED
 from zoospectra.jobs.work.plan import Item, needed, work_cost
+from zoospectra.jobs.work.seen import Seen
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
 from zoospectra.warehouse.known import Asked, Known, LayerRow, ResultKind
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -35,6 +36,8 @@ class KnownLayer:
     """Stored element type."""
     layer: Layer | None
     """How its values are read; None when the checkpoint was not opened."""
+    seen: Seen = ()
+    """The files of its model as they were when its values were hashed."""
 
 
 SKETCH = ResultKind("sketch", "sketch", SKETCH_VERSION)
@@ -134,7 +137,7 @@ class Todo:
         itemsize = -(-layer.layer.ref.nbytes // prod(layer.layer.ref.shape)) if layer.layer else 4
         cost = work_cost(layer.shape, layer.layer_type, self.profiles, absent, itemsize)
         weights = layer.layer if absent else None
-        return Item(layer.content_hash, layer.layer_type, layer.dtype, weights, cost, stored)
+        return Item(layer.content_hash, layer.layer_type, layer.dtype, weights, cost, stored, layer.seen)
 
     def refits(self, layers: Iterable[KnownLayer]) -> Refits:
         """What the stored spectra of these layers allow, each tensor once."""

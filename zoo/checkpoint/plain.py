@@ -8,6 +8,18 @@ import stat
 from pathlib import Path
 
 
+def may_be_file(path: str | Path) -> bool:
+    """Whether a path is a plain file, or a name behind which one may be: a link to what is gone, a blocked way."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return os.path.islink(path)
+    except OSError:
+        return True
+    except ValueError:
+        return False
+
+
 def plain_file(path: str | Path) -> os.stat_result:
     """Status of a plain file, links followed; OSError with a number of trouble.FACTS for anything else."""
     status = os.stat(path)

@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.mapped import mapped_file, reach
 from zoospectra.zoo.checkpoint.tensor import MAX_REPEATED, AnyArray, TensorRef, contiguous_stride, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY, window
@@ -33,7 +34,7 @@ def read(ref: TensorRef) -> AnyArray:
     bfloat16 and 8-bit floats come back as float32, which holds them exactly. Equivalent to `torch.load(..., mmap=True)`
     and `.numpy()`. Raises CheckpointError when the file no longer holds what the reference says.
     """
-    return types.decode(stored(ref), ref.dtype)
+    return types.decode(reach(stored(ref)), ref.dtype)
 
 
 def stored(ref: TensorRef) -> AnyArray:
@@ -67,7 +68,7 @@ def stored(ref: TensorRef) -> AnyArray:
         return np.empty(shape, dtype=carrier)
     flat = _bytes(ref)[: elements * carrier.itemsize].view(carrier)
     # safetensors and legacy torch files align nothing: linear algebra libraries need aligned elements.
-    flat = np.require(flat, requirements=["A"])
+    flat = flat if flat.flags.aligned else reach(flat).copy()
     if ref.stride is None:
         return flat.reshape(shape)
     strides = tuple(step * carrier.itemsize for step in ref.stride)
@@ -76,7 +77,7 @@ def stored(ref: TensorRef) -> AnyArray:
 
 def _joined(ref: TensorRef) -> AnyArray:
     """A tensor of several parts: along an axis, or pieces of its elements one behind the other, whatever its shape."""
-    whole = np.concatenate([stored(part) for part in ref.parts], axis=ref.axis)
+    whole = np.concatenate([reach(stored(part)) for part in ref.parts], axis=ref.axis)
     if whole.ndim == 1 and whole.size == math.prod(ref.shape) == span(ref.shape, ref.stride):
         strides = tuple(step * whole.itemsize for step in ref.stride or contiguous_stride(ref.shape))
         return as_strided(whole, ref.shape, strides, writeable=False)
@@ -97,6 +98,7 @@ def content_hash(ref: TensorRef) -> str:
 def digest_of(dtype: str, shape: tuple[int, ...], elements: AnyArray) -> str:
     """The content hash of elements of a type and shape."""
     digest = hashlib.sha256(f"{dtype} {'x'.join(map(str, shape))}\n".encode())
+    reach(elements)
     if elements.flags.c_contiguous:
         flat = elements.reshape(-1).view(np.uint8)
         for start in range(0, flat.size, HASH_BLOCK):
@@ -125,6 +127,8 @@ def _mapped(ref: TensorRef) -> NDArray[np.uint8]:
     try:
         seen = os.stat(ref.path)
         whole = _file(ref.path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
+    except CheckpointError:
+        raise
     except (OSError, ValueError, OverflowError) as error:
         detail = f"{ref.name}: bytes {ref.offset} to {ref.offset + ref.nbytes} of {ref.path} cannot be read: {error}"
         raise CheckpointError(Reason.UNREADABLE, detail) from error
@@ -138,7 +142,7 @@ def _mapped(ref: TensorRef) -> NDArray[np.uint8]:
 @lru_cache(maxsize=4)
 def _file(path: str, size: int, mtime_ns: int, inode: int) -> NDArray[np.uint8]:
     """A whole file, mapped once for all its tensors; the last arguments tell a file from one that took its place."""
-    return np.asarray(np.memmap(path, dtype=np.uint8, mode="r", shape=(size,)))
+    return mapped_file(path, size)
 
 
 def _inflated(ref: TensorRef) -> NDArray[np.uint8]:

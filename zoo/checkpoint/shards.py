@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from zoospectra.zoo.checkpoint.plain import plain_file
+from zoospectra.zoo.checkpoint.plain import may_be_file, plain_file
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 
 WEIGHTS = (
@@ -75,14 +75,14 @@ def weights_name(names: Collection[str]) -> str | None:
 
 def weights_of(folder: Path) -> Path | None:
     """The weight file or index of a folder; None when it has none."""
-    name = weights_name([name for name in _names(folder) if (folder / name).is_file()])
+    name = weights_name([name for name in _names(folder) if may_be_file(folder / name)])
     return folder / name if name else None
 
 
 def is_model_folder(folder: Path) -> bool:
     """Whether a folder is one model: weights under one of the usual names, with a config.json or an index."""
     weights = weights_of(folder)
-    configured = any((folder / name).is_file() for name in CONFIGS.values())
+    configured = any(may_be_file(folder / name) for name in CONFIGS.values())
     return weights is not None and (weights.suffix == ".json" or configured)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Reason(StrEnum):
@@ -116,17 +119,29 @@ FACTS = frozenset(
 )
 """What the system says about an offset, a name or the kind of a file; its other errors say that the way was blocked."""
 
+ERRNO = re.compile(r"\berrno = (\d+), error message")
+"""How HDF5 tells what the system said."""
+
 
 def is_access_failure(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, says that bytes could not be reached: it may pass, here or elsewhere.
 
-    A library's own OSError without a number, such as h5py's for a truncated file, speaks of the bytes.
+    A library's own OSError without a number, such as h5py's for a truncated file, speaks of the bytes; where HDF5 has
+    met one itself it stands in the words.
     """
     while error is not None:
-        if isinstance(error, OSError) and error.errno is not None and error.errno not in FACTS:
+        number = error.errno if isinstance(error, OSError) else None
+        words = ERRNO.search(str(error)) if number is None and not isinstance(error, CheckpointError) else None
+        number = int(words[1]) if words else number
+        if number and number not in FACTS:
             return True
         error = error.__cause__
     return False
+
+
+def missing(path: str | Path) -> Reason:
+    """Why a file that another one names is not read: it may be there later or elsewhere, unless it is no plain file."""
+    return Reason.UNREADABLE if os.path.exists(path) else Reason.INACCESSIBLE
 
 
 class CheckpointError(ValueError):

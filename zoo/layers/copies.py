@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoospectra.zoo.checkpoint.dtype import BLOCKS, decode
+from zoospectra.zoo.checkpoint.mapped import reach
 from zoospectra.zoo.checkpoint.read import stored
 from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import Reason, Skip
@@ -50,7 +51,8 @@ def stored_corners(layer: Layer) -> bytes | None:
     plain = not (layer.assembly or layer.change or layer.view or ref.parts or ref.member or ref.codec)
     if not plain or layer.factor != 1.0 or len(ref.shape) != 2 or ref.dtype in BLOCKS or is_remote(ref.path):
         return None
-    return corners(layer, decode(np.ascontiguousarray(stored(ref)[np.ix_([0, -1], [0, -1])]), ref.dtype))
+    rows = [reach(stored(ref)[side : side + 1, :: max(1, ref.shape[1] - 1)]) for side in (0, ref.shape[0] - 1)]
+    return corners(layer, decode(np.ascontiguousarray(np.concatenate(rows)[:, [0, -1]]), ref.dtype))
 
 
 def without_copies(layers: Sequence[HashedLayer]) -> tuple[list[HashedLayer], list[Skip]]:

@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 
 from zoospectra.zoo.checkpoint import dtype as types
+from zoospectra.zoo.checkpoint.mapped import reach
 from zoospectra.zoo.checkpoint.read import content_hash, digest_of, read, stored
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
@@ -38,7 +39,7 @@ def read_layer(layer: Layer) -> AnyArray:
     ref, view = layer.ref, layer.view
     first = _leading(ref, view)
     # The part is cut out before it is decoded: one expert of 128 costs what one expert holds.
-    values = types.decode(apply(stored(ref), view[:first]), ref.dtype)
+    values = types.decode(reach(apply(stored(ref), view[:first])), ref.dtype)
     return apply(values, view[first:])
 
 
@@ -116,7 +117,7 @@ def _assembled(assembly: Assembly, view: View) -> AnyArray:
     cut, shape, options = _stacked(assembly, view), assembly.shape, dict(assembly.options)
     if cut:
         shape, view = (cut.stop - cut.start, *shape[1:]), view[1:]
-        arrays = [types.decode(_piece(part, cut)[1], part.dtype) for part in assembly.parts]
+        arrays = [types.decode(reach(_piece(part, cut)[1]), part.dtype) for part in assembly.parts]
     else:
         arrays = [read(part) for part in assembly.parts]
     if assembly.scheme == "lora" and (expert := _cut(view)) is not None:

@@ -8,6 +8,7 @@ fetched that the user did not name. Not covered: adapters of the hub's own zoo.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def with_bases(models: Sequence[Model], base: str | None, checksum: Callable[[Pa
 def _own(model: Model, models: Sequence[Model]) -> tuple[str, str] | None:
     """The base that an adapter names: another model of the zoo, or weights of this machine; None when neither."""
     path = Path(model.path)
-    stated = adapter_base(model.path) if path.is_dir() or path.name in ADAPTERS else None
+    stated = adapter_base(model.path) if os.path.isdir(path) or path.name in ADAPTERS else None
     if stated is None:
         return None
     cached = f"models--{stated.replace('/', '--')}"
@@ -92,12 +93,12 @@ def is_weights_here(stated: str) -> bool:
 def _is_adapter(path: str, *, asked: bool) -> bool:
     """Whether a model is an adapter: by the file beside it, else, when a base was named for it, by its layers."""
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(place):
         weights = weights_of(place)
         return (place / ADAPTER_CONFIG).is_file() and weights is not None and weights.name in ADAPTERS
     if place.name in ADAPTERS:
         return True
-    if not asked or not place.is_file():
+    if not asked or not os.path.isfile(place):
         return False
     try:
         checkpoint = open_checkpoint(path)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from zoospectra.zoo.checkpoint.formats.folders import parts_of
 from zoospectra.zoo.checkpoint.formats.huggingface import config_of, shards_of
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
+from zoospectra.zoo.checkpoint.plain import may_be_file
 from zoospectra.zoo.checkpoint.shards import RANK_FOLDER, is_model_folder, weights_of
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
 from zoospectra.zoo.model import Model, as_text
@@ -92,10 +93,12 @@ def crawl(
         models = [_model(place, key, name, None, cache) for key, place in present.items()]
     elif root.is_dir():
         listed = read_catalog(root / CATALOG) if (root / CATALOG).is_file() else {}
-        places = {place.relative_to(root).as_posix(): place for place in candidates(root)}
+        blocked: list[OSError] = []
+        places = {place.relative_to(root).as_posix(): place for place in candidates(root, blocked.append)}
         present, left = _nets(dict(sorted(places.items())), listed, cache)
         models = [_model(place, key, name, listed.get(key), cache) for key, place in present.items()]
         models += [_listed(root, listed[key], name, cache) for key in sorted(listed.keys() - present.keys())]
+        models += [_blocked(error, root, name) for error in blocked]
     else:
         msg = f"zoo.path={path}: no such file or folder; give a folder of weight files"
         raise ValueError(msg)
@@ -128,20 +131,34 @@ def tree(root: Path) -> dict[str, Path]:
     return present
 
 
-def candidates(root: Path) -> Iterator[Path]:
-    """What models are opened by, below root: files, folders (root itself included), the first of several files."""
+def candidates(root: Path, blocked: Callable[[OSError], None] = lambda error: None) -> Iterator[Path]:
+    """What models are opened by, below root: files, folders (root itself included), the first of several files.
+
+    blocked: takes the error of a folder that cannot be listed; OSError when root itself cannot.
+    """
     base = _base(root)
-    for folder, folders, files in os.walk(root):
+    with os.scandir(root) as entries:
+        next(entries, None)
+    for folder, folders, files in os.walk(root, onerror=blocked):
         parent = Path(folder)
-        parts = {path.relative_to(parent).parts[0] for path in parts_of(parent)}  # a folder in a format of folders
-        if parts and _inside(parent, base):
-            yield parent
-        names = [name for name in files if not _ignored(name) and name not in parts and _inside(parent / name, base)]
-        folders[:] = [name for name in folders if name not in parts]
-        weights = [name for name in names if is_weight_file(parent / name)]
-        for name in listing(names, weights, _read_by(parent) if _inside(parent, base) else ()).models:
-            yield parent / name if name else parent
+        try:
+            models = _models_in(parent, folders, files, base)
+        except OSError as error:
+            blocked(error)
+            models = []
+        yield from models
         folders[:] = sorted(name for name in folders if _walked(parent, name, folders))
+
+
+def _models_in(parent: Path, folders: list[str], files: Sequence[str], base: Path) -> list[Path]:
+    """What models of one folder are opened by; `folders` loses those that are parts of one. OSError: a blocked way."""
+    parts = {path.relative_to(parent).parts[0] for path in parts_of(parent)}  # a folder in a format of folders
+    models = [parent] if parts and _inside(parent, base) else []
+    names = [name for name in files if not _ignored(name) and name not in parts and _inside(parent / name, base)]
+    folders[:] = [name for name in folders if name not in parts]
+    weights = [name for name in names if is_weight_file(parent / name)]
+    listed = listing(names, weights, _read_by(parent) if _inside(parent, base) else ()).models
+    return models + [parent / name if name else parent for name in listed]
 
 
 def _walked(parent: Path, name: str, folders: Collection[str]) -> bool:
@@ -150,7 +167,7 @@ def _walked(parent: Path, name: str, folders: Collection[str]) -> bool:
     """
     blobs = name == "blobs" and "snapshots" in folders
     rank = RANK_FOLDER.fullmatch(name) and name != min(f for f in folders if RANK_FOLDER.fullmatch(f))
-    return not (_ignored(name) or blobs or rank or (parent / name).is_symlink())
+    return not (_ignored(name) or blobs or rank or os.path.islink(parent / name))
 
 
 def _read_by(folder: Path) -> list[str]:
@@ -177,10 +194,10 @@ def _nets(
     training state, which are none.
     """
     present: dict[str, Path] = {}
-    left = [key for key, path in places.items() if key not in listed and path.is_file()]
+    left = [key for key, path in places.items() if key not in listed and os.path.isfile(path)]
     left = [key for key in left if cache.nets(str(places[key]), listed_nets) == ()]
     for key, path in places.items():
-        nets = cache.nets(str(path), listed_nets) if key not in listed and path.is_file() else None
+        nets = cache.nets(str(path), listed_nets) if key not in listed and os.path.isfile(path) else None
         if nets is None:
             present[key] = path
         else:
@@ -191,18 +208,18 @@ def _nets(
 def is_weight_file(path: Path) -> bool:
     """Whether a file is one of a weight format, by suffix, else by its first bytes."""
     if path.name.endswith(INDEX):
-        return path.is_file()
+        return may_be_file(path)
     suffix = path.suffix.lower()
     if signature.TF_DATA.fullmatch(suffix):
         return path.is_file() and not path.with_suffix(".index").is_file()  # else a part of what the index is
     if suffix in SUFFIXES:
-        return path.is_file()
-    if suffix in NOT_WEIGHTS or not path.is_file():
+        return not os.path.isdir(path)
+    if suffix in NOT_WEIGHTS or not may_be_file(path):
         return False
     try:
         file_format = signature.format_of(str(path))
-    except CheckpointError:
-        return False
+    except CheckpointError as error:
+        return error.reason is Reason.INACCESSIBLE
     return file_format not in ("gzip", "zip", "tar", "pickle")
 
 
@@ -224,12 +241,20 @@ def _listed(root: Path, entry: CatalogEntry, zoo: str, cache: FingerprintCache) 
     return _model(path, entry.file, zoo, entry, cache)
 
 
+def _blocked(error: OSError, root: Path, zoo: str) -> Model:
+    """A folder that could not be listed: whatever models it holds, the zoo has a row for them."""
+    path = Path(error.filename)
+    name = as_text(path.relative_to(root).as_posix())
+    skip = Skip(None, Reason.INACCESSIBLE, f"{path.absolute()}: {error.strerror}: what it holds is not known", True)
+    return Model(f"{zoo}/{name}", zoo, name, MISSING, str(path.absolute()), trouble=skip)
+
+
 def _model(path: Path, key: str, zoo: str, entry: CatalogEntry | None, cache: FingerprintCache) -> Model:
     """One model; one that cannot be read is listed all the same, and fails with its reason when it is opened."""
     digest = _digest(path, cache)
     known = entry if entry is not None else CatalogEntry(key)
     series = known.series
-    if series is None and path.is_dir():
+    if series is None and os.path.isdir(path):
         series = _text(config_of(path), "model_type")
     # A file name need not be text; a model_id must be.
     name = as_text(key if key != "." else path.resolve().name)
@@ -261,11 +286,16 @@ def _digest(path: Path, cache: FingerprintCache) -> str | None:
             return _state(opened, files)
         if files == [opened]:
             return cache.sha256(str(opened))
-        base = opened if opened.is_dir() else opened.parent
+        base = opened if os.path.isdir(opened) else opened.parent
         lines = sorted(f"{os.path.relpath(shard, base)}:{cache.sha256(str(shard))}\n" for shard in files)
     except (OSError, CheckpointError):
         return None
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def pinned(path: str) -> str | None:
+    """The revision of a file or folder as it is now, its bytes read; None when they cannot be."""
+    return _digest(Path(path), FingerprintCache())
 
 
 def changed(path: str, revision: str) -> bool:
@@ -281,7 +311,7 @@ def changed(path: str, revision: str) -> bool:
 def _files(path: Path) -> tuple[Path, list[Path]]:
     """The file or folder that a model is opened by, and its files."""
     opened = Path(place(str(path))[0])
-    return opened, list((parts_of(opened) or shards_of(opened)) if opened.is_dir() else files_of(opened))
+    return opened, list((parts_of(opened) or shards_of(opened)) if os.path.isdir(opened) else files_of(opened))
 
 
 def _is_large(files: Sequence[Path]) -> bool:
@@ -289,7 +319,7 @@ def _is_large(files: Sequence[Path]) -> bool:
 
 
 def _state(opened: Path, files: Sequence[Path]) -> str:
-    base = opened if opened.is_dir() else opened.parent
+    base = opened if os.path.isdir(opened) else opened.parent
     return state_revision((os.path.relpath(file, base), file) for file in files)
 
 

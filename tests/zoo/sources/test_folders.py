@@ -182,7 +182,7 @@ def test_numbered_parts_are_one_model(tmp_path: Path, suffix: str) -> None:
     checkpoint = open_checkpoint(cut.path)
     assert len(checkpoint.tensors) == 2
     (skip,) = checkpoint.skips
-    assert (skip.tensor, skip.reason, skip.failed) == (f"net-00002-of-00003{suffix}", "unreadable", True)
+    assert (skip.tensor, skip.reason, skip.failed) == (f"net-00002-of-00003{suffix}", "inaccessible", True)
 
 
 def test_parts_that_say_too_many_are_refused(tmp_path: Path) -> None:

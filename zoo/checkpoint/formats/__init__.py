@@ -5,6 +5,7 @@ A reader looks at headers only and gives references to tensors. None executes an
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -56,7 +57,7 @@ def open_checkpoint(path: str) -> Checkpoint:
 
         return open_remote(path, open_checkpoint)
     where, net = place(path)
-    folder = Path(where).is_dir()
+    folder = os.path.isdir(where)
     published = path.startswith(SCHEME) or folder
     kind = folder_format(Path(where)) if folder else None
     if kind is not None:

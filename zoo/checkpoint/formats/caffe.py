@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
-
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text, varints
+from zoospectra.zoo.checkpoint.mapped import whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -33,7 +32,7 @@ MAX_BLOBS = 1_000_000
 def open_caffe(path: str) -> Checkpoint:
     """Blobs of all layers as 'conv1.weight', 'conv1.bias'; CheckpointError when the file is damaged or no such net."""
     try:
-        data = np.memmap(path, dtype=np.uint8, mode="r")
+        data = whole(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     if bytes(data[:4]) == b"\x89HDF":

@@ -18,7 +18,7 @@ from zoospectra.zoo.checkpoint.formats.torch_zip import open_range
 from zoospectra.zoo.checkpoint.formats.unpickler import MAX_PICKLE, unpickle
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 METADATA = ".metadata"
 
@@ -122,7 +122,7 @@ def _part(folder: Path, fqn: str, key: dict[object, object], info: dict[object, 
     if type(offset) is not int or type(length) is not int or offset < 0 or length < 0 or file.is_symlink():
         return Skip(fqn, Reason.UNSAFE, f"bytes {str(offset)[:20]} and {str(length)[:20]} more of {name[:80]!r}", True)
     if not file.is_file() or offset + length > file.stat().st_size:
-        return Skip(fqn, Reason.UNREADABLE, f"{name}: missing, or it ends before byte {offset + length}", True)
+        return Skip(fqn, missing(file), f"{name}: missing, or it ends before byte {offset + length}", True)
     if info.get("transform_descriptors"):
         return Skip(fqn, Reason.UNSUPPORTED_FORMAT, f"{name}: its parts were transformed when they were written", True)
     try:

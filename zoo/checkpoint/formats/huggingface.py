@@ -16,17 +16,24 @@ from typing import Any
 from zoospectra.zoo.checkpoint.folder import listing
 from zoospectra.zoo.checkpoint.formats.sharded import files_of, open_sharded
 from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
+from zoospectra.zoo.checkpoint.plain import may_be_file
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import CONFIGS, WEIGHTS, small, weight_map, weights_of
 from zoospectra.zoo.checkpoint.tensor import TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 
 def shards_of(folder: Path) -> tuple[Path, ...]:
     """Weight files of a model folder, in the order of its index; CheckpointError for a bad index or a missing shard."""
     weights = weights_of(folder)
     if weights is None:
+        try:
+            held = os.listdir(folder)
+        except OSError as error:
+            raise CheckpointError(Reason.UNREADABLE, f"{folder}: {error.strerror}") from error
+        if not held:
+            raise CheckpointError(Reason.INACCESSIBLE, f"{folder} is empty: is it mounted here?")
         raise CheckpointError(Reason.UNSUPPORTED_FORMAT, f"{folder} has none of {', '.join(WEIGHTS)}")
     if weights.suffix != ".json":
         return files_of(weights)
@@ -46,7 +53,7 @@ def configs(folder: Path) -> tuple[dict[str, Any], list[Skip]]:
     config: dict[str, Any] = {}
     skips: list[Skip] = []
     for key, name in CONFIGS.items():
-        if not (folder / name).is_file():
+        if not may_be_file(folder / name):
             continue
         try:
             content = _json(folder / name)
@@ -120,7 +127,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     for name in dict.fromkeys(mapped.values()):
         if not (index.parent / name).is_file():
             detail = f"shard {name} is missing: {len(mapped)} tensors are in {index.name}"
-            raise CheckpointError(Reason.UNREADABLE, detail)
+            raise CheckpointError(missing(index.parent / name), detail)
     return mapped
 
 

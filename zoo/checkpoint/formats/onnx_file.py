@@ -17,8 +17,6 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.blocks import Blocks
 from zoospectra.zoo.checkpoint.formats.onnx_codes import SMALL, WEIGHTED, Codes, blocks_of, codes_of, inputs_first, lost
@@ -28,9 +26,10 @@ from zoospectra.zoo.checkpoint.formats.onnx_pieces import PIECES, reference
 from zoospectra.zoo.checkpoint.formats.onnx_proto import proto_of
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, Field, fields
 from zoospectra.zoo.checkpoint.layout.axes import ordered
+from zoospectra.zoo.checkpoint.mapped import whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 DTYPES: dict[int, str] = {
     1: "float32",
@@ -83,7 +82,7 @@ def open_onnx(path: str) -> Checkpoint:
     tensors are the scale and the zero point of another's codes.
     """
     try:
-        data = np.memmap(path, dtype=np.uint8, mode="r")
+        data = whole(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     # Field 7 of a ModelProto is its graph, 25 a function.
@@ -306,7 +305,7 @@ def _external(
         return Skip(name, Reason.UNSAFE, f"external data at {location[:80]!r}: a link", True)
     numbers = [entries.get(key, default) for key, default in (("offset", "0"), ("length", str(needed)))]
     if not file.is_file() or not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
-        return Skip(name, Reason.UNREADABLE, f"external data at {location[:80]!r} are missing", True)
+        return Skip(name, missing(file), f"external data at {location[:80]!r} are missing", True)
     offset, length = map(int, numbers)
     if length != needed or offset + length > os.stat(file).st_size:
         detail = f"bytes {offset} to {offset + length} of {location[:80]!r}, which has {os.stat(file).st_size}"

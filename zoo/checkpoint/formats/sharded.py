@@ -13,7 +13,7 @@ from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.selection import selected
 from zoospectra.zoo.checkpoint.shards import keras_shards, ranks_of, small, split_of
 from zoospectra.zoo.checkpoint.tensor import TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 STAGE = re.compile(r"mp_rank_\d{2,3}_(\d{3})")
 """A rank's folder that names its stage of the pipeline."""
@@ -51,9 +51,9 @@ def open_sharded(path: Path, open_file: Callable[[str], Checkpoint]) -> Checkpoi
 def _keras(index: Path) -> list[Path]:
     """Files that Keras' index names; CheckpointError when one is missing."""
     files = [index.parent / name for name in keras_shards(small(index), index.name)]
-    missing = [file.name for file in files if not file.is_file()]
-    if missing:
-        raise CheckpointError(Reason.UNREADABLE, f"shard {missing[0]} is missing: it is in {index.name}")
+    lost = [file for file in files if not file.is_file()]
+    if lost:
+        raise CheckpointError(missing(lost[0]), f"shard {lost[0].name} is missing: it is in {index.name}")
     return files
 
 
@@ -69,7 +69,7 @@ def _merged(parts: Iterable[tuple[str, Path | None]], open_file: Callable[[str],
     skips: list[Skip] = []
     for name, file in parts:
         if file is None:
-            skips.append(Skip(name, Reason.UNREADABLE, "this part of the model is missing", True))
+            skips.append(Skip(name, Reason.INACCESSIBLE, "this part of the model is missing", True))
             continue
         part = _opened(file, open_file)
         held.append(part)

@@ -22,9 +22,10 @@ from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fie
 from zoospectra.zoo.checkpoint.formats.tf_names import DTYPES, module_name, shape_of
 from zoospectra.zoo.checkpoint.formats.tf_objects import KEY, names_of
 from zoospectra.zoo.checkpoint.layout import torch_layout
+from zoospectra.zoo.checkpoint.mapped import reach, whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 MAX_INDEX = 256 << 20
 """Largest index in bytes; one of 100 000 variables has about 10 MB."""
@@ -68,7 +69,7 @@ def open_tf_checkpoint(path: str) -> Checkpoint:
     try:
         if Path(path).stat().st_size > MAX_INDEX:
             raise CheckpointError(Reason.UNSAFE, f"{path} is larger than {MAX_INDEX} bytes")
-        data = np.memmap(path, dtype=np.uint8, mode="r")
+        data = whole(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     refs: list[TensorRef] = []
@@ -138,7 +139,7 @@ def _again(ref: TensorRef, other: TensorRef, key: str) -> TensorRef | Skip:
 
 def _bytes(ref: TensorRef) -> AnyArray:
     """The bytes of a variable, mapped."""
-    return np.memmap(ref.path, dtype=np.uint8, mode="r")[ref.offset : ref.offset + ref.nbytes]
+    return reach(np.memmap(ref.path, dtype=np.uint8, mode="r")[ref.offset : ref.offset + ref.nbytes])
 
 
 def _names(path: str, entry: _Entry, shards: int) -> dict[str, str]:
@@ -195,5 +196,5 @@ def _reference(path: str, name: str, dtype: str, entry: _Entry, shards: int) -> 
         return Skip(name, Reason.UNREADABLE, detail, True)
     if not file.is_file() or entry.offset + needed > file.stat().st_size:
         detail = f"{file.name} is missing, or ends before byte {entry.offset + needed}"
-        return Skip(name, Reason.UNREADABLE, detail, True)
+        return Skip(name, missing(file), detail, True)
     return TensorRef(name, str(file), dtype, entry.shape, None, entry.offset, needed)

@@ -12,12 +12,11 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, VARINT, Field, fields, text
 from zoospectra.zoo.checkpoint.formats.tf_names import DTYPES, shape_of
 from zoospectra.zoo.checkpoint.layout import axes
+from zoospectra.zoo.checkpoint.mapped import whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import AnyArray, TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -60,7 +59,7 @@ class _Node:
 def open_tf_graph(path: str) -> Checkpoint:
     """Constants of a frozen graph that are weights, a row for other tables; CheckpointError: no such graph."""
     try:
-        data = np.memmap(path, dtype=np.uint8, mode="r")
+        data = whole(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     if Path(path).name == "saved_model.pb":

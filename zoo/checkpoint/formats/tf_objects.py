@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoospectra.zoo.checkpoint.formats.protobuf import BYTES, fields, text, varint
-from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.checkpoint.mapped import reach
 
 MAX_OBJECTS = 1_000_000
 """Most objects and attributes."""
@@ -19,7 +19,7 @@ KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 def names_of(path: str, offset: int, size: int) -> dict[str, str]:
     """Key -> name of the variables, from the tensor of one string that holds the graph; CheckpointError: damaged."""
-    data: AnyArray = np.memmap(path, dtype=np.uint8, mode="r")[offset : offset + size]
+    data = reach(np.memmap(path, dtype=np.uint8, mode="r")[offset : offset + size])
     # A string tensor: the length as a varint, a checksum of four bytes, the bytes.
     length, at = varint(data, 0, len(data))
     start, count = at + 4, 0

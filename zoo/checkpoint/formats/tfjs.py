@@ -16,7 +16,7 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.layout import torch_layout
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef
-from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
+from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip, missing
 
 MODEL = "model.json"
 
@@ -107,7 +107,7 @@ def _reference(
     for file, size in shards:
         first, stop = max(at, begin), min(at + needed, begin + max(size, 0))
         if size < 0:
-            return Skip(name, Reason.UNREADABLE, f"shard {file.name} is missing, or a link", True)
+            return Skip(name, missing(file), f"shard {file.name} is missing, or a link", True)
         if first < stop or (not needed and not parts):
             length = max(stop - first, 0)
             parts.append(TensorRef(name, str(file), dtype, (length // width,), None, first - begin, length))

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.flatbuffer import Buffer, Vector
 from zoospectra.zoo.checkpoint.layout.axes import ordered
+from zoospectra.zoo.checkpoint.mapped import whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -65,7 +64,7 @@ DEQUANTIZE = 6
 def open_tflite(path: str) -> Checkpoint:
     """Weights of all sub-graphs in the order of their tensors; CheckpointError when the file is damaged."""
     try:
-        buffer = Buffer(np.memmap(path, dtype=np.uint8, mode="r"))
+        buffer = Buffer(whole(path))
     except (OSError, ValueError) as error:
         raise CheckpointError(Reason.UNREADABLE, f"{path}: {error}") from error
     model = buffer.root()

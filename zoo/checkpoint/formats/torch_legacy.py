@@ -14,6 +14,7 @@ from zoospectra.zoo.checkpoint import dtype as types
 from zoospectra.zoo.checkpoint.formats.pickled import Storage, Tensor, storage_type
 from zoospectra.zoo.checkpoint.formats.torch_state import checkpoint
 from zoospectra.zoo.checkpoint.formats.unpickler import Unpickled, unpickle
+from zoospectra.zoo.checkpoint.mapped import whole
 from zoospectra.zoo.checkpoint.record import Checkpoint
 from zoospectra.zoo.checkpoint.tensor import TensorRef, span
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
@@ -43,6 +44,7 @@ def looks_like(head: bytes) -> bool:
 def open_torch_legacy(path: str) -> Checkpoint:
     """Tensors of a legacy checkpoint; CheckpointError when it is damaged, unsafe or no torch file."""
     try:
+        whole(path)
         with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
             return _read(path, buffer)
     except (OSError, ValueError) as error:

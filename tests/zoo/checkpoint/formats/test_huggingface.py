@@ -87,7 +87,7 @@ def test_sentence_transformers_folder_with_real_weights() -> None:
         ("..\\x.safetensors", "unsafe"),
         ("", "unsafe"),
         ("a\0b", "unsafe"),
-        ("model-00003-of-00003.safetensors", "unreadable"),
+        ("model-00003-of-00003.safetensors", "inaccessible"),
     ],
 )
 def test_shard_names_are_checked(tmp_path: Path, shard: str, reason: str) -> None:
@@ -116,6 +116,7 @@ def test_a_malformed_index_is_unreadable(tmp_path: Path, index: str) -> None:
 
 
 def test_a_folder_without_weights_says_what_is_expected(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
     with pytest.raises(CheckpointError, match=r"none of model\.safetensors") as caught:
         open_checkpoint(str(tmp_path))
     assert caught.value.reason == "unsupported_format"

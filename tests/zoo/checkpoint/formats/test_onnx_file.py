@@ -109,7 +109,7 @@ def test_external_data_in_the_models_folder_are_read(tmp_path: Path, location: s
         ("a\0b", {}, "unsafe"),
         ("link.bin", {}, "unsafe"),
         ("linked/data.bin", {}, "unsafe"),
-        ("missing.bin", {}, "unreadable"),
+        ("missing.bin", {}, "inaccessible"),
         ("inside.bin", {"offset": "10"}, "unreadable"),
         ("inside.bin", {"offset": "-8"}, "unreadable"),
         ("inside.bin", {"length": "99999999999999999999"}, "unreadable"),
