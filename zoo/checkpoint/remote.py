@@ -157,14 +157,15 @@ def _fetch_group(group: Sequence[TensorRef], current: Session) -> None:
     locator = locate(group[0].path)
     if current.cache.get(current.cache.path("files", locator.key, locator.suffix)) is not None:
         return
-    refs = [ref for ref in group if not _range_path(locator, ref, current).exists()]
-    if not refs:
-        return
-    start = min(ref.offset for ref in refs)
-    data = memoryview(read_range(locator.url, start, max(ref.offset + ref.nbytes for ref in refs), within=current))
-    for ref in refs:
-        piece = data[ref.offset - start : ref.offset - start + ref.nbytes]
-        current.cache.put(_range_path(locator, ref, current), partial(_write, data=piece))
+    with current.cache.lock(_range_path(locator, group[0], current).name):  # another process may be fetching them
+        refs = [ref for ref in group if not _range_path(locator, ref, current).exists()]
+        if not refs:
+            return
+        start = min(ref.offset for ref in refs)
+        data = memoryview(read_range(locator.url, start, max(ref.offset + ref.nbytes for ref in refs), within=current))
+        for ref in refs:
+            piece = data[ref.offset - start : ref.offset - start + ref.nbytes]
+            current.cache.put(_range_path(locator, ref, current), partial(_write, data=piece))
 
 
 def _write(path: Path, data: memoryview) -> None:
