@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zoospectra.jobs.show.plain import plain
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -85,9 +87,15 @@ def _csv(result: Printable) -> None:
     import pyarrow.csv
 
     table = as_text(result.table) if result.formulas == "escape" else result.table
-    flat = [_texts(column) for column in table.columns]
+    flat, names = [_texts(column) for column in table.columns], table.column_names
+    if sys.stdout.isatty():  # a file has the bytes as they are, a terminal would obey them
+        flat = [
+            pa.array([None if text is None else plain(text) for text in column.to_pylist()], pa.string())
+            for column in flat
+        ]
+        names = [plain(name) for name in names]
     sys.stdout.flush()
-    pyarrow.csv.write_csv(pa.table(flat, names=table.column_names), sys.stdout.buffer)
+    pyarrow.csv.write_csv(pa.table(flat, names=names), sys.stdout.buffer)
     sys.stdout.buffer.flush()
 
 
