@@ -35,7 +35,7 @@ SQUARE = 1.2
 ONE_THREAD_M = 3000
 TWO_THREADS = 1.6  # times as fast as one
 # Seconds of a fit with the plain metrics, by the number of eigenvalues: calls below a thousand, sorting above.
-FIT_SECONDS = ((1, 2e-4), (144, 3e-4), (576, 5e-4), (1152, 7e-4), (4608, 1.4e-3), (32768, 1e-2))
+FIT_SECONDS = ((1, 1e-4), (144, 1.5e-4), (576, 2.5e-4), (1152, 5e-4), (4608, 1.4e-3), (32768, 1e-2))
 # Seconds a row of results takes, and seconds of one eigenvalue in one resample of a bootstrap.
 ROW_SECONDS = 1e-4
 RESAMPLED_SECONDS = 1.7e-7

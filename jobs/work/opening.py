@@ -23,7 +23,7 @@ ELEMENT_SECONDS = 6e-9
 RATE = 4 / ELEMENT_SECONDS
 """Bytes a second of the same, of files whose types are not known yet: float32."""
 
-FILE_SECONDS = 0.008
+FILE_SECONDS = 0.004
 """Seconds that a file takes whatever its size: some twenty layers, one by one."""
 
 PICKLE_SECONDS = 0.01

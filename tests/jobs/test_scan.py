@@ -181,6 +181,7 @@ def test_an_unchanged_zoo_is_not_read_again(zoo: Path, undisturbed: Path, tmp_pa
     assert all(before[table].equals(after[table]) for table in TABLES)
 
 
+@pytest.mark.parametrize("place", [places.INLINE, places.LOCAL_SLOW, places.NODES], indirect=True)
 def test_a_rescan_computes_what_is_new_or_lost_only(scanned: tuple[Path, Path], place: Place, tmp_path: Path) -> None:
     zoo, data = copied(scanned, tmp_path)
     save_file(weights(77), zoo / "late.safetensors")
@@ -212,6 +213,7 @@ def fits(data: Path) -> list[dict[str, object]]:
     return [row for table in ("layer_metrics", "slice_metrics") for row in query(data, sql.format(table)).to_pylist()]
 
 
+@pytest.mark.parametrize("place", [places.INLINE, places.LOCAL_SLOW, places.NODES], indirect=True)
 def test_a_refit_without_weights_equals_a_scan(
     scanned: tuple[Path, Path], place: Place, corrected: list[dict[str, object]], tmp_path: Path
 ) -> None:

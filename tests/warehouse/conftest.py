@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "data")
 
 
-@pytest.fixture
-def filled(lake: Lake) -> Lake:
+def fill(lake: Lake) -> Lake:
     """Two models that share the bytes of one layer; the second has a failed fit."""
     lake.catalog("s1", [("local/a", "r1"), ("local/b", "r1")])
     lake.run("run1", "s1", 0)
@@ -98,6 +98,26 @@ def filled(lake: Lake) -> Lake:
     skip = {"model_id": "local/a", "revision": "r1", "tensor": "l0.bias", "reason": "vector", "failed": False}
     write(lake.directory, "skipped", "r1", table("skipped", [skip]), "local/a")
     return lake
+
+
+@pytest.fixture
+def filled(lake: Lake) -> Lake:
+    """Parts of two models, not built yet."""
+    return fill(lake)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the two models, built: for tests that only read it."""
+    lake = fill(Lake(tmp_path_factory.mktemp("whole") / "data"))
+    lake.build()
+    return lake.directory
+
+
+@pytest.fixture
+def published(whole: Path, tmp_path: Path) -> Lake:
+    """A copy of it: for tests that change it."""
+    return Lake(shutil.copytree(whole, tmp_path / "data", symlinks=True, copy_function=shutil.copy2))
 
 
 @pytest.fixture

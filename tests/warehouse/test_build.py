@@ -54,9 +54,8 @@ def test_every_sql_file_is_a_definition_with_a_comment_behind_all_that_it_needs(
     assert sorted([*chain, "model_metrics", "regress"], key=order.index) == [*chain, "model_metrics", "regress"]
 
 
-def test_shared_bytes_have_one_metrics_row_and_fill_every_layer(filled) -> None:
-    build(filled.directory)
-    got = rows(filled.directory, "SELECT model_id, layer_id, alpha, status FROM layer_metrics ORDER BY ALL")
+def test_shared_bytes_have_one_metrics_row_and_fill_every_layer(whole: Path) -> None:
+    got = rows(whole, "SELECT model_id, layer_id, alpha, status FROM layer_metrics ORDER BY ALL")
     assert got == [
         ("local/a", 0, 2.0, "success"),
         ("local/a", 1, 4.0, "success"),
@@ -172,10 +171,10 @@ def test_a_build_that_needs_more_memory_gets_it(filled, monkeypatch) -> None:
     build(filled.directory)
     first = contents(filled.directory)
     (filled.directory / "rows.duckdb").unlink()
-    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", ("1MB",))
+    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", (1,))
     with pytest.raises(duckdb.OutOfMemoryException):
         build(filled.directory)
-    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", ("1MB", "512MB"))
+    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", (1, 512))
     build(filled.directory)
     assert all(table.equals(first[name]) for name, table in contents(filled.directory).items() if name != "generation")
 
@@ -211,9 +210,8 @@ def test_every_column_of_every_table_has_a_unit_and_a_comment(filled) -> None:
     assert rows(filled.directory, uncommented) == []
 
 
-def test_nan_that_slipped_into_a_part_is_not_published(filled) -> None:
-    build(filled.directory)
-    part = next(part for part in list_parts(filled.directory) if part.kind == "layer_metrics")
+def test_nan_that_slipped_into_a_part_is_not_published(published) -> None:
+    part = next(part for part in list_parts(published.directory) if part.kind == "layer_metrics")
     spoilt = (
         f"COPY (SELECT * REPLACE ('nan'::DOUBLE AS sigma) FROM '{part.path}') TO '{part.path}.new' (FORMAT parquet)"
     )
@@ -221,9 +219,9 @@ def test_nan_that_slipped_into_a_part_is_not_published(filled) -> None:
         connection.execute(spoilt).fetchall()
     Path(f"{part.path}.new").replace(part.path)
     with pytest.raises(CheckError, match="layer_metrics_history_is_finite"):
-        build(filled.directory)
-    assert os.readlink(filled.directory / "warehouse.duckdb") == "warehouse-000001.duckdb"
-    assert [path.name for path in filled.directory.glob("*.tmp*")] == []
+        build(published.directory)
+    assert os.readlink(published.directory / "warehouse.duckdb") == "warehouse-000001.duckdb"
+    assert [path.name for path in published.directory.glob("*.tmp*")] == []
 
 
 def test_only_the_newest_generations_are_kept(filled) -> None:

@@ -92,9 +92,8 @@ def test_every_layer_that_a_filter_leaves_out_has_its_row(tmp_path: Path, profil
     }
 
 
-def test_a_part_without_outcomes_is_judged_by_its_alpha(filled) -> None:
-    filled.build()
-    got = query(filled.directory, "SELECT DISTINCT alpha, outcome, counted FROM layer_metrics ORDER BY 1").to_pylist()
+def test_a_part_without_outcomes_is_judged_by_its_alpha(whole: Path) -> None:
+    got = query(whole, "SELECT DISTINCT alpha, outcome, counted FROM layer_metrics ORDER BY 1").to_pylist()
     assert [tuple(row.values()) for row in got] == [
         (2.0, "fit", True),
         (4.0, "fit", True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -12,28 +14,25 @@ from zoospectra.warehouse.query import query
 from zoospectra.warehouse.schema import PARTS
 
 
-def test_regress_refuses_a_column_that_is_not_there(filled) -> None:
-    build(filled.directory)
+def test_regress_refuses_a_column_that_is_not_there(whole: Path) -> None:
     with pytest.raises(ValueError, match="empty set of columns"):
-        query(filled.directory, "FROM regress('alhpa', 'acc')")
+        query(whole, "FROM regress('alhpa', 'acc')")
 
 
-def test_layer_profile_and_compare_models(filled) -> None:
-    build(filled.directory)
-    rows = query(filled.directory, "SELECT layer_id, depth, alpha FROM layer_profile('local/a')").to_pylist()
+def test_layer_profile_and_compare_models(whole: Path) -> None:
+    rows = query(whole, "SELECT layer_id, depth, alpha FROM layer_profile('local/a')").to_pylist()
     assert rows == [{"layer_id": 0, "depth": 0.0, "alpha": 2.0}, {"layer_id": 1, "depth": 1.0, "alpha": 4.0}]
     sql = "SELECT longname, alpha_a, alpha_b, alpha_change, same_bytes FROM compare_models('local/a', 'local/b')"
-    assert query(filled.directory, sql).to_pylist() == [
+    assert query(whole, sql).to_pylist() == [
         {"longname": "l0", "alpha_a": 2.0, "alpha_b": 2.0, "alpha_change": 0.0, "same_bytes": True},
         {"longname": "l1", "alpha_a": 4.0, "alpha_b": None, "alpha_change": None, "same_bytes": False},
     ]
 
 
-def test_every_macro_has_its_comment(filled) -> None:
-    build(filled.directory)
+def test_every_macro_has_its_comment(whole: Path) -> None:
     sql = """SELECT function_name, any_value(comment) AS comment FROM duckdb_functions()
              WHERE NOT internal AND function_type IN ('macro', 'table_macro') GROUP BY 1"""
-    found = {row["function_name"]: row["comment"] for row in query(filled.directory, sql).to_pylist()}
+    found = {row["function_name"]: row["comment"] for row in query(whole, sql).to_pylist()}
     assert found == {macro.name: macro.comment for macro in of_kind("MACRO")}
 
 

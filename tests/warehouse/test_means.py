@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from zoospectra.warehouse.build import build
 from zoospectra.warehouse.dictionary import dictionary
 from zoospectra.warehouse.parts import write
 from zoospectra.warehouse.query import query
@@ -60,10 +61,9 @@ def test_a_profile_says_what_its_means_leave_out(scanned, left_out, num_layers, 
     assert rule == f"mean over layers with a fit, each once; no embeddings, no parts of fused matrices{said}"
 
 
-def test_every_mean_has_a_median_and_both_are_explained(filled) -> None:
-    build(filled.directory)
+def test_every_mean_has_a_median_and_both_are_explained(whole: Path) -> None:
     for table in ("model_metrics", "model_slice_metrics"):
-        known = {row.column: row for row in dictionary(filled.directory) if row.table == table}
+        known = {row.column: row for row in dictionary(whole) if row.table == table}
         means = {name for name, row in known.items() if row.comment.startswith("Mean, see rule")}
         assert {"alpha", "D", "stable_rank"} <= means
         for name in means:
@@ -71,18 +71,17 @@ def test_every_mean_has_a_median_and_both_are_explained(filled) -> None:
             assert known[f"{name}_median"].unit == known[name].unit
         assert {name for name in known if name.endswith("_median")} == {f"{name}_median" for name in means}
         assert "degenerate" in known["share_warned"].comment
-    columns = {(row.table, row.column): row.comment for row in dictionary(filled.directory)}
+    columns = {(row.table, row.column): row.comment for row in dictionary(whole)}
     assert "left_out" in columns["layer_metrics", "left_out"]
     assert "8 eps" in columns["layer_metrics", "degenerate_tail"]
 
 
-def test_the_rule_is_a_macro_that_users_can_call(filled) -> None:
-    build(filled.directory)
+def test_the_rule_is_a_macro_that_users_can_call(whole: Path) -> None:
     sql = """SELECT in_means('dense') AS plain, in_means('depthwise') AS depthwise,
         in_means('depthwise', 'degenerate_tail, depthwise') AS named, in_means('dense', '', true) AS kept,
         in_means('dense', 'degenerate_tail', true) AS narrow, in_means('q_part') AS part,
         in_means(NULL, NULL, NULL) AS unknown"""
-    assert query(filled.directory, sql).to_pylist() == [
+    assert query(whole, sql).to_pylist() == [
         {"plain": True, "depthwise": True, "named": False, "kept": True, "narrow": False, "part": False}
         | {"unknown": True}
     ]

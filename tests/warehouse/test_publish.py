@@ -54,9 +54,8 @@ def start(code: str, argument: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_reader_in_another_process_keeps_its_snapshot_over_a_publish(filled) -> None:
-    build(filled.directory)
-    reader = start(READER, filled.directory / "warehouse.duckdb")
+def test_a_reader_in_another_process_keeps_its_snapshot_over_a_publish(published) -> None:
+    reader = start(READER, published.directory / "warehouse.duckdb")
     assert reader.stdin is not None
     assert reader.stdout is not None
 
@@ -66,21 +65,20 @@ def test_a_reader_in_another_process_keeps_its_snapshot_over_a_publish(filled) -
         return int(reader.stdout.readline())
 
     assert ask() == 2
-    filled.catalog("s2", [("local/c", "r1")])
+    published.catalog("s2", [("local/c", "r1")])
     for _ in range(2):
-        build(filled.directory, keep=1)
+        build(published.directory, keep=1)
     assert ask() == 2, "the file it has open is gone from the folder, not from the disk"
-    assert query(filled.directory, "FROM models").num_rows == 3
+    assert query(published.directory, "FROM models").num_rows == 3
     _, errors = reader.communicate(timeout=60)
     assert reader.returncode == 0, errors
 
 
-def test_a_reader_in_this_process_does_not_hide_the_new_generation(filled) -> None:
-    build(filled.directory)
-    with open_newest(filled.directory) as old:
-        filled.catalog("s2", [("local/c", "r1")])
-        build(filled.directory)
-        assert query(filled.directory, "FROM models").num_rows == 3
+def test_a_reader_in_this_process_does_not_hide_the_new_generation(published) -> None:
+    with open_newest(published.directory) as old:
+        published.catalog("s2", [("local/c", "r1")])
+        build(published.directory)
+        assert query(published.directory, "FROM models").num_rows == 3
         assert old.execute("SELECT count(*) FROM models").fetchall() == [(2,)]
 
 
@@ -93,27 +91,25 @@ def test_two_builders_at_once_both_land(filled) -> None:
     assert query(filled.directory, "FROM layer_metrics").num_rows == 4
 
 
-def test_builders_killed_anywhere_leave_a_readable_warehouse(filled) -> None:
-    build(filled.directory)
-    before = query(filled.directory, "FROM layer_metrics")
+def test_builders_killed_anywhere_leave_a_readable_warehouse(published) -> None:
+    before = query(published.directory, "FROM layer_metrics")
     for wait in (0.0, 0.15, 0.35, 0.5, 0.8):
-        builder = start(LOOP, filled.directory)
+        builder = start(LOOP, published.directory)
         assert builder.stdout is not None
         assert builder.stdout.readline() == "ready\n"
         time.sleep(wait)
         builder.kill()
         builder.communicate()
-        assert query(filled.directory, "FROM layer_metrics").equals(before)
-    built = build(filled.directory)
-    assert built.generation == generations(filled.directory)[-1][0]
-    assert query(filled.directory, "FROM layer_metrics").equals(before)
-    assert sorted(path.name for path in filled.directory.iterdir() if "tmp" in path.name or "new" in path.name) == []
+        assert query(published.directory, "FROM layer_metrics").equals(before)
+    built = build(published.directory)
+    assert built.generation == generations(published.directory)[-1][0]
+    assert query(published.directory, "FROM layer_metrics").equals(before)
+    assert sorted(path.name for path in published.directory.iterdir() if "tmp" in path.name or "new" in path.name) == []
 
 
-def test_the_published_file_needs_no_log_and_opens_with_plain_duckdb(filled) -> None:
-    build(filled.directory)
-    assert list(filled.directory.glob("*.wal")) == []
-    with duckdb.connect(str(filled.directory / "warehouse.duckdb"), read_only=True) as connection:
+def test_the_published_file_needs_no_log_and_opens_with_plain_duckdb(whole: Path) -> None:
+    assert list(whole.glob("*.wal")) == []
+    with duckdb.connect(str(whole / "warehouse.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM spectra").fetchall() == [(6,)]
         assert connection.execute("SELECT first_seen FROM models").fetchall()[0][0].year == 2026
 
@@ -140,20 +136,19 @@ def test_results_without_any_generation_are_a_build(filled) -> None:
     assert publish_results(filled.directory).generation == 1
 
 
-def test_a_block_that_fails_publishes_nothing_and_frees_the_lock(filled) -> None:
-    build(filled.directory)
-    before = sorted(path.name for path in filled.directory.iterdir())
+def test_a_block_that_fails_publishes_nothing_and_frees_the_lock(published) -> None:
+    before = sorted(path.name for path in published.directory.iterdir())
 
     def interrupted() -> None:
-        with publishing(filled.directory, keep=1) as draft:
-            assert (draft.generation, draft.previous) == (2, filled.directory / "warehouse-000001.duckdb")
+        with publishing(published.directory, keep=1) as draft:
+            assert (draft.generation, draft.previous) == (2, published.directory / "warehouse-000001.duckdb")
             draft.file.write_bytes(b"half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert sorted(path.name for path in filled.directory.iterdir()) == before
-    assert build(filled.directory, keep=1).generation == 2
+    assert sorted(path.name for path in published.directory.iterdir()) == before
+    assert build(published.directory, keep=1).generation == 2
 
 
 @pytest.mark.parametrize("where", ["this process", "another"])

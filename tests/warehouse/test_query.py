@@ -12,12 +12,6 @@ from zoospectra.warehouse.known import Knowledge
 from zoospectra.warehouse.query import query
 
 
-@pytest.fixture
-def built(filled) -> Path:
-    build(filled.directory)
-    return filled.directory
-
-
 @pytest.mark.parametrize(
     "sql",
     [
@@ -36,8 +30,8 @@ def built(filled) -> Path:
         "SELECT now(), first_seen FROM models",
     ],
 )
-def test_reading_statements_answer(built: Path, sql: str) -> None:
-    assert query(built, sql).num_columns > 0
+def test_reading_statements_answer(whole: Path, sql: str) -> None:
+    assert query(whole, sql).num_columns > 0
 
 
 @pytest.mark.parametrize(
@@ -66,30 +60,30 @@ def test_reading_statements_answer(built: Path, sql: str) -> None:
         "   -- only a note",
     ],
 )
-def test_anything_else_is_refused_in_one_line(built: Path, sql: str) -> None:
-    out = built / "parts" / "out.parquet"  # the one folder that a connection may touch
+def test_anything_else_is_refused_in_one_line(whole: Path, sql: str) -> None:
+    out = whole / "parts" / "out.parquet"  # the one folder that a connection may touch
     with pytest.raises(ValueError, match=r"refused|one SQL statement") as error:
-        query(built, sql.replace("{out}", str(out)))
+        query(whole, sql.replace("{out}", str(out)))
     assert "\n" not in str(error.value)
     assert not out.exists()
 
 
 @pytest.mark.parametrize("source", ["read_text('{file}')", "read_csv('{file}')", "'{file}'", "glob('/etc/*')"])
-def test_no_other_file_can_be_read(built: Path, tmp_path: Path, source: str) -> None:
+def test_no_other_file_can_be_read(whole: Path, tmp_path: Path, source: str) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"Permission Error|Catalog Error"):
-        query(built, "FROM " + source.replace("{file}", str(secret)))
+        query(whole, "FROM " + source.replace("{file}", str(secret)))
 
 
-def test_errors_are_one_line_with_candidates(built: Path) -> None:
+def test_errors_are_one_line_with_candidates(whole: Path) -> None:
     with pytest.raises(ValueError, match=r'"alhpa" not found.*Candidate bindings:.*"alpha"') as error:
-        query(built, "SELECT alhpa FROM layer_metrics")
+        query(whole, "SELECT alhpa FROM layer_metrics")
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="layer_metric does not exist! Did you mean"):
-        query(built, "FROM layer_metric")
+        query(whole, "FROM layer_metric")
     with pytest.raises(ValueError, match=r"^Parser Error: syntax error at or near \"SELEC\"$"):
-        query(built, "SELEC 1")
+        query(whole, "SELEC 1")
 
 
 def test_no_warehouse_says_what_to_run(tmp_path: Path) -> None:
@@ -98,9 +92,9 @@ def test_no_warehouse_says_what_to_run(tmp_path: Path) -> None:
             query(folder, "SELECT 1")
 
 
-def test_the_link_lost_after_a_kill_is_no_loss(built: Path) -> None:
-    (built / "warehouse.duckdb").unlink()
-    assert query(built, "FROM models").num_rows == 2
+def test_the_link_lost_after_a_kill_is_no_loss(published) -> None:
+    (published.directory / "warehouse.duckdb").unlink()
+    assert query(published.directory, "FROM models").num_rows == 2
 
 
 def test_the_catalog_is_quoted_as_it_came(lake) -> None:
@@ -111,20 +105,20 @@ def test_the_catalog_is_quoted_as_it_came(lake) -> None:
     ]
 
 
-def test_columns_of_one_name_are_told_apart(built: Path) -> None:
+def test_columns_of_one_name_are_told_apart(whole: Path) -> None:
     """As DuckDB names them in a table made of the same SELECT; a name that is taken is passed over."""
-    assert query(built, "SELECT 1 a, 2 a, 3 a_1, 4 a").to_pylist() == [{"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}]
+    assert query(whole, "SELECT 1 a, 2 a, 3 a_1, 4 a").to_pylist() == [{"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}]
 
 
-def test_one_process_holds_a_warehouse_and_opens_it_again(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_holds_a_warehouse_and_opens_it_again(published, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections to one path share an instance whose settings the first reader locks."""
     monkeypatch.setenv("TZ", "America/New_York")
-    with zoospectra.open(built) as held:
-        assert query(built, "SELECT current_setting('TimeZone') AS zone").to_pylist() == [{"zone": "UTC"}]
-        with zoospectra.open(built) as again, pytest.raises(ValueError, match="hostname"):
+    with zoospectra.open(published.directory) as held:
+        assert query(published.directory, "SELECT current_setting('TimeZone') AS zone").to_pylist() == [{"zone": "UTC"}]
+        with zoospectra.open(published.directory) as again, pytest.raises(ValueError, match="hostname"):
             again.sql("SELECT * FROM read_text('/etc/hostname')")
-        knowledge = Knowledge(built)
+        knowledge = Knowledge(published.directory)
         assert knowledge.of_models([]).layers == {}
         knowledge.close()
-        build(built)
+        build(published.directory)
         assert held.sql("SELECT 1 AS x").to_pylist() == [{"x": 1}]

@@ -34,13 +34,12 @@ SPECTRA = "SELECT content_hash, slice_id, evals FROM {}spectra ORDER BY ALL"
 
 
 @pytest.fixture
-def copy(filled, tmp_path: Path) -> Path:
+def copy(published, tmp_path: Path) -> Path:
     """A copy of a warehouse in a folder with an awkward name, the original of which has other eigenvalues by now."""
-    filled.build()
     copied = tmp_path / "it's [a] copy*"
-    shutil.copytree(filled.directory, copied, symlinks=True)
-    filled.spectra("local/a", "p1", ["h1", "h2"], scale=3.0)
-    filled.spectra("local/b", "p1", ["h1", "h3"], scale=3.0)
+    shutil.copytree(published.directory, copied, symlinks=True)
+    published.spectra("local/a", "p1", ["h1", "h2"], scale=3.0)
+    published.spectra("local/b", "p1", ["h1", "h3"], scale=3.0)
     return copied
 
 
@@ -54,7 +53,7 @@ def test_a_copy_reads_its_own_spectra_in_any_client(copy: Path, tmp_path: Path, 
             rows = connection.execute(SPECTRA.format("")).fetchall()
             assert connection.execute("SELECT count(*) FROM layer_spectra WHERE longname = 'l0'").fetchall() == [(4,)]
             assert not connection.execute(
-                "SELECT sql FROM duckdb_views() WHERE sql LIKE '%' || $1 || '%'", [str(tmp_path)]
+                "SELECT sql FROM duckdb_views() WHERE sql LIKE '%' || $1 || '%'", [str(tmp_path.parent)]
             ).fetchall()
             assert not connection.execute("FROM spectra_index WHERE NOT starts_with(file, 'parts/')").fetchall()
         assert len(rows) == 6
@@ -62,8 +61,8 @@ def test_a_copy_reads_its_own_spectra_in_any_client(copy: Path, tmp_path: Path, 
     assert query(copy, SPECTRA.format("")).num_rows == 6
 
 
-def test_an_original_that_is_gone_is_not_missed(filled, copy: Path) -> None:
-    shutil.rmtree(filled.directory)
+def test_an_original_that_is_gone_is_not_missed(published, copy: Path) -> None:
+    shutil.rmtree(published.directory)
     assert query(copy, SPECTRA.format("")).num_rows == 6
 
 
@@ -90,10 +89,9 @@ def test_a_macro_hands_on_parameters_or_is_refused() -> None:
         attachable("(a) AS TABLE\nSELECT * FROM other(b := a)", ["t"], {"other": "(b) AS TABLE SELECT b"})
 
 
-def test_the_page_on_travel_runs(filled, tmp_path: Path, monkeypatch, capsys) -> None:
-    filled.build()
-    monkeypatch.chdir(filled.directory.parent)
-    assert filled.directory.name == "data"
+def test_the_page_on_travel_runs(published, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(published.directory.parent)
+    assert published.directory.name == "data"
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(code, "warehouse.md", "exec"), {})
     assert "slice_id" in capsys.readouterr().out
@@ -103,13 +101,12 @@ def test_the_page_on_travel_runs(filled, tmp_path: Path, monkeypatch, capsys) ->
     assert counts == [0, 2, 2, 0, 8]
 
 
-def test_the_documented_joins_hold(filled) -> None:
-    filled.build()
+def test_the_documented_joins_hold(whole: Path) -> None:
     joins = re.findall(r"^\| (\w+) \| ([\w, ]+) \| (\w+) \| ([\w, ]+) \|$", PAGE, re.MULTILINE)[1:]
     keys = dict(re.findall(r"`(\w+)`\s\(([\w, ]+)\)", PAGE))
     assert len(joins) == 8
     assert len(keys) == 9
-    with connect(filled.directory / "warehouse.duckdb", read_only=True) as connection:
+    with connect(whole / "warehouse.duckdb", read_only=True) as connection:
         for one, columns, other, theirs in joins:
             there = " OR ".join(f"{name} IS NULL" for name in columns.split(", "))
             orphans = f"SELECT {columns} FROM {one} WHERE NOT ({there}) EXCEPT SELECT {theirs} FROM {other}"

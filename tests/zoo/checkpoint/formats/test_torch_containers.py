@@ -13,14 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.metadata import (
-    ChunkStorageMetadata,
-    Metadata,
-    MetadataIndex,
-    TensorProperties,
-    TensorStorageMetadata,
-)
 
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
@@ -49,6 +41,8 @@ def net() -> torch.nn.Module:
 
 
 def save(folder: Path, module: torch.nn.Module) -> Path:
+    import torch.distributed.checkpoint as dcp  # two seconds in every process that collects this file
+
     optimizer = torch.optim.Adam(module.parameters())
     module[0](torch.zeros(1, 12)).sum().backward()  # type: ignore[operator]
     optimizer.step()
@@ -70,6 +64,7 @@ def test_a_distributed_checkpoint_is_one_model_without_its_optimizer(tmp_path: P
 
 def sharded(folder: Path, whole: Any, grid: tuple[int, int], drop: int = -1) -> None:
     """A tensor in a grid of parts, each a torch zip in the file of its rank, as torch's own writer lays them out."""
+    import torch.distributed.checkpoint.metadata as meta
     from torch.distributed.checkpoint.filesystem import _StorageInfo
 
     folder.mkdir()
@@ -78,7 +73,7 @@ def sharded(folder: Path, whole: Any, grid: tuple[int, int], drop: int = -1) -> 
         rows, columns = whole.shape[0] // grid[0], whole.shape[1] // grid[1]
         origin = (row * rows, column * columns)
         part = whole[origin[0] : origin[0] + rows, origin[1] : origin[1] + columns].clone()
-        chunks.append(ChunkStorageMetadata(torch.Size(origin), torch.Size((rows, columns))))
+        chunks.append(meta.ChunkStorageMetadata(torch.Size(origin), torch.Size((rows, columns))))
         file, buffer = folder / f"__{row}_0.distcp", io.BytesIO()
         torch.save(part, buffer)
         start = file.stat().st_size if file.exists() else 0
@@ -86,9 +81,9 @@ def sharded(folder: Path, whole: Any, grid: tuple[int, int], drop: int = -1) -> 
             with file.open("ab") as stream:
                 stream.write(buffer.getvalue())
             place = _StorageInfo(file.name, start, len(buffer.getvalue()))
-            places[MetadataIndex("model.w.weight", torch.Size(origin), number)] = place
-    entry = TensorStorageMetadata(TensorProperties(whole.dtype), torch.Size(whole.shape), chunks)
-    described = Metadata({"model.w.weight": entry}, {"model.w.weight": ("model", "w.weight")}, places)
+            places[meta.MetadataIndex("model.w.weight", torch.Size(origin), number)] = place
+    entry = meta.TensorStorageMetadata(meta.TensorProperties(whole.dtype), torch.Size(whole.shape), chunks)
+    described = meta.Metadata({"model.w.weight": entry}, {"model.w.weight": ("model", "w.weight")}, places)
     (folder / ".metadata").write_bytes(pickle.dumps(described))
 
 
