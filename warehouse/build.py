@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from zoospectra.warehouse.allocator import give_back
-from zoospectra.warehouse.connect import connect, disk_errors, newest, quoted
+from zoospectra.warehouse.connect import connect, disk_errors, generations, newest, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import MEDIAN, describe
 from zoospectra.warehouse.parts import list_parts, spectra_files, sweep
@@ -34,8 +34,11 @@ RESULTS = ("runs", "study_results", "kinship", "families", "delta_metrics")
 QUIET = RESULTS
 """Kinds of parts that make no build by themselves: their verb publishes them, a run enters with the next generation."""
 
-MEMORY = ("128MB", "512MB", "4GB")
-"""DuckDB's memory while it builds; beyond it sorts spill to DIR. What does not fit so is built with the next."""
+MEMORY = (128, 256, 512, 1024, 4096)
+"""DuckDB's memory while it builds, MB; beyond it sorts spill to DIR. What does not fit so is built with the next."""
+
+NEEDED = 1.2
+"""Memory that a build needs at least, as a multiple of its generation: 100,000 models make 150 MB and need 256."""
 
 
 class UnchangedError(Exception):
@@ -102,10 +105,13 @@ def renew(directory: Path, keep: int = 3) -> None:
 
 def _publish(directory: Path, keep: int, kinds: tuple[str, ...], *, always: bool) -> Built:
     broken: list[Path] = []
-    for memory in MEMORY[:-1]:
+    present = generations(directory)
+    needed = NEEDED * present[-1][1].stat().st_size / 2**20 if present else 0.0
+    *others, last = [memory for memory in MEMORY if memory >= needed] or MEMORY[-1:]
+    for memory in others:
         with suppress(duckdb.OutOfMemoryException):
-            return _publish_within(memory, directory, keep, kinds, broken, always=always)
-    return _publish_within(MEMORY[-1], directory, keep, kinds, broken, always=always)
+            return _publish_within(f"{memory}MB", directory, keep, kinds, broken, always=always)
+    return _publish_within(f"{last}MB", directory, keep, kinds, broken, always=always)
 
 
 def _publish_within(

@@ -1,4 +1,4 @@
-"""Damaged parts: told by the checksums of their pages, moved aside as `.broken`, reported, never fatal.
+"""Damaged parts: told by their checksum or those of their pages, moved aside as `.broken`, reported, never fatal.
 
 Only a failing disk makes one, since parts appear by rename. A build compares every part that it reads for the first
 time, `known.read_spectra` every page that it reads, and verified.py the rest.
@@ -15,13 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoospectra.warehouse.connect import connect
+from zoospectra.warehouse.parts import CHECKED, checksum, is_of_kind
 
 log = logging.getLogger(__name__)
 
 
-def is_intact(path: Path) -> bool:
-    """Whether every page of a Parquet file can be read and matches its checksum; a pipe, which blocks, is none."""
+def is_intact(path: Path, kind: str) -> bool:
+    """Whether a part is of its kind, and every page can be read and matches its checksum; a pipe, which blocks, no."""
     if not path.is_file():
+        return False
+    if (match := CHECKED.fullmatch(path.name)) is not None:
+        with suppress(OSError, UnicodeDecodeError, pa.ArrowException):
+            return checksum(path) == match[1] and is_of_kind(pq.read_schema(path), kind)
         return False
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
@@ -29,6 +34,8 @@ def is_intact(path: Path) -> bool:
         return _is_readable(path)
     try:
         with file:
+            if not is_of_kind(file.schema_arrow, kind):
+                return False
             for _ in file.iter_batches(batch_size=2048, use_threads=False):
                 pass
     except (OSError, UnicodeDecodeError, pa.ArrowException):  # a message may quote the damage

@@ -6,7 +6,7 @@ Not covered: parts that no generation has yet; `build.refresh` first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -328,17 +328,17 @@ def _columns(models: Sequence[ModelId]) -> dict[str, pa.Array]:
     }
 
 
-def read_spectra(files: Iterable[Path], content_hashes: Collection[str], unfold: str | None = None) -> pa.Table:
-    """Stored spectra of these contents in these parts (see Known.spectra), ordered by content_hash, unfold, slice_id.
+def read_spectra(wanted: Mapping[Path, Collection[str]], unfold: str | None = None) -> pa.Table:
+    """Stored spectra, ordered by content_hash, unfold, slice_id: of parts (see Known.spectra), what is wanted of each.
 
     One row a slice; of several computations of one spectrum the newest wins. Contents without a spectrum are absent,
-    and so is what a damaged part held: every page that is read is compared with its checksum, and a part that fails is
-    moved aside.
+    and so is what a damaged part held: every page that is read is compared with its checksum. A part that fails, or
+    that lacks what was wanted of it and so is another one, is moved aside.
     """
     names = [*PARTS["spectra"].names, WRITTEN.name]
-    chosen = [("content_hash", "in", sorted(set(content_hashes)))]
     tables = []
-    for file in sorted(set(files)):
+    for file, contents in sorted(wanted.items()):
+        chosen = [("content_hash", "in", sorted(set(contents)))]
         try:
             table = pq.read_table(
                 file, columns=names, filters=chosen, page_checksum_verification=True, use_threads=False
@@ -348,6 +348,8 @@ def read_spectra(files: Iterable[Path], content_hashes: Collection[str], unfold:
         except (OSError, pa.ArrowException):
             set_aside(file)
             continue
+        if set(contents) - set(table["content_hash"].to_pylist()):
+            set_aside(file)
         tables.append(table.append_column("filename", pa.repeat(str(file), len(table))))
     if not tables:
         return PARTS["spectra"].empty_table()

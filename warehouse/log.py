@@ -90,7 +90,7 @@ class Log:
         for kind in sorted(groups, key=lambda kind: (kind in LAST, kind)):
             for number, tables in enumerate(groups[kind].values()):
                 rows = stamped(pa.concat_tables(tables), now)
-                place(self._folder / f"{kind}-{name}-{number}.parquet", kind, rows)
+                place(self._folder / f"{kind}-{name}-{number}.parquet", kind, rows, checked=True)
         self._waiting.clear()
         self._bytes = 0
         self._last = now

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zoospectra.warehouse.connect import connect, generations
-from zoospectra.warehouse.intact import set_aside
+from zoospectra.warehouse.intact import is_intact, set_aside
 from zoospectra.warehouse.lock import locked
 from zoospectra.warehouse.parts import OLD_LAYOUT, PartFile, list_parts, live_parts, place, sources
 from zoospectra.warehouse.schema import PARTS, WRITTEN
@@ -118,6 +118,8 @@ def _merge(directory: Path, kind: str, group: Sequence[PartFile]) -> int:
     tables, read = [], []
     for part in group:
         try:
+            if not is_intact(part.path, kind):
+                raise pa.ArrowInvalid(part.path.name)
             with pq.ParquetFile(part.path, page_checksum_verification=True) as file:
                 tables.append(file.read(use_threads=False).replace_schema_metadata(None))
         except (OSError, pa.ArrowException):
@@ -130,9 +132,9 @@ def _merge(directory: Path, kind: str, group: Sequence[PartFile]) -> int:
     folder = directory / "parts" / "merged"
     if kind == "layers":
         for listed in _listings(directory, zip(read, tables, strict=True)):
-            place(folder / f"indexed-{name}", "indexed", listed)
+            place(folder / f"indexed-{name}", "indexed", listed, checked=True)
     replaced = [source for part in read for source in (part.stamp(directory), *sources(part.path))]
-    place(folder / f"{kind}-{name}", kind, pa.concat_tables(tables), replaced)
+    place(folder / f"{kind}-{name}", kind, pa.concat_tables(tables), replaced, checked=True)
     tables.clear()
     pa.default_memory_pool().release_unused()
     return len(read)

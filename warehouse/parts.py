@@ -1,7 +1,7 @@
 """Immutable Parquet parts, the truth the warehouse is built from: written beside, fsynced, renamed into place.
 
-DIR/parts/log/<kind>-<time>-<random>.parquet     what runs found, results of many models in one part (log.py)
-DIR/parts/merged/<kind>-<time>-<random>.parquet  parts that were made one (merge.py)
+DIR/parts/log/<kind>-<time>-<random>-<crc>.parquet     what runs found, results of many models in one part (log.py)
+DIR/parts/merged/<kind>-<time>-<random>-<crc>.parquet  parts that were made one (merge.py)
 DIR/parts/catalog/<kind>-<key>.parquet           models, reported_metrics
 DIR/parts/kinship/<kind>-<key>.parquet           kinship, families, delta_metrics
 DIR/parts/published/<kind>-<key>.parquet         model_averages
@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import io
 import json
 import os
 import re
 import secrets
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,8 +56,10 @@ FOLDERS = {
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 SOURCES = b"zoospectra:sources"
 """Key of a merged part's metadata: JSON list of the names of the parts it replaces."""
-CONTRACT = b"zoospectra:contract"
-"""Key of the metadata of a part without rows: digest of its columns."""
+KIND = b"zoospectra:kind"
+"""Key of a part's metadata: its kind. Parts of older versions have none."""
+CHECKED = re.compile(r".+-c([0-9a-f]{8})\.parquet")
+"""Name of a part that says its checksum: pages have theirs, but footers and headers of pages have none."""
 ROW_GROUP = 2**21
 """Bytes of a row group of spectra, uncompressed."""
 STALE = 24 * 3600.0  # seconds: no write takes a day, so an older .part has lost its writer
@@ -179,10 +184,15 @@ def stamped(table: pa.Table, when: datetime.datetime) -> pa.Table:
     return table.append_column(WRITTEN, pa.repeat(pa.scalar(when, WRITTEN.type), len(table)))
 
 
-def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()) -> None:
-    """Write a stamped table as the part at `path`, whole or not at all; `sources`: the parts it replaces."""
+def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = (), *, checked: bool = False) -> Path:
+    """Write a stamped table as the part at `path`, whole or not at all; returns where it lies.
+
+    sources: the parts it replaces; checked: its name ends in its checksum, see CHECKED.
+    """
+    words: dict[bytes | str, bytes | str] = {**(table.schema.metadata or {}), KIND: kind}
     if names := list(sources):
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), SOURCES: json.dumps(names)})
+        words[SOURCES] = json.dumps(names)
+    table = table.replace_schema_metadata(words)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
@@ -190,11 +200,23 @@ def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()
             _write_parquet(kind, table, file)
             file.flush()
             os.fsync(file.fileno())
+        if checked:
+            path = path.with_name(f"{path.stem}-c{checksum(temporary)}.parquet")
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
     sync_folder(path.parent)
+    return path
+
+
+def checksum(path: Path) -> str:
+    """CRC-32 of a file, eight hex digits; OSError when it cannot be read."""
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            crc = zlib.crc32(block, crc)
+    return f"{crc:08x}"
 
 
 def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
@@ -216,18 +238,33 @@ def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
 
 
 def contract_part(directory: Path, kind: str) -> Path:
-    """A part without rows that has the contract's columns, written where it is not there; returns its path."""
+    """A part without rows that has the contract's columns, written anew unless it is there, whole; returns its path."""
     path = directory.resolve() / "parts" / "contract" / f"{kind}.parquet"
-    contract = PARTS[kind].append(WRITTEN)
-    digest = hashlib.sha256(contract.serialize().to_pybytes()).digest()  # lists read back have other names inside
-    with suppress(OSError, pa.ArrowException):
-        if (pq.read_metadata(path).metadata or {}).get(CONTRACT) == digest:
+    wanted = _contract(kind)
+    with suppress(OSError):
+        if path.read_bytes() == wanted:
             return path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{kind}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    pq.write_table(pa.Table.from_batches([], contract.with_metadata({CONTRACT: digest})), temporary)
+    temporary.write_bytes(wanted)
     temporary.replace(path)
     return path
+
+
+@cache
+def _contract(kind: str) -> bytes:
+    """The bytes of that part."""
+    sink = io.BytesIO()
+    pq.write_table(PARTS[kind].append(WRITTEN).empty_table(), sink)
+    return sink.getvalue()
+
+
+def is_of_kind(schema: pa.Schema, kind: str) -> bool:
+    """Whether a part with this schema may be one of a kind: it says so, or has the columns that no row can lack."""
+    stated = (schema.metadata or {}).get(KIND)
+    if stated is not None:
+        return bool(stated == kind.encode())
+    return all(column.nullable or column.name in schema.names for column in PARTS[kind])
 
 
 def sync_folder(folder: Path) -> None:
@@ -249,10 +286,15 @@ def list_parts(directory: Path, kinds: Iterable[str] = tuple(PARTS)) -> list[Par
     folders += _folders(root / "models") if wanted & PER_MODEL else []  # thousands: only when they are asked for
     for folder in folders:
         for path in _parquet_files(folder):
-            kind = path.name.split("-", 1)[0]
+            kind = kind_of(path.name)
             if kind in wanted:
                 listed.append(PartFile(kind, path))
     return sorted(listed)
+
+
+def kind_of(name: str) -> str:
+    """The kind of a part by its name, with or without its folders."""
+    return "runs" if name.startswith("parts/runs/") else name.rpartition("/")[2].split("-", 1)[0]
 
 
 def live_parts(directory: Path) -> list[PartFile]:

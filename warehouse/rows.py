@@ -104,7 +104,7 @@ def _follow(connection: duckdb.DuckDBPyConnection, directory: Path) -> list[Path
     _forget(connection, gone)
     left = had.keys() - {file for file, _ in gone}
     fresh = [part for part in live if (name := part.name(directory)) in now and name not in left]
-    broken = [set_aside(part.path) for part in fresh if not is_intact(part.path)]
+    broken = [set_aside(part.path) for part in fresh if not is_intact(part.path, part.kind)]
     pa.default_memory_pool().release_unused()
     for kind, parts in itertools.groupby((p for p in fresh if p.path.exists()), key=lambda part: part.kind):
         names = [part for part in parts if part.path.exists()]

@@ -8,9 +8,13 @@ from zoospectra.warehouse.connect import newest
 from zoospectra.warehouse.intact import is_intact, set_aside
 from zoospectra.warehouse.parts import live_parts
 from zoospectra.warehouse.query import query
+from zoospectra.warehouse.verified import strangers
 
 LEFT = "moved aside earlier; a scan of its zoo computes what it held again, then it can be deleted"
-DAMAGED = "its bytes do not match their checksum: moved aside, a scan of its zoo computes what it held again"
+DAMAGED = "its bytes do not match their checksum, or it is of another kind: moved aside, a scan computes it again"
+OTHER = (
+    "it is another part, without eigenvalues that the newest generation reads: moved aside, a scan computes them again"
+)
 MISSING = "the newest generation reads eigenvalues from it, and it is not there: scan its zoo again"
 
 
@@ -25,14 +29,17 @@ def run(subject: Subject) -> Report:
     earlier = sorted((directory / "parts").rglob("*.parquet.broken"))
     parts = live_parts(directory)
     for part in parts:
-        if not is_intact(part.path):
+        if not is_intact(part.path, part.kind):
             set_aside(part.path)
             findings.append(_finding(subject, "error", part.name(directory), "damaged", DAMAGED))
     needed = query(directory, "SELECT DISTINCT file FROM spectra_index ORDER BY file")["file"].to_pylist()
     aside = {finding.layer for finding in findings}
-    for name in needed:
-        if name not in aside and not (directory / name).exists():
-            findings.append(_finding(subject, "error", name, "missing", MISSING))
+    there = [name for name in needed if (directory / name).exists()]
+    for name in strangers(directory, there):
+        set_aside(directory / name)
+        findings.append(_finding(subject, "error", name, "another", OTHER))
+    for name in sorted({*needed} - {*there} - aside):
+        findings.append(_finding(subject, "error", name, "missing", MISSING))
     for path in earlier:
         findings.append(_finding(subject, "note", path.relative_to(directory).as_posix(), "aside", LEFT))
     bad = sum(finding.severity == "error" for finding in findings)

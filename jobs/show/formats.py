@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zoospectra.jobs.show.plain import plain
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 FORMULAS = ("keep", "escape")
-"""Texts in CSV that begin with a character of FORMULA: as they are, or with an apostrophe before them."""
+"""Texts in CSV as they are; or with an apostrophe where they begin with a character of FORMULA, hidden ones escaped."""
 
 FORMULA = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 """First characters that make a cell a formula, the full-width ones of East Asian keyboards too; for a regular
@@ -53,23 +55,24 @@ def print_as(result: Printable) -> None:
     FORMATS[result.format](result)
 
 
-def as_text(table: pa.Table) -> pa.Table:
-    """The table with an apostrophe before every text, names of columns too, that a spreadsheet takes for a formula.
+def as_text(table: pa.Table, formulas: str) -> pa.Table:
+    """The table with its texts, names of columns too, as plain ones: hidden characters escaped as on a screen.
 
-    The rule of OWASP's page "CSV Injection": a first character of FORMULA. Numbers stay as they are.
+    formulas='escape': with an apostrophe before what a spreadsheet takes for a formula, by the rule of OWASP's page
+    "CSV Injection": a first character of FORMULA. Numbers stay as they are.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
+
+    def cell(text: str | None) -> str | None:
+        marked = text and formulas == "escape" and re.match(f"[{FORMULA}]", text)
+        return text and ("'" if marked else "") + plain(text)
 
     columns = []
     for column in table.columns:
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            marked = pc.binary_join_element_wise("'", column, "")
-            columns.append(pc.if_else(pc.match_substring_regex(column, f"^[{FORMULA}]"), marked, column))
-        else:
-            columns.append(column)
-    names = [f"'{name}" if re.match(f"[{FORMULA}]", name) else name for name in table.column_names]
-    return pa.table(columns, names=names)
+        held = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        is_text = pa.types.is_string(held.type) or pa.types.is_large_string(held.type)
+        columns.append(pa.array(map(cell, held.to_pylist()), held.type) if is_text else held)
+    return pa.table(columns, names=[cell(name) or name for name in table.column_names])
 
 
 def _table(result: Printable) -> None:
@@ -84,7 +87,8 @@ def _csv(result: Printable) -> None:
     import pyarrow as pa
     import pyarrow.csv
 
-    table = as_text(result.table) if result.formulas == "escape" else result.table
+    raw = result.formulas == "keep" and not sys.stdout.isatty()  # a terminal obeys what a file only holds
+    table = result.table if raw else as_text(result.table, result.formulas)
     flat = [_texts(column) for column in table.columns]
     sys.stdout.flush()
     pyarrow.csv.write_csv(pa.table(flat, names=table.column_names), sys.stdout.buffer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -87,10 +88,11 @@ def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterato
 
 def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:
     """Spectra of the shard's items that are kept already, by content hash."""
-    files = {path for item in shard.items for _, path in item.stored}
-    if not files:
-        return {}
-    return rows.spectra_records(read_spectra(files, {item.content_hash for item in shard.items if item.stored}))
+    wanted: dict[Path, set[str]] = {}
+    for item in shard.items:
+        for _, path in item.stored:
+            wanted.setdefault(path, set()).add(item.content_hash)
+    return rows.spectra_records(read_spectra(wanted)) if wanted else {}
 
 
 def _metrics(item: Item, profile: Profile, known: Mapping[str, Spectrum]) -> LayerAnalysis:

@@ -18,7 +18,7 @@ from zoospectra.jobs.work.index import Indexed
 from zoospectra.jobs.work.job import Counts, Job
 from zoospectra.jobs.work.pieces import ReadPiece
 from zoospectra.jobs.work.schedule import Coming, inaccessible, run
-from zoospectra.warehouse import build, merge
+from zoospectra.warehouse import apart, merge
 from zoospectra.warehouse.connect import disk_errors, generations
 from zoospectra.warehouse.intact import set_aside
 from zoospectra.warehouse.verified import damaged, share_of_the_night
@@ -26,6 +26,9 @@ from zoospectra.zoo.checkpoint.trouble import Reason
 
 PUBLISH_SECONDS = 240.0
 """Seconds between two generations that a run publishes while it works."""
+
+BUILDING = 0.1
+"""Share of a run's time that these may take: one of a million models takes minutes."""
 
 PASSES = 3
 """Times that a run works on what is missing, where parts are damaged while it runs."""
@@ -50,13 +53,13 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
     disk seconds later, so that an interrupted run loses no more. What a damaged part held is missing again, and the
     same run computes it; JobError when parts are damaged again and again.
     """
-    root = Path(job.warehouse.dir)
+    root, models = Path(job.warehouse.dir), len(job.models)
     with ProgressLine(job.verb) as progress, disk_errors(root):
         before = generations(root)
         if (root / "parts").is_dir():  # what a killed run left in the log is known too
             tonight = [part.name(root) for part in share_of_the_night(root)]
             _tell_damage(progress, [set_aside(root / name) for name in damaged(root, tonight)])
-            _tell_damage(progress, build.refresh(root, keep=job.warehouse.keep).broken)
+            _tell_damage(progress, apart.refresh(root, job.warehouse.keep, models).broken)
         entry = ledger.begin(job.verb, root, job.models)
         analysed = fitted = indexed = 0
         for nth in range(1, PASSES + 1):
@@ -68,14 +71,14 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
             tally = {"models": counts.models, "layers": counts.layers}
             tally |= {"skipped": counts.skipped, "failed": counts.failed}
             ledger.end(entry, root, config=job.config, status=exit_status(counts.failed), counts=tally)
-            built = build.refresh(root, keep=job.warehouse.keep)
+            built = apart.refresh(root, job.warehouse.keep, models)
             _tell_damage(progress, built.broken)
             if not built.broken and not engine.damaged:
                 if merge.is_due(root):
-                    merge.merge(root)
-                    built = build.refresh(root, keep=job.warehouse.keep)
+                    apart.merge_parts(root, models)
+                    built = apart.refresh(root, job.warehouse.keep, models)
                 if not built.published and generations(root)[-1:] != before[-1:]:  # published before the run had an end
-                    built = build.publish_results(root, keep=job.warehouse.keep)
+                    built = apart.publish_results(root, job.warehouse.keep, models)
                 return Run(entry.run_id, counts, built.path)
             analysed, fitted, indexed = counts.analysed, counts.fitted, counts.indexed
     msg = f"parts of {root} were damaged {PASSES} times in a row, see *.broken there: is its disk failing?"
@@ -84,18 +87,20 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
 
 def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLine) -> None:
     """Run tasks and what follows from them; what is finished is published now and then, and on disk afterwards."""
-    published_at = time.monotonic()
+    root, next_at = Path(job.warehouse.dir), time.monotonic() + PUBLISH_SECONDS
 
     def publish() -> None:
-        nonlocal published_at
-        due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > published_at + PUBLISH_SECONDS
+        nonlocal next_at
+        due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > next_at
         if due or engine.full:
             engine.flush()
-            broken = build.refresh(Path(job.warehouse.dir), keep=job.warehouse.keep).broken
+            if merge.is_due(root):
+                apart.merge_parts(root, len(job.models))
+            built = apart.refresh(root, job.warehouse.keep, len(job.models))
             engine.follow()
-            _tell_damage(progress, broken)
-            engine.damaged |= bool(broken)
-            published_at = time.monotonic()
+            _tell_damage(progress, built.broken)
+            engine.damaged |= bool(built.broken)
+            next_at = time.monotonic() + max(PUBLISH_SECONDS, built.seconds / BUILDING)
 
     def opened() -> Executor:
         files = engine.files() if job.cluster.address is not None else ()

@@ -11,9 +11,10 @@ import pytest
 from tests.jobs.test_prefetch import Slow
 from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.call import call
-from zoospectra.jobs.work import coming, contents, execute
+from zoospectra.jobs.work import coming, contents
 from zoospectra.jobs.work.executors.task import Task
 from zoospectra.jobs.work.schedule import Coming, run
+from zoospectra.warehouse import build
 from zoospectra.warehouse.query import query
 
 ROWS = "SELECT * EXCLUDE (written) FROM layer_metrics ORDER BY ALL"
@@ -53,10 +54,10 @@ def test_what_is_forgotten_is_not_done_again(tmp_path: Path, monkeypatch: pytest
     words = ["scan", "zoo=local", f"zoo.path={zoo}", "cluster=inline", "shard_seconds=0.0001"]
     plain = call(*words, f"warehouse.dir={tmp_path / 'plain'}").run.counts
     published = []
-    refresh = execute.build.refresh
+    refresh = build.refresh
     monkeypatch.setattr(contents, "FULL", 3)
     monkeypatch.setattr(coming, "MODELS", 1)
-    monkeypatch.setattr(execute.build, "refresh", lambda *a, **k: published.append(refresh(*a, **k)) or published[-1])
+    monkeypatch.setattr(build, "refresh", lambda *a, **k: published.append(refresh(*a, **k)) or published[-1])
     forgetful = call(*words, f"warehouse.dir={tmp_path / 'forgetful'}").run.counts
     assert sum(built.published for built in published) > 4, "it was published while it worked"
     assert forgetful == plain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 
 from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.main import main
-from zoospectra.warehouse import verified
+from zoospectra.warehouse import intact, verified
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.intact import is_intact
+from zoospectra.warehouse.known import read_spectra
 from zoospectra.warehouse.query import query
 
 TABLES = ("models", "layers", "layer_metrics", "skipped", "spectra", "sketches")
@@ -125,4 +127,78 @@ def test_spectra_that_are_gone_are_named_and_a_pipe_is_no_part(
     assert main(["sql", "SELECT sum(len(evals)) FROM spectra", f"warehouse.dir={data}"]) == 2
     assert f"{part} is gone: a scan computes what it held again" in capsys.readouterr().err
     os.mkfifo(tmp_path / "pipe.parquet")
-    assert not is_intact(tmp_path / "pipe.parquet")
+    assert not is_intact(tmp_path / "pipe.parquet", "spectra")
+
+
+UNSAID = re.compile("(?!)")
+"""As if no part said its checksum: those of older versions do not."""
+
+
+def swap(data: Path, kind: str, other: Path) -> Path:
+    """Put an intact part in the place of the one of a kind."""
+    (part,) = data.glob(f"parts/log/{kind}-*.parquet")
+    shutil.copyfile(other, part)
+    return part
+
+
+def test_a_part_of_another_kind_is_damage(
+    scanned: tuple[Path, Path], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intact, "CHECKED", UNSAID)
+    before = contents(data)
+    for kind, other in (("spectra", "layer_metrics"), ("sketches", "layers")):
+        part = swap(data, kind, next(scanned[1].glob(f"parts/log/{other}-*.parquet")))
+        assert not is_intact(part, kind)
+        assert scan(scanned[0], data) == 0
+        assert part.with_name(part.name + ".broken").exists()
+        assert_same(before, contents(data))
+        shutil.rmtree(data)
+        shutil.copytree(scanned[1], data, symlinks=True, copy_function=shutil.copy2)
+
+
+def test_a_part_of_another_warehouse_is_met_wherever_spectra_are_read(
+    scanned: tuple[Path, Path],
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intact, "CHECKED", UNSAID)
+    before = contents(data)
+    assert scan(make_zoo(tmp_path / "zoo", models=1, width=48), tmp_path / "other") == 0
+    (foreign,) = tmp_path.glob("other/parts/log/spectra-*.parquet")
+    part = swap(data, "spectra", foreign)
+    (path,) = {row["file"] for row in query(data, "SELECT file FROM spectra_index").to_pylist()}
+    asked = query(data, "SELECT content_hash FROM spectra_index")["content_hash"].to_pylist()
+    assert main(["sql", "SELECT sum(len(evals)) FROM spectra", f"warehouse.dir={data}"]) == 2
+    assert f"{part} is damaged: its bytes do not match their checksum, or it is another part" in capsys.readouterr().err
+    assert read_spectra({data / path: asked}).num_rows == 0
+    part.with_name(part.name + ".broken").rename(part)  # whoever reads spectra moves it aside
+    assert main(["check", "what=warehouse", "format=json", f"warehouse.dir={data}"]) == 3
+    (report,) = json.loads(capsys.readouterr().out)
+    assert [(row["layer"], row["reason"]) for row in report["findings"]] == [(path, "another")]
+    assert scan(scanned[0], data) == 0
+    assert_same(before, contents(data))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
+def test_a_damaged_contract_is_mended(scanned: tuple[Path, Path], data: Path, share: float) -> None:
+    whole = contents(data)
+    for part in data.glob("parts/contract/*.parquet"):
+        content = part.read_bytes()
+        at = int(share * len(content))
+        part.write_bytes(content[:at] + bytes(64) + content[at + 64 :])
+    assert query(data, "SELECT count(*) AS n FROM spectra").to_pylist()[0]["n"] > 0
+    assert scan(scanned[0], data) == 0
+    assert_same(whole, contents(data))
+
+
+def test_a_byte_that_changed_anywhere_is_met(scanned: tuple[Path, Path], tmp_path: Path) -> None:
+    for part in scanned[1].glob("parts/log/*.parquet"):
+        kind, content = part.name.partition("-")[0], part.read_bytes()
+        copy = tmp_path / part.name
+        for at in range(0, len(content), max(1, len(content) // 40)):
+            copy.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            assert not is_intact(copy, kind), (kind, at)
+        copy.write_bytes(content)
+        assert is_intact(copy, kind)

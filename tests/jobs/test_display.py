@@ -111,12 +111,27 @@ def test_what_is_the_same_in_every_row_stands_above(capsys: pytest.CaptureFixtur
 
 def test_a_spreadsheet_computes_no_name(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """The rule of OWASP's page on CSV injection, read back by another reader of CSV."""
-    names = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "\uff1dx", "plain", "a=b", "", None]
+    names = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "\uff1dx", "plain", "a=b", "", None, "a\x1b[2Jb", "\u202ec\n"]
     table = pa.table({"-name": names, "alpha": [-float(number) for number in range(len(names))]})
     print_as(Printable(table, "csv", "escape"))
     header, *rows = csv.reader(io.StringIO(capfdbinary.readouterr().out.decode(), newline=""))
     assert header == ["'-name", "alpha"]
-    assert [name for name, _ in rows] == [*(f"'{name}" for name in names[:7]), "plain", "a=b", "", ""]
+    shown = [
+        "'=1+1",
+        "'+x",
+        "'-x",
+        "'@x",
+        r"'\tx",
+        r"'\rx",
+        "'\uff1dx",
+        "plain",
+        "a=b",
+        "",
+        "",
+        r"a\x1b[2Jb",
+        r"\u202ec\n",
+    ]
+    assert [name for name, _ in rows] == shown
     assert [float(value) for _, value in rows] == [-float(number) for number in range(len(names))], "numbers stay"
     print_as(Printable(table, "csv"))
     assert next(iter(capfdbinary.readouterr().out.splitlines())) == b'"-name","alpha"'

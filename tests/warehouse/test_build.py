@@ -171,10 +171,10 @@ def test_a_build_that_needs_more_memory_gets_it(filled, monkeypatch) -> None:
     build(filled.directory)
     first = contents(filled.directory)
     (filled.directory / "rows.duckdb").unlink()
-    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", ("1MB",))
+    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", (1,))
     with pytest.raises(duckdb.OutOfMemoryException):
         build(filled.directory)
-    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", ("1MB", "512MB"))
+    monkeypatch.setattr("zoospectra.warehouse.build.MEMORY", (1, 512))
     build(filled.directory)
     assert all(table.equals(first[name]) for name, table in contents(filled.directory).items() if name != "generation")
 

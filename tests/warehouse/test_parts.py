@@ -91,7 +91,7 @@ def test_spectra_come_back_bit_for_bit_and_without_dictionary(lake, make_table) 
     base = {"content_hash": "h", "unfold": "u", "N": 4, "M": 4, "code_version": "1"}
     rows = [base | {"slice_id": i, "evals": values} for i in (1, 0)]
     path = write(lake.directory, "spectra", "k", make_table("spectra", rows), "m")
-    back = read_spectra(everything(lake.directory).spectra.values(), ["h", "unknown"])
+    back = read_spectra({part: ["h"] for part in everything(lake.directory).spectra.values()})
     assert back["slice_id"].to_pylist() == [0, 1]
     assert back["evals"].to_pylist() == [values, values]
     assert back.schema.equals(PARTS["spectra"])
@@ -104,10 +104,10 @@ def test_spectra_come_back_bit_for_bit_and_without_dictionary(lake, make_table) 
 def test_read_spectra_takes_the_newest_and_the_asked_rule(filled) -> None:
     filled.spectra("local/b", "p2", ["h1"], scale=3.0)
     files = [part.path for part in list_parts(filled.directory) if part.kind == "spectra"]
-    got = read_spectra(files, ["h1"], unfold="slices")
+    got = read_spectra({file: ["h1"] for file in files}, unfold="slices")
     assert got["evals"].to_pylist() == [[1.5, 3.0, 6.0, 12.0]] * 2
-    assert read_spectra(files, ["h1"], unfold="fft").num_rows == 0
-    assert read_spectra(files, []).num_rows == 0
+    assert read_spectra({file: ["h1"] for file in files}, unfold="fft").num_rows == 0
+    assert read_spectra({file: [] for file in files}).num_rows == 0
 
 
 def test_the_same_key_replaces_its_part(filled) -> None:

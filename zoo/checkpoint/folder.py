@@ -8,7 +8,7 @@ model of its own, an adapter beside its base too.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from zoospectra.zoo.checkpoint.shards import RANK, SPLIT, VARIANT, VARIANT_INDEX, WEIGHTS
@@ -64,8 +64,13 @@ def listing(names: Collection[str], weights: Collection[str], read: Collection[s
     models: list[str] = [""] if read else []
     beside: list[Beside] = []
     listed: set[str] = set()
+    names = frozenset(names)
+    firsts: dict[tuple[str, ...], str] = {}
+    for name in names:
+        if key := _numbered(name):
+            firsts[key] = min(name, firsts.get(key, name))
     for name in sorted({*weights, *(name for name in names if name.endswith(INDEX))}):
-        first = _first(name, names)
+        first = _first(name, names, firsts)
         if name in read or first in listed:
             continue
         if read and TRAINING.fullmatch(name):
@@ -85,18 +90,18 @@ def _is_export(name: str) -> bool:
     return plain in WEIGHTS or any(rule.fullmatch(name) for rule in (VARIANT, VARIANT_INDEX, EXPORTS))
 
 
-def _first(name: str, names: Collection[str]) -> str:
+def _first(name: str, names: Collection[str], firsts: Mapping[tuple[str, ...], str]) -> str:
     """The file that opens the model that a file is a part of; the file itself where it is whole."""
     shard = SHARD.fullmatch(name)
     if shard and f"{shard['stem']}{INDEX}" in names:
         return f"{shard['stem']}{INDEX}"
+    key = _numbered(name)
+    return firsts[key] if key else name
+
+
+def _numbered(name: str) -> tuple[str, ...]:
+    """What the parts of one model have in common in their names, all but the number; empty for a whole model."""
     for rule in (SPLIT, RANK):
-        match = rule.fullmatch(name)
-        if match:
-            return min(n for n in names if (m := rule.fullmatch(n)) and _same(m, match))
-    return name
-
-
-def _same(one: re.Match[str], other: re.Match[str]) -> bool:
-    """Whether two numbered names differ in their number alone."""
-    return {**one.groupdict(), "part": ""} == {**other.groupdict(), "part": ""}
+        if match := rule.fullmatch(name):
+            return tuple({**match.groupdict(), "part": rule.pattern}.values())
+    return ()

@@ -31,7 +31,7 @@ from zoospectra.zoo.layers.split.tables import POSITIONS
 DEPTHWISE, DEPTHWISE_DENSE = "depthwise", "depthwise_dense"
 """Types of layers whose matrices have M = 1."""
 
-MOST, LONGEST = 2000, 1 << 16
+MOST, LONGEST = 500, 1 << 14
 """Tensors, and bytes of its configuration, of the largest checkpoint whose layers are kept for the next one like it."""
 
 NOTHING = Override("")
@@ -69,7 +69,7 @@ def _as_before(tensors: Sequence[TensorRef], config: Mapping[str, Any]) -> tuple
     return [Layer(e.layer_id, e.longname, e.layer_type, e.group, tensors[n], e.view) for n, e in chosen], [*skips]
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _by_names(
     described: tuple[tuple[Any, ...], ...], known: bytes
 ) -> tuple[list[tuple[int, Layer]], list[Skip]] | None:
@@ -82,7 +82,7 @@ def _by_names(
     try:
         if packed(tensors, config):
             return None
-        chosen, skips = _layers_of(tensors, config, NO_RULES)
+        chosen, skips = _layers_of(tensors, config, NO_RULES, ())
     except CheckpointError:  # a description that is read
         return None
     numbers = {id(ref): number for number, ref in enumerate(tensors)}
@@ -90,15 +90,19 @@ def _by_names(
 
 
 def _layers_of(
-    tensors: Sequence[TensorRef], config: Mapping[str, Any] | None, rules: Rules
+    tensors: Sequence[TensorRef],
+    config: Mapping[str, Any] | None,
+    rules: Rules,
+    weights: Sequence[PackedWeight] | None = None,
 ) -> tuple[list[Layer], list[Skip]]:
-    """Layers of one checkpoint by itself."""
+    """Layers of one checkpoint by itself; weights: what is packed in it, where that is known."""
     chosen: list[Layer] = []
     skips: list[Skip] = []
     config = config or {}
     overrides = {ref.name: rules.of(ref.name) for ref in tensors} if rules.overrides else {}
     tensors = [relaid(ref, overrides[ref.name]) for ref in tensors] if overrides else tensors
-    weights = packed([ref for ref in tensors if overrides.get(ref.name, NOTHING).weight is None], config)
+    if weights is None:
+        weights = packed([ref for ref in tensors if overrides.get(ref.name, NOTHING).weight is None], config)
     mains = {weight.main: weight for weight in weights}
     owners = {name: weight for weight in weights for name in weight.companions}
     # Rules that look at a sibling see a packed weight by the shape of its values, not of its codes.

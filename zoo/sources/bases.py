@@ -49,9 +49,10 @@ def with_bases(models: Sequence[Model], base: str | None, checksum: Callable[[Pa
     base: what the user named; checksum: of a file or folder of this machine.
     """
     named = base_place(base) if base else None
+    called: dict[str, list[int]] = {}
     for model in models:
         yield model
-        found = named if named is not None else _own(model, models)
+        found = named if named is not None else _own(model, models, called)
         if found is None or found[0] == model.path or not _is_adapter(model.path, asked=base is not None):
             continue
         where, pin = found
@@ -70,18 +71,34 @@ def with_bases(models: Sequence[Model], base: str | None, checksum: Callable[[Pa
             )
 
 
-def _own(model: Model, models: Sequence[Model]) -> tuple[str, str] | None:
-    """The base that an adapter names: another model of the zoo, or weights of this machine; None when neither."""
-    path = Path(model.path)
-    stated = adapter_base(model.path) if os.path.isdir(path) or path.name in ADAPTERS else None
+def _own(model: Model, models: Sequence[Model], called: dict[str, list[int]]) -> tuple[str, str] | None:
+    """The base that an adapter names: another model of the zoo, or weights of this machine; None when neither.
+
+    called: positions of models by what an adapter may call them, filled for the first that asks.
+    """
+    if os.path.basename(model.path) not in ADAPTERS and not os.path.isdir(model.path):
+        return None
+    stated = adapter_base(model.path)
     if stated is None:
         return None
-    cached = f"models--{stated.replace('/', '--')}"
-    for other in models:
-        parts = other.name.split("/")
-        if other is not model and (other.name == stated or other.name.endswith(f"/{stated}") or cached in parts[:-1]):
-            return other.path, other.revision
+    if not called:
+        for place, other in enumerate(models):
+            for name in _calls(other.name):
+                if len(firsts := called.setdefault(name, [])) < 2:  # one of them may be the adapter itself
+                    firsts.append(place)
+    places = (*called.get(stated, ()), *called.get(f"models--{stated.replace('/', '--')}/", ()))
+    others = (models[place] for place in sorted(places) if models[place] is not model)
+    first = next(others, None)
+    if first is not None:
+        return first.path, first.revision
     return (stated, "") if is_weights_here(stated) else None
+
+
+def _calls(name: str) -> Iterator[str]:
+    """What a model of the zoo may be called: its name, the ends of it from a folder on, and a hub's folder it is in."""
+    parts = name.split("/")
+    yield from ("/".join(parts[first:]) for first in range(len(parts)))
+    yield from (f"{part}/" for part in dict.fromkeys(parts[:-1]) if part.startswith("models--"))
 
 
 def is_weights_here(stated: str) -> bool:

@@ -1,7 +1,7 @@
 """sha256 of files and the names of their nets, remembered: a zoo that did not change is not read again.
 
-A file is taken as unchanged while its path, size, modification time (ns) and inode are; one whose bytes were changed in
-place and whose times were set back is met only by a cache that doubts what it knows.
+A file is taken as unchanged while its size, modification time (ns) and inode are, under whatever name; one whose bytes
+were changed in place and whose times were set back is met only by a cache that doubts what it knows.
 
 A model of more than LARGE bytes is pinned without reading them: its revision is STATE and the sha256 of a line for each
 of its files, in order, of name, size, modification time (ns) and the sha256 of the first HEAD bytes, where formats have
@@ -98,8 +98,10 @@ class FingerprintCache:
     """By absolute path."""
     doubt: bool = False
     """Whether every file that is asked for is read once, however unchanged it looks."""
-    sure: set[str] = field(default_factory=set)
-    """Absolute paths that were read for that."""
+    looked: set[str] = field(default_factory=set)
+    """Absolute paths of files that were looked at: each is once, for a crawl asks five times."""
+    states: dict[FileState, str | None] | None = None
+    """Checksums that were known at the start by what the files were then; None until a file is new."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
 
@@ -127,7 +129,7 @@ class FingerprintCache:
 
     def sha256(self, path: str) -> str:
         """sha256 (hex) of a file, read only when it is new or changed; OSError when it cannot be read."""
-        where = str(Path(path).absolute())
+        where = _absolute(path)
         known = self._fingerprint(where)
         if known.sha256 is not None:
             return known.sha256
@@ -138,11 +140,15 @@ class FingerprintCache:
 
     def knows(self, path: str) -> bool:
         """Whether a file's bytes are known as they are now, or are to be read in any case; OSError without one."""
-        return self.doubt or self._fingerprint(str(Path(path).absolute())).sha256 is not None
+        return self.doubt or self._fingerprint(_absolute(path)).sha256 is not None
+
+    def size(self, path: str) -> int:
+        """Bytes of a file; OSError when it is none."""
+        return self._fingerprint(_absolute(path)).seen.size
 
     def nets(self, path: str, read: Callable[[str], Nets]) -> Nets:
         """Names of a file's nets, which `read` takes from its header when it is new or changed; None for one model."""
-        where = str(Path(path).absolute())
+        where = _absolute(path)
         try:
             if self._fingerprint(where).seen.size <= LARGE:
                 self.sha256(where)
@@ -157,14 +163,23 @@ class FingerprintCache:
         return known.nets
 
     def _fingerprint(self, where: str) -> Fingerprint:
+        if where in self.looked:
+            return self.entries[where]
         status = plain_file(where)
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)
-        if known is None or known.seen != seen or (self.doubt and where not in self.sure):
-            self.sure.add(where)
-            known = self.entries[where] = Fingerprint(seen)
+        if known is None or known.seen != seen or self.doubt:
+            moved = None if self.doubt or known is not None else self._moved(seen)
+            known = self.entries[where] = Fingerprint(seen, moved)
             self.changed = True
+        self.looked.add(where)
         return known
+
+    def _moved(self, seen: FileState) -> str | None:
+        """Checksum of a file that is under a new name, or under several."""
+        if self.states is None:
+            self.states = {known.seen: known.sha256 for known in self.entries.values()}
+        return self.states.get(seen)
 
     def save(self) -> None:
         """Write the cache beside its place and move it there, so that a reader never sees half of it."""
@@ -180,6 +195,10 @@ class FingerprintCache:
             os.fsync(file.fileno())
         os.replace(file.name, self.path)
         self.changed = False
+
+
+def _absolute(path: str) -> str:
+    return path if os.path.isabs(path) else str(Path(path).absolute())
 
 
 def _entry(line: str) -> tuple[str, Fingerprint] | None:

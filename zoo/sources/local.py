@@ -112,13 +112,27 @@ def crawl(
 
 def _with_rows(models: list[Model], left: Sequence[str]) -> tuple[Model, ...]:
     """The models, each with a row for every file of training that is nearest to it: in its folder, or in one above."""
+    if not left:
+        return tuple(models)
+    firsts: dict[str, int] = {}  # of a folder
+    for number, model in enumerate(models):
+        for folder in _folders(model.name):
+            firsts.setdefault(folder, number)
     rows: dict[int, list[Skip]] = {}
     for key in left:
-        shared = [len(os.path.commonpath([f"/{key}", f"/{model.name}"])) for model in models]
+        nearest = next(firsts[folder] for folder in _folders(key) if folder in firsts)
         name = key.encode("utf-8", "backslashreplace").decode("utf-8")
         detail = "a file of the zoo that is no model: the state of training"
-        rows.setdefault(shared.index(max(shared)), []).append(Skip(name, Reason.OPTIMIZER_STATE, detail, False))
-    return tuple(replace(model, beside=tuple(rows.get(place, ()))) for place, model in enumerate(models))
+        rows.setdefault(nearest, []).append(Skip(name, Reason.OPTIMIZER_STATE, detail, False))
+    return tuple(replace(model, beside=tuple(rows.get(number, ()))) for number, model in enumerate(models))
+
+
+def _folders(name: str) -> Iterator[str]:
+    """A name of the zoo and the folders it is in, the deepest first, '' last."""
+    while name:
+        yield name
+        name = name.rpartition("/")[0]
+    yield ""
 
 
 def tree(root: Path) -> dict[str, Path]:
@@ -153,11 +167,13 @@ def candidates(root: Path, blocked: Callable[[OSError], None] = lambda error: No
 def _models_in(parent: Path, folders: list[str], files: Sequence[str], base: Path) -> list[Path]:
     """What models of one folder are opened by; `folders` loses those that are parts of one. OSError: a blocked way."""
     parts = {path.relative_to(parent).parts[0] for path in parts_of(parent)}  # a folder in a format of folders
-    models = [parent] if parts and _inside(parent, base) else []
-    names = [name for name in files if not _ignored(name) and name not in parts and _inside(parent / name, base)]
+    within = _inside(parent, base)
+    models = [parent] if parts and within else []
+    names = [name for name in files if not _ignored(name) and name not in parts]
+    names = [n for n in names if (_inside(parent / n, base) if os.path.islink(parent / n) else within)]
     folders[:] = [name for name in folders if name not in parts]
     weights = [name for name in names if is_weight_file(parent / name)]
-    listed = listing(names, weights, _read_by(parent) if _inside(parent, base) else ()).models
+    listed = listing(names, weights, _read_by(parent) if within else ()).models
     return models + [parent / name if name else parent for name in listed]
 
 
@@ -194,14 +210,14 @@ def _nets(
     training state, which are none.
     """
     present: dict[str, Path] = {}
-    left = [key for key, path in places.items() if key not in listed and os.path.isfile(path)]
-    left = [key for key in left if cache.nets(str(places[key]), listed_nets) == ()]
+    left: list[str] = []
     for key, path in places.items():
         nets = cache.nets(str(path), listed_nets) if key not in listed and os.path.isfile(path) else None
         if nets is None:
             present[key] = path
         else:
             present |= {f"{key}#{net}": path.with_name(f"{path.name}#{net}") for net in nets}
+            left += [] if nets else [key]
     return present, left
 
 
@@ -282,7 +298,8 @@ def _digest(path: Path, cache: FingerprintCache) -> str | None:
     """
     try:
         opened, files = _files(path)
-        if _is_large(files) and not all(cache.knows(str(file)) for file in files):
+        names = [str(file) for file in files]
+        if sum(map(cache.size, names)) > fingerprint.LARGE and not all(map(cache.knows, names)):
             return _state(opened, files)
         if files == [opened]:
             return cache.sha256(str(opened))
@@ -312,10 +329,6 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
     """The file or folder that a model is opened by, and its files."""
     opened = Path(place(str(path))[0])
     return opened, list((parts_of(opened) or shards_of(opened)) if os.path.isdir(opened) else files_of(opened))
-
-
-def _is_large(files: Sequence[Path]) -> bool:
-    return sum(file.stat().st_size for file in files) > fingerprint.LARGE
 
 
 def _state(opened: Path, files: Sequence[Path]) -> str:

@@ -159,6 +159,25 @@ def test_only_changed_files_are_read_again(tmp_path: Path) -> None:
     assert os.listdir(cache) == ["fingerprints.jsonl"]
 
 
+def test_a_file_is_known_by_size_time_and_inode_under_any_name(tmp_path: Path) -> None:
+    zoo, cache = tmp_path / "zoo", tmp_path / "cache"
+    for seed, name in enumerate(("a.pt", "b.pt", "c.pt")):
+        weights(zoo / name, seed)
+    before = {model.name: model.revision for model in crawl(str(zoo), fingerprints=FingerprintCache.load(cache))}
+    stat = (zoo / "b.pt").stat()
+    weights(tmp_path / "other" / "b.pt", 7)  # another file of the same size and time in its place
+    os.utime(tmp_path / "other" / "b.pt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    os.replace(tmp_path / "other" / "b.pt", zoo / "b.pt")
+    assert (zoo / "b.pt").stat().st_size == stat.st_size
+    os.rename(zoo / "a.pt", zoo / "z.pt")
+    os.utime(zoo / "c.pt")
+    counting = Counting()
+    after = {m.name: m.revision for m in crawl(str(zoo), fingerprints=FingerprintCache.load(cache, counting))}
+    assert counting.read == ["b.pt", "c.pt"]
+    assert (after["z.pt"], after["c.pt"]) == (before["a.pt"], before["c.pt"])
+    assert after["b.pt"] == file_sha256(zoo / "b.pt") != before["b.pt"]
+
+
 def test_a_doubted_cache_reads_every_file_once(tmp_path: Path) -> None:
     zoo, cache = tmp_path / "zoo", tmp_path / "cache"
     for name in ("a.pt", "b.pt"):

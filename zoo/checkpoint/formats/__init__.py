@@ -107,7 +107,7 @@ def _alone(where: str) -> Checkpoint | None:
     return replace(same, tensors=tuple(tensors))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _by_header(text: bytes, size: int) -> Checkpoint | None:
     """What the header of a file of `size` bytes says, but for its path; None where that matters, or it is wrong."""
     try:
