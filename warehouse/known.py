@@ -282,6 +282,12 @@ class Knowledge:
         loose = [content_hash for (content_hash,) in self._connection.execute(sql).fetchall()]
         return Candidates({name: tuple(hashes) for name, hashes in named.items()}, tuple(sorted(loose)))
 
+    def some_contents(self, most: int) -> list[str]:
+        """Contents that have results, `most` of them at most."""
+        sql = "SELECT DISTINCT content_hash FROM result_index LIMIT $1"
+        rows = self._connection.execute(sql, [most]).fetchall() if self._connection else []
+        return [content_hash for (content_hash,) in rows]
+
     def spectra_parts(self) -> list[Path]:
         """Parts that hold the stored spectra that count."""
         sql = "SELECT DISTINCT file FROM spectra_index ORDER BY ALL"

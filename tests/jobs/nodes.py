@@ -22,13 +22,6 @@ Shows = Mapping[Path, Path | None]
 """Folders of a node that have the contents of another one there, or none."""
 NOTHING: Shows = {}
 
-AWAIT = """
-import sys, time, ray
-ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
-while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
-    time.sleep(0.2)
-"""
-
 
 class Nodes:
     """A head with one CPU, and nodes that join and are killed; without a token of their own this process may join."""
@@ -51,9 +44,17 @@ class Nodes:
         return self._start(f"--address={self.address}", *words, shows={**shows, **({blind: None} if blind else {})})
 
     def await_all(self, count: int) -> None:
-        """Until so many nodes have announced themselves."""
-        command = [sys.executable, "-c", AWAIT, self.address, str(count)]
-        subprocess.run(command, check=True, env=self.environment, capture_output=True, timeout=250)
+        """Until so many raylets run, and have had the time to announce themselves.
+
+        Two nodes that start together, or one beside a driver, wait for each other: join one after the other.
+        """
+        for _ in range(300):
+            running = [p for node in self._started if node.poll() is None for p in self.processes(node)]
+            names = [process.name() for process in running if process.is_running()]
+            if sum(name == "raylet" for name in names) >= count:
+                break
+            time.sleep(0.2)
+        time.sleep(5)
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """Kill a node with everything that it runs, as a power cut would."""

@@ -41,8 +41,13 @@ def tables(data: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 def scan(nodes: Nodes, zoo: Path, data: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    where = ["cluster=ray", f"cluster.address={nodes.address}", "cluster.deadline_floor=20", "shard_seconds=0.01"]
-    command = [*MAIN, "scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", *where, *words]
+    return start(nodes, data, "zoo=local", f"zoo.path={zoo}", "shard_seconds=0.01", *words, **environment)
+
+
+def start(nodes: Nodes, data: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+    """A scan on a cluster."""
+    where = ["cluster=ray", f"cluster.address={nodes.address}", "cluster.deadline_floor=20"]
+    command = [*MAIN, "scan", f"warehouse.dir={data}", *where, *words]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, env=nodes.environment | environment, stdout=subprocess.DEVNULL, stderr=pipe, text=True

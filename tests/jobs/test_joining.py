@@ -93,7 +93,9 @@ def test_nodes_without_the_package_or_with_another_version_are_named(
     text = profile.read_text()
     assert f'FIT_VERSION = "{FIT_VERSION}"' in text
     profile.write_text(text.replace(f'FIT_VERSION = "{FIT_VERSION}"', 'FIT_VERSION = "98"'))
-    nodes = [empty.join(shows={ROOT / "analysis": other}), empty.join(shows={ROOT / "zoospectra": None})]
+    nodes = [empty.join(shows={ROOT / "analysis": other})]
+    empty.await_all(2)
+    nodes.append(empty.join(shows={ROOT / "zoospectra": None}))
     empty.await_all(3)
     status, error = ended(scan(empty, zoo, tmp_path / "none"))
     assert status == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from tests.jobs.nodes import NAMESPACES, Nodes
-from tests.jobs.test_cluster import scan, tables
+from tests.jobs.test_cluster import scan, start, tables
 from tests.jobs.zoos import make_zoo
+from tests.loopback import Loopback, Repo
+from tests.zoo.fetch import models
 from zoospectra.jobs.main import main
 
 pytestmark = [
@@ -61,3 +64,39 @@ def test_models_are_read_where_their_files_are(nodes: Nodes, zoo: Path, tmp_path
     assert ended.returncode == 0, error
     assert error.count("files of this run: it works on these") == 2
     assert tables(data) == tables(whole)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """Six models of many small layers and of some large ones."""
+    with Loopback() as server:
+        config = b'{"model_type": "gpt2"}'
+        for number in range(6):
+            tensors = {key: (1 + number) * values for key, values in models.gpt2(128).items()}
+            files = {"config.json": config, "model.safetensors": models.safetensors(tensors)}
+            server.content.repos.append(Repo(f"a/m{number}", files))
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+def test_what_a_node_has_fetched_is_analysed_there(hub: Loopback, tmp_path: Path) -> None:
+    """Each node has a cache of its own: bytes that travel twice went to a node that did not have them."""
+    data, caches = tmp_path / "data", [tmp_path / "cache0", tmp_path / "cache1"]
+    for folder in (data / "cache", *caches):
+        folder.mkdir(parents=True)
+    nodes = Nodes(shows={data / "cache": caches[0]})
+    try:
+        nodes.join(shows={data / "cache": caches[1]})
+        nodes.await_all(2)
+        ids = ",".join(repo.id for repo in hub.content.repos)
+        words = ["zoo=huggingface", f"zoo.ids={ids}", "fetch.rate=1000", "shard_seconds=0.05", "attempts=1"]
+        ended = start(nodes, data, *words)
+        _, error = ended.communicate(timeout=250)
+        assert ended.returncode == 0, error
+    finally:
+        nodes.close()
+    weights = [seen for seen in hub.requests("resolve") if seen.path.endswith(".safetensors")]
+    assert max(Counter((seen.path, seen.range) for seen in weights).values()) == 1
+    kept = [sum(1 for file in folder.glob("*/ranges/*/*")) for folder in caches]
+    assert min(kept) > 0, "both nodes have fetched"
+    assert sum(kept) == 6 * 10, "layers"

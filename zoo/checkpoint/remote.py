@@ -157,14 +157,15 @@ def _fetch_group(group: Sequence[TensorRef], current: Session) -> None:
     locator = locate(group[0].path)
     if current.cache.get(current.cache.path("files", locator.key, locator.suffix)) is not None:
         return
-    refs = [ref for ref in group if not _range_path(locator, ref, current).exists()]
-    if not refs:
-        return
-    start = min(ref.offset for ref in refs)
-    data = memoryview(read_range(locator.url, start, max(ref.offset + ref.nbytes for ref in refs), within=current))
-    for ref in refs:
-        piece = data[ref.offset - start : ref.offset - start + ref.nbytes]
-        current.cache.put(_range_path(locator, ref, current), partial(_write, data=piece))
+    with current.cache.lock(_range_path(locator, group[0], current).name):  # another process may be fetching them
+        refs = [ref for ref in group if not _range_path(locator, ref, current).exists()]
+        if not refs:
+            return
+        start = min(ref.offset for ref in refs)
+        data = memoryview(read_range(locator.url, start, max(ref.offset + ref.nbytes for ref in refs), within=current))
+        for ref in refs:
+            piece = data[ref.offset - start : ref.offset - start + ref.nbytes]
+            current.cache.put(_range_path(locator, ref, current), partial(_write, data=piece))
 
 
 def _write(path: Path, data: memoryview) -> None:
@@ -237,6 +238,9 @@ def _header(locator: Locator, current: Session) -> Path:
     # One guess is enough for most headers; a longer one costs a second request for the rest.
     kept = bytearray()
     with current.cache.lock(locator.key):
+        cached = current.cache.get(path)  # another process may have read it meanwhile
+        if cached is not None:
+            return cached
         try:
             total = stream_range(locator.url, 0, HEADER_GUESS, kept.extend, within=current, clip=True)
             end = _header_end(bytes(kept[:8]), total, locator)
