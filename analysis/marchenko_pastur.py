@@ -100,7 +100,8 @@ def fit_bulk(evals: FloatArray, N: int, M: int, slices: int = 1, tail: float = T
     false spike shrinks sigma2 and confirms itself (2.5 % false alarms for a nominal 1 % at 40 x 20; with it 0.7 %).
 
     `tail` is the chance that pure noise of this shape shows a spike anywhere in the layer: each slice gets tail / S.
-    Returns None when there is no spectrum to fit: fewer than two eigenvalues, or a median of zero (rank collapse).
+    Returns None when there is no spectrum to fit: fewer than two eigenvalues, or a noise level of zero (rank collapse:
+    a median of zero, and no eigenvalue above it that noise explains when it is put back).
     """
     K = evals.size
     top = float(evals[-1]) if K else 0.0

@@ -30,6 +30,8 @@ SMALLEST = 4
 """Models a group needs to count."""
 SHUFFLES = 9999
 """Orders drawn by the permutation test of the trend inside groups."""
+ROUNDING = 1e-12
+"""Share of the range of y over the range of x below which a slope is rounding: lines are exact."""
 HANDFUL = 8
 """Models a group (on average, for all groups together) up to which HC3 errors are too wild to help."""
 # A single group's own slope takes their bolder p-value: a verdict needs two groups of opposite signs, which two false
@@ -167,7 +169,8 @@ def simpson(
     smallest_told = power.detectable(evidence.within.error, evidence.within.freedom, level)
     more = 0 if evidence.within.sign else power.more(found.n, common.slope, smallest_told)
     reason = judged.reason
-    if judged.verdict == Verdict.UNDETERMINED and smallest_told is not None:
+    rounding = smallest_told is not None and smallest_told * np.ptp(found.x) <= ROUNDING * np.ptp(found.y)
+    if judged.verdict == Verdict.UNDETERMINED and smallest_told is not None and not rounding:
         reason += f"; {_could_have(evidence.within, smallest_told, more)}"
     return Simpson(
         judged.verdict,
@@ -185,7 +188,7 @@ def simpson(
 
 def _could_have(inside: Told, smallest: float, more: int | None) -> str:
     """What an undetermined design could have told."""
-    text = f"a slope inside groups of {smallest:.3g} would be told with a power of {power.POWER:.0%}"
+    text = f"a slope inside groups of {smallest:.3g} would be detected with a power of {power.POWER:.0%}"
     if inside.sign or inside.slope is None:
         return text
     takes = "no number of models" if more is None else f"about {more} more models"

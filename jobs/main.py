@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from zoospectra.jobs.exit import Exit, JobError, broken_disk, exit_status
+from zoospectra.jobs.exit import PROCESS, Exit, JobError, broken_disk, exit_status
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.words.line import MULTIRUN
@@ -20,7 +20,11 @@ SWEPT = ("scan", "study")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; mistakes are one line on stderr and status 2, never a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    PROCESS.own = argv is None
     if words[:1] == ["help"] and len(words) > 1:
+        if surplus := [word for word in words[2:] if "=" not in word and not word.startswith("-")]:
+            _complain("help", f"expected a verb and key=value, got {' '.join(surplus)} after {words[1]}")
+            return Exit.MISUSE
         words = [words[1], "--help", *words[2:]]
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -111,11 +115,13 @@ def _unknown(name: str) -> str:
 
 
 def _help(name: str, words: Sequence[str]) -> str:
-    """Usage of a verb, and every key of its with default, meaning and example; ValueError for an unknown choice."""
-    from zoospectra.jobs.words.keys import table
+    """Usage of a verb, and every key of its with default, meaning and example; ValueError for an unknown one."""
+    from zoospectra.jobs.words.keys import refuse_unknown, table
 
     verb = importlib.import_module(f"zoospectra.jobs.verbs.{name}").VERB
-    keys = table(name, verb, dict(word.split("=", 1) for word in words if "=" in word))
+    chosen = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
+    refuse_unknown(name, verb, chosen)
+    keys = table(name, verb, chosen)
     return f"{verb.help}\n\nkeys, each with its default:\n{keys}" if keys else str(verb.help)
 
 

@@ -147,7 +147,7 @@ def _scores(population: Population, options: Options, notes: list[str]) -> list[
     for metric, values in mine.items():
         for column, rule in (("cmi_official", cmi_official), ("cmi_weighted", cmi_weighted)):
             score = rule(values, gap, given)
-            why = score.reason or f"given {' and '.join(score.given) or 'nothing'}"
+            why = score.reason or f"hyperparameters held fixed: {' and '.join(score.given) or 'none'}"
             row = f"{population.label} / {LABELS.get(metric, metric)}"
             found.append(Cell("C_SCORE", row, column, score.score, score.n, reason=why))
     notes.append(f"{population.label}: score of the contest, hyperparameters: {', '.join(given) or 'none'}")

@@ -65,8 +65,9 @@ class Population:
         return [number(row, name) for row in self.rows]
 
     def labels(self, name: str) -> list[Hashable]:
-        """Values of a catalog column of every model."""
-        return [entry.get(name) for entry in self.entries]
+        """Values of a catalog column of every model; numbers to the 15 digits that a float keeps of a decimal one."""
+        values = [entry.get(name) for entry in self.entries]
+        return [float(f"{value:.15g}") if isinstance(value, float) else value for value in values]
 
     def family(self, place: int) -> Hashable:
         """Family of the model at a place; None where errors are not clustered."""

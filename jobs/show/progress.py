@@ -33,6 +33,9 @@ DAY = 86400.0
 LEAST_SHARE = 0.05
 """Share of the work after which the rate says something about the time left."""
 
+MOST_UNFINISHED = 0.99
+"""Share shown at most while a tensor is not finished."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -106,7 +109,7 @@ class ProgressLine:
 
     def _state(self) -> str:
         elapsed = time.monotonic() - self._start
-        share = self._done / self._total if self._total > 0 else 1.0
+        share = self._done / self._total if self._total > 0 else float(not self._tally.tensors)
         left = elapsed * (1.0 - share) / share if share > LEAST_SHARE else None
         return state(self._tally, share, elapsed, left, datetime.datetime.now())
 
@@ -127,7 +130,8 @@ def state(tally: Tally, share: float, elapsed: float, left: float | None, now: d
 
     elapsed: seconds since the start; left: seconds until the end, where that can be told; now: local time.
     """
-    words = [f"{share:.0%}"]
+    whole = tally.finished >= tally.tensors
+    words = [f"{share if whole else min(share, MOST_UNFINISHED):.0%}"]
     if tally.models:
         words.append(f"{tally.opened:,} of {tally.models:,} models opened")
     words.append(f"{tally.finished:,} of {tally.tensors:,} tensors")

@@ -75,10 +75,10 @@ class FigureSettings:
             raise ValueError(msg)
         check_format("format", self.format)
         check_one_profile(self.profiles)
-        if (self.name in ("esd", "search")) != (self.layer is not None):
+        words = [word for word in (self.model, self.layer) if word is not None]
+        if len(words) != (2 if self.name in ("esd", "search") else 0):
             wanted = "MODEL LAYER" if self.name in ("esd", "search") else "no more words"
-            got = " ".join(word for word in (self.model, self.layer) if word is not None) or "nothing"
-            msg = f"figure {self.name}: expected {wanted} after it, got {got}"
+            msg = f"figure {self.name}: expected {wanted} after it, got {' '.join(words) or 'nothing'}"
             raise ValueError(msg)
 
 

@@ -112,10 +112,24 @@ def check(settings: StudySettings, configuration: Configuration) -> Request:
     queries = selects(chosen.kind, kind.shared, kind.queries)
     tables = designs(Path(settings.warehouse.dir), queries, parameters(chosen.options))
     rows = {name: table.to_pylist() for name, table in tables.items()}
+    if rows.get("reported") == []:
+        _refuse_early(Path(settings.warehouse.dir), getattr(chosen.options, "source_date", None))
     printed = (configuration.group("published", kind.printed),) if kind.printed else ()
     findings = kind.run(rows, chosen.options, *printed)
     config = json.dumps(dataclasses.asdict(chosen))
     return Request(settings, findings, rows, printed[0] if printed else None, config, started)
+
+
+def _refuse_early(directory: Path, source_date: str | None) -> None:
+    """Raise ValueError for a date before every source of a warehouse that has reported numbers."""
+    from zoospectra.warehouse.query import query
+
+    dates = "SELECT min(source_date) AS first, max(source_date) AS last, count(*) AS n FROM reported_metrics"
+    (there,) = query(directory, dates).to_pylist()
+    if source_date is not None and there["n"]:
+        dated = f"from {there['first']} (the last source is of {there['last']})"
+        msg = f"study.source_date={source_date}: expected the date of a source, {dated if there['first'] else 'null'}"
+        raise ValueError(msg)
 
 
 def study(request: Request) -> Done:

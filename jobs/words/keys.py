@@ -165,6 +165,15 @@ def _meanings(schema: Hashable) -> dict[str, str]:
     return texts
 
 
+def refuse_unknown(name: str, verb: Verb, chosen: Mapping[str, str]) -> None:
+    """Raise ValueError for a key of `chosen` that the verb does not take, naming those that it takes."""
+    known = [key.name for key in keys(name, verb, chosen)]
+    for word in chosen:
+        if word not in known and f"{word.partition('.')[0]}.KEY" not in known:
+            msg = f"unknown key {word!r}{did_you_mean(word, known)}: expected one of {', '.join(known)}"
+            raise ValueError(msg)
+
+
 def table(name: str, verb: Verb, chosen: Mapping[str, str]) -> str:
     """The keys as lines for a help text: default, meaning, example; ValueError as for `keys`."""
     known = list(keys(name, verb, chosen))

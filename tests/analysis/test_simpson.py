@@ -217,8 +217,17 @@ def test_an_undetermined_design_says_what_it_could_have_told() -> None:
     assert found.verdict == Verdict.UNDETERMINED
     assert found.detectable is not None
     assert found.more is not None
-    assert f"a slope inside groups of {found.detectable:.3g} would be told with a power of 80%" in found.reason
+    assert f"a slope inside groups of {found.detectable:.3g} would be detected with a power of 80%" in found.reason
     assert f"about {found.more} more models" in found.reason
+
+
+def test_exact_lines_have_no_slope_that_could_have_been_told() -> None:
+    """Three points a group on two parallel lines far apart: what residuals there are inside groups is rounding."""
+    x = [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]
+    y = [0.1, 0.2, 0.3, 70.1, 70.2, 70.3]
+    found = simpson(x, y, [0, 0, 0, 1, 1, 1], smallest=3)
+    assert found.verdict == Verdict.UNDETERMINED
+    assert "power" not in found.reason, found.reason
 
 
 def test_the_slope_that_could_have_been_told_is_told_four_times_of_five() -> None:

@@ -196,8 +196,10 @@ def expected(points: exact.Points, smallest: int, level: float, seed: int) -> Si
         reason = named(found)
         two = ", as two never do" if len(kept.names) == 2 else ""
         reason += f"; the means of {len(kept.names)} groups tell no trend{two}: others may differ"
-    if verdict == Verdict.UNDETERMINED and smallest_told is not None:
-        reason += f"; a slope inside groups of {smallest_told:.3g} would be told with a power of 80%"
+    across = [float(max(values) - min(values)) for values in (kept.x, kept.y)]
+    exact_lines = smallest_told is not None and smallest_told * across[0] <= 1e-12 * across[1]
+    if verdict == Verdict.UNDETERMINED and smallest_told is not None and not exact_lines:
+        reason += f"; a slope inside groups of {smallest_told:.3g} would be detected with a power of 80%"
         if not inside.sign:
             takes = "no number of models" if more is None else f"about {more} more models"
             reason += f", the observed {float(inside.slope):.3g} would take {takes}"

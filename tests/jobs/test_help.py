@@ -76,5 +76,13 @@ def test_help_of_a_choice_lists_its_keys(capsys: pytest.CaptureFixture[str]) -> 
     assert "zoo.author=null User or organisation. E.g. zoo.author=google" in out
     assert "zoo=huggingface Which zoo. One of digits, local, " in out
     assert "Ours: corrected, farms, " in out
+    for words, complaint in (
+        (["help", "scan", "nope=1"], "unknown key 'nope': expected one of zoo"),
+        (["help", "scan", "nope"], "expected a verb and key=value, got nope after scan"),
+    ):
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert complaint in error
+        assert error.count("\n") == 1
     assert main(["scan", "--help", "zoo=lcal"]) == 2
     assert "unknown zoo 'lcal' (did you mean 'local'?)" in capsys.readouterr().err

@@ -58,4 +58,5 @@ def test_how_far_a_run_is() -> None:
         "30 min left, done at 12:30, 2 failed"
     )
     assert state(Tally(tensors=4), 0.01, 1.0, None, noon) == "1%, 0 of 4 tensors"
+    assert state(Tally(tensors=774), 1.0, 1.0, None, noon) == "99%, 0 of 774 tensors"
     assert state(Tally(), 0.5, 90_000.0, 90_000.0, noon).endswith("25 h left, done at Fri 13:00")

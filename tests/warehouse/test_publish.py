@@ -86,7 +86,7 @@ def test_two_builders_at_once_both_land(filled) -> None:
     both = [start(BUILD, filled.directory) for _ in range(2)]
     outcomes = [builder.communicate(timeout=120) for builder in both]
     assert [builder.returncode for builder in both] == [0, 0], outcomes
-    assert sorted(int(out) for out, _ in outcomes) == [1, 2]
+    assert sorted(int(out.split()[-1]) for out, _ in outcomes) == [1, 2]  # after a bar of DuckDB where it is slow
     assert [number for number, _ in generations(filled.directory)] == [1, 2]
     assert query(filled.directory, "FROM layer_metrics").num_rows == 4
 

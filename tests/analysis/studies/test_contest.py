@@ -87,7 +87,7 @@ def test_the_tables_of_the_contest(grouping: str, smallest: int, higher: bool, t
         for metric, word in METRICS.items():
             for column, rule in (("cmi_official", cmi_official), ("cmi_weighted", cmi_weighted)):
                 score = rule(mine[metric], gap, columns)
-                why = score.reason or f"given {' and '.join(score.given) or 'nothing'}"
+                why = score.reason or f"hyperparameters held fixed: {' and '.join(score.given) or 'none'}"
                 expected.append(Cell("C_SCORE", f"{label} / {word}", column, score.score, score.n, reason=why))
         notes.append(f"{label}: score of the contest, hyperparameters: width, depth")
     else:
@@ -121,7 +121,7 @@ def test_the_contest_without_alpha_or_hyperparameters() -> None:
     catalog = [{name: row[name] for name in ("model_id", "series")} for row in designs["catalog"]]
     found = contest.run(designs | {"catalog": catalog}, contest.Options(metrics=["alpha"]))
     assert found.notes[-1] == "p / d / test_acc: score of the contest, hyperparameters: none"
-    assert {cell.reason for cell in found.cells if cell.table_id == "C_SCORE"} == {"given nothing"}
+    assert {cell.reason for cell in found.cells if cell.table_id == "C_SCORE"} == {"hyperparameters held fixed: none"}
     for words in ({"grouping": "x"}, {"hyperparameters": ["x"]}):
         with pytest.raises(ValueError, match="=x: expected some of model_id, series"):
             contest.run(designs, contest.Options(**words))

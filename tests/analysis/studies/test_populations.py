@@ -144,7 +144,9 @@ def test_twelve_numbers_are_a_grouping_and_thirteen_a_covariate() -> None:
     base = {"profile": "p", "alpha": 1.0, "dataset": "d", "metric": "e", "value": 1.0, "higher_is_better": True}
     rows = [base | {"model_id": f"m{i}", "twelve": i % 12, "thirteen": i % 13} for i in range(26)]
     catalog = [{name: row[name] for name in ("model_id", "twelve", "thirteen")} for row in rows]
+    catalog = [row | {"step": (0.1 + 0.2, 0.3)[i % 2]} for i, row in enumerate(catalog)]
     (one,) = populations({"averages": rows, "catalog": catalog, "reported": rows})
+    assert set(one.labels("step")) == {0.3}, "one group, by the number that the catalog meant"
     assert list(groupings(one, (), 2)) == ["twelve"]
     assert covariates(one) == {"thirteen": [float(i % 13) for i in range(26)]}
 

@@ -146,6 +146,7 @@ def test_formats(tmp_path: Path) -> None:
         (["qualty"], "did you mean 'quality'"),
         (["esd"], "expected MODEL LAYER after it, got nothing"),
         (["quality", "a", "b"], "expected no more words after it, got a b"),
+        (["depth", "nope"], "expected no more words after it, got nope"),
         (["quality", "format=gif"], "format=gif: expected one of svg, pdf, png"),
         (["quality", "group=colour"], "group=colour: expected some of"),
         (["quality", "models=none*"], "models=none*: expected globs of model_id, none of 40 matches"),

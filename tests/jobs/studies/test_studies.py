@@ -72,7 +72,7 @@ def test_contest_shows_pooled_beside_averages_of_sub_groups(planted: Path) -> No
     score = [cell for cell in found.cells if cell.table_id == "C_SCORE" and cell.row.endswith("/ Alpha")]
     assert [cell.column for cell in score] == ["cmi_official", "cmi_weighted"]
     assert all(0 <= cell.value <= 100 for cell in score)
-    assert score[0].reason == "given depth and width"
+    assert score[0].reason == "hyperparameters held fixed: depth and width"
 
 
 def test_the_papers_average_rows_are_plain_means(shared: Path) -> None:
@@ -318,6 +318,9 @@ def test_a_line_uses_the_numbers_of_its_data_set_and_its_newest_source(two_datas
     older = run("simpson", two_datasets, source_date="2026-01-15", metrics=["alpha"])
     assert next(cell.value for cell in older.cells if cell.column == "R2") < 0.5
     assert not any("noise" in cell.row for cell in older.cells)
+    span = r"2020-01-01: expected the date of a source, from 2026-01-01 \(the last source is of 2026-03-01\)"
+    with pytest.raises(ValueError, match=span):
+        run("simpson", two_datasets, source_date="2020-01-01")
     left = [row for row in run("simpson", two_datasets, datasets=["clean"]).design if row["excluded_by"]]
     assert [row["excluded_by"] for row in left] == ["the same model as toy/net00", "the same model as toy/net01"]
 
