@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -19,6 +20,17 @@ class Exit(IntEnum):
     """The job finished, but models or layers failed; they are listed with reasons."""
     INTERRUPTED = 130
     """Ctrl-C: what was finished is kept."""
+
+
+@dataclass(slots=True)
+class Process:
+    """The process that a verb runs in."""
+
+    own: bool = False
+    """Whether it is the command's, which may be ended; a program that calls the library may not."""
+
+
+PROCESS = Process()
 
 
 class JobError(RuntimeError):

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from zoospectra.jobs.exit import Exit, JobError, broken_disk, exit_status
+from zoospectra.jobs.exit import PROCESS, Exit, JobError, broken_disk, exit_status
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.words.line import MULTIRUN
@@ -20,6 +20,7 @@ SWEPT = ("scan", "study")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; mistakes are one line on stderr and status 2, never a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    PROCESS.own = argv is None
     if words[:1] == ["help"] and len(words) > 1:
         if surplus := [word for word in words[2:] if "=" not in word and not word.startswith("-")]:
             _complain("help", f"expected a verb and key=value, got {' '.join(surplus)} after {words[1]}")

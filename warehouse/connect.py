@@ -20,7 +20,10 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": STORAGE,
     "threads": str(min(4, os.cpu_count() or 1)),
 }
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EACCES, errno.ENOTDIR)
+DISK = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EACCES, errno.ENOTDIR),
+    *(errno.EMFILE, errno.ENFILE),
+)
 """What a disk may answer."""
 GONE = "database does not exist"
 """What DuckDB says instead of ENOENT."""

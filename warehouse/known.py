@@ -165,14 +165,15 @@ FROM model
 
 
 LAYER = ", ".join(f"{name!r}: {name}" for name in LayerRow._fields)
+ORDER = """
+WITH file AS (SELECT content_hash, min(file) AS file FROM spectra_index GROUP BY content_hash)
+SELECT content_hash FROM (SELECT DISTINCT content_hash FROM layers_history) LEFT JOIN file USING (content_hash)
+ORDER BY file, content_hash
+"""
 CONTENTS = f"""
-WITH file AS (SELECT content_hash, min(file) AS file FROM spectra_index GROUP BY content_hash),
-content AS (
-    SELECT content_hash, list({{{LAYER}}} ORDER BY model_id, revision, layer_id)[1] AS layer,
-        list([model_id, revision, tensor] ORDER BY model_id, revision, layer_id) AS owners
-    FROM layers_history GROUP BY content_hash
-)
-SELECT layer, owners FROM content LEFT JOIN file USING (content_hash) ORDER BY file, content_hash
+SELECT list({{{LAYER}}} ORDER BY model_id, revision, layer_id)[1] AS layer,
+    list([model_id, revision, tensor] ORDER BY model_id, revision, layer_id) AS owners
+FROM layers_history JOIN asked_contents USING (content_hash) GROUP BY content_hash ORDER BY min(place)
 """
 
 
@@ -281,6 +282,12 @@ class Knowledge:
         loose = [content_hash for (content_hash,) in self._connection.execute(sql).fetchall()]
         return Candidates({name: tuple(hashes) for name, hashes in named.items()}, tuple(sorted(loose)))
 
+    def some_contents(self, most: int) -> list[str]:
+        """Contents that have results, `most` of them at most."""
+        sql = "SELECT DISTINCT content_hash FROM result_index LIMIT $1"
+        rows = self._connection.execute(sql, [most]).fetchall() if self._connection else []
+        return [content_hash for (content_hash,) in rows]
+
     def spectra_parts(self) -> list[Path]:
         """Parts that hold the stored spectra that count."""
         sql = "SELECT DISTINCT file FROM spectra_index ORDER BY ALL"
@@ -296,8 +303,11 @@ class Knowledge:
             return
         assert self._path is not None
         with connect(self._path, read_only=True) as connection:  # closing the other one would close its cursors
-            connection.execute(CONTENTS)
-            while rows := connection.fetchmany(size):
+            order = connection.sql(ORDER).to_arrow_table()
+            for first in range(0, len(order), size):  # lists of all owners at once took 5 KB a content
+                part = order.slice(first, size)
+                with registered(connection, asked_contents=part.append_column("place", pa.array(range(len(part))))):
+                    rows = connection.execute(CONTENTS).fetchall()
                 yield [
                     ContentRow(
                         LayerRow(*layer.values())._replace(shape=tuple(layer["shape"] or ())),

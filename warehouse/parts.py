@@ -234,7 +234,9 @@ def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
             write_page_checksum=True,
         )
     else:
-        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        # Sketches do not repeat: looking for repetitions takes as long as all else, and a dictionary a third more.
+        repeats = kind != "sketches"
+        pq.write_table(table, file, compression="zstd", use_dictionary=repeats, write_page_checksum=True)
 
 
 def contract_part(directory: Path, kind: str) -> Path:

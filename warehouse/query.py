@@ -59,6 +59,9 @@ def fetch(
     limits: Limits = NO_LIMITS,
 ) -> pa.Table:
     """Result of one reading statement on an open warehouse; raises ValueError as `query` does."""
+    if any("\ud800" <= letter <= "\udfff" for letter in sql):
+        msg = "the query holds bytes that are no UTF-8: write such a name with chr() or LIKE"
+        raise ValueError(msg)
     timer = threading.Timer(limits.seconds, connection.interrupt) if limits.seconds is not None else None
     try:
         refuse_writes(connection, sql)

@@ -212,7 +212,7 @@ def listed(model: object) -> Iterator[list[tuple[Layer, Mapping[str, Any]]]]:
     """Every layer of a model that can be analysed, readable while this lasts, with its row of the table layers."""
     with opened(model) as (name, path):
         indexed = index(IndexRequest(ModelId(name, ""), path)).layers
-        table = rows.layers(ModelId(name, ""), indexed).to_pylist()
+        table = rows.layers((ModelId(name, ""), layer) for layer in indexed).to_pylist()
         yield [(layer, row) for (layer, _), row in zip(indexed, table, strict=True)]
 
 
@@ -231,8 +231,8 @@ def _analysis(name: str, path: str, wanted: Wanted | Sequence[Wanted] | None, ke
         indexed = replace(indexed, layers=chosen)
     tables, lost = _results(indexed, kept.profile)
     catalog = rows.models([Model(model_id=name, zoo="", name=name, revision="", path=path)], "memory")
-    tables |= {"models": catalog, "layers": rows.layers(identity, indexed.layers)}
-    tables["skipped"] = rows.skipped(identity, [*indexed.skips, *lost])
+    tables |= {"models": catalog, "layers": rows.layers((identity, layer) for layer in indexed.layers)}
+    tables["skipped"] = rows.skipped((identity, skip) for skip in [*indexed.skips, *lost])
     with generation(tables) as connection:
         layers = connection.sql(LAYERS).to_arrow_table()
         skipped = connection.sql("SELECT tensor, reason, detail, failed FROM skipped").to_arrow_table()

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from zoospectra.analysis.records import Outcome
-from zoospectra.jobs.records.rows import indexed
+from zoospectra.jobs.records.rows import Listing, indexed
 from zoospectra.warehouse import parts
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
@@ -58,7 +58,9 @@ def keep(root: Path, models: Sequence[Model], knowledge: Knowledge) -> int:
         table, reader = layers_table(model), f"{CODE} {_published(model).sha256[:20]}"
         layers += len(table)
         if readers.get(identity) != reader:
-            log.put(model.model_id, _tables(model, table) | {"indexed": indexed(identity, reader, len(table), 0)})
+            log.put(
+                model.model_id, _tables(model, table) | {"indexed": indexed(reader, [Listing(identity, len(table), 0)])}
+            )
     log.flush()
     digest = hashlib.sha256(json.dumps(sorted(_published(model).sha256 for model in models)).encode()).hexdigest()
     if not parts.part_path(root, "model_averages", digest[:20]).exists():

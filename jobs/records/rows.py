@@ -113,10 +113,10 @@ def reported_metrics(catalog: Sequence[Model], digest: str) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
-    """One row a layer, with the matrices of the default unfold rule."""
+def layers(hashed: Iterable[tuple[ModelId, tuple[Layer, str]]]) -> pa.Table:
+    """One row a layer of a model, with its content hash and the matrices of the default unfold rule."""
     data = []
-    for layer, content_hash in hashed:
+    for model, (layer, content_hash) in hashed:
         shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
         data.append(
             {
@@ -141,8 +141,8 @@ def layers(model: ModelId, hashed: Iterable[tuple[Layer, str]]) -> pa.Table:
     return pa.Table.from_pylist(data, schema=PARTS["layers"])
 
 
-def skipped(model: ModelId, skips: Iterable[Skip], *, added: bool = False) -> pa.Table:
-    """One row a tensor (or model) that is not analysed; `added`: beside what its listing left out."""
+def skipped(skips: Iterable[tuple[ModelId, Skip]], *, added: bool = False) -> pa.Table:
+    """One row a tensor of a model (or a model) that is not analysed; `added`: beside what its listing left out."""
     data: list[dict[str, Any]] = [
         {"model_id": model.model_id, "revision": model.revision, "added": added or None}
         | {
@@ -151,15 +151,29 @@ def skipped(model: ModelId, skips: Iterable[Skip], *, added: bool = False) -> pa
             "detail": _text(skip.detail),
             "failed": skip.failed,
         }
-        for skip in skips
+        for model, skip in skips
     ]
     return pa.Table.from_pylist(data, schema=PARTS["skipped"])
 
 
-def indexed(model: ModelId, reader: str, layers: int | None, skips: int | None) -> pa.Table:
-    """One row: that this reader has listed the layers of a model; None while it reads them."""
-    row = {"model_id": model.model_id, "revision": model.revision, "reader": reader}
-    return pa.Table.from_pylist([row | {"listed_layers": layers, "listed_skips": skips}], schema=PARTS["indexed"])
+class Listing(NamedTuple):
+    """What a reader has listed of a model."""
+
+    model: ModelId
+    """Which."""
+    layers: int | None
+    """How many; None while it reads them."""
+    skips: int | None
+    """The same."""
+
+
+def indexed(reader: str, listings: Iterable[Listing]) -> pa.Table:
+    """One row a model: what this reader has listed of it."""
+    data = [
+        {**model._asdict(), "reader": reader, "listed_layers": layers, "listed_skips": skips}
+        for model, layers, skips in listings
+    ]
+    return pa.Table.from_pylist(data, schema=PARTS["indexed"])
 
 
 def results(spectra: Sequence[SpectrumOf], metrics: Sequence[MetricsOf]) -> dict[str, pa.Table]:

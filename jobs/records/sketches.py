@@ -24,20 +24,25 @@ REDUCTIONS = tuple(column.name for column in dataclasses.fields(Reductions))
 
 def table(held: Sequence[Sketched]) -> pa.Table:
     """One row a distinct layer; a number beyond its type's range is NULL."""
-    return pa.Table.from_pylist([_row(layer) for layer in held], schema=PARTS["sketches"])
+    columns: dict[str, list[Any]] = {
+        "content_hash": [each.content_hash for each in held],
+        "elements": [each.elements for each in held],
+        "code_version": [SKETCH_VERSION] * len(held),
+        "sketch": _finite([each.sketch.whole for each in held]),
+        "sketch_columns": _finite([each.sketch.columns for each in held]),
+        "sketch_rows": _finite([each.sketch.rows for each in held]),
+    }
+    columns |= {name: [_number(getattr(each.reductions, name)) for each in held] for name in REDUCTIONS}
+    schema = PARTS["sketches"]
+    return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)
 
 
-def _row(held: Sketched) -> dict[str, Any]:
-    whole, columns, rows = held.sketch.whole, held.sketch.columns, held.sketch.rows
-    row: dict[str, Any] = {"content_hash": held.content_hash, "elements": held.elements, "code_version": SKETCH_VERSION}
-    row |= {"sketch": _numbers(whole), "sketch_columns": _numbers(columns), "sketch_rows": _numbers(rows)}
-    plain = {name: getattr(held.reductions, name) for name in REDUCTIONS}
-    return row | {name: _number(value) if isinstance(value, float) else value for name, value in plain.items()}
+def _finite(sketches: Sequence[Single | None]) -> list[Single | None]:
+    """The sketches, None for one that holds NaN or infinity."""
+    there = [sketch for sketch in sketches if sketch is not None]
+    finite = iter(np.asarray(np.isfinite(there).all(axis=1)).tolist() if there else [])
+    return [sketch if sketch is not None and next(finite) else None for sketch in sketches]
 
 
-def _numbers(sketch: Single | None) -> list[float] | None:
-    return sketch.tolist() if sketch is not None and bool(np.isfinite(sketch).all()) else None
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

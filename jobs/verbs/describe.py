@@ -123,7 +123,7 @@ def describe(path: str | Path, profiles: Sequence[Profile], rules: Rules) -> Des
     for layer in chosen:
         shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
         stored = itemsize(layer.ref.dtype)
-        cost = work_cost(layer.shape, layer.layer_type, profiles, needed(profiles), stored)
+        cost = work_cost(layer.shape, layer.layer_type, tuple(profiles), needed(profiles), stored)
         row = {"layer_id": layer.layer_id, "longname": layer.longname, "layer_type": layer.layer_type}
         row |= {"dtype": layer.dtype, "shape": "x".join(map(str, layer.shape))}
         row |= {"matrices": f"{shape.rf} of {shape.N}x{shape.M}", "num_evals": shape.M * shape.rf}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoospectra.jobs.exit import PROCESS
 from zoospectra.jobs.show.formats import FORMATS, Printable, check_format, print_as
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.words.verb import Positional, Verb
@@ -62,10 +64,13 @@ def check(settings: SqlSettings, _configuration: Configuration) -> SqlSettings |
 
 def run_query(settings: SqlSettings, text: str) -> Printable:
     """Run one read-only query on the newest generation; ValueError says what is wrong with it."""
+    from zoospectra.jobs.work.runaway import ended
     from zoospectra.warehouse.query import Limits, query
 
     limits = Limits(settings.memory_gb, settings.seconds)
-    return Printable(query(Path(settings.warehouse.dir), text, limits=limits), settings.format, settings.formulas)
+    with ended(limits.memory_gb, limits.seconds) if PROCESS.own else nullcontext():
+        table = query(Path(settings.warehouse.dir), text, limits=limits)
+    return Printable(table, settings.format, settings.formulas)
 
 
 def show(result: SqlSettings | Printable) -> None:

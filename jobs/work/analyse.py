@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zoospectra.analysis.kernels.lowrank import product_spectrum
 from zoospectra.analysis.layer import LayerAnalysis, analyse_layer
@@ -22,6 +24,15 @@ from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.layers.values import read_factors, read_layer
 
 
+class Done(NamedTuple):
+    """One tensor that was analysed."""
+
+    content_hash: str
+    """Whose values."""
+    bytes_read: int
+    """Bytes of its weights; 0 where stored spectra were fitted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Analysed:
     """Results of a shard, one Arrow table a kind of part; kinds without rows are absent."""
@@ -30,6 +41,8 @@ class Analysed:
     """Kind of part -> table."""
     filtered: frozenset[ResultId]
     """What a profile's filters left without a fit."""
+    done: tuple[Done, ...] = ()
+    """What the results are of."""
     lacking: frozenset[str] = frozenset()
     """Content hashes whose stored spectra cannot be read any more, and whose weights are not at hand."""
 
@@ -56,7 +69,8 @@ def analyse(shard: Shard) -> Analysed:
         for profile in shard.profiles:
             metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
     _check_files(shard, before)
-    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics), frozenset(lacking))
+    done = tuple(Done(item.content_hash, item.cost.bytes_read if item.layer else 0) for item, _ in ready)
+    return Analysed(rows.results(spectra, metrics), rows.filtered(metrics), done, frozenset(lacking))
 
 
 def _check_files(shard: Shard, before: Seen) -> None:
@@ -67,6 +81,24 @@ def _check_files(shard: Shard, before: Seen) -> None:
             if after != before:
                 raise another(item.layer)
             check_layer(item.layer, item.content_hash, item.seen, after)
+
+
+def without(analysed: Analysed, contents: Collection[str]) -> Analysed:
+    """Results of all other contents. Pure."""
+    if not contents:
+        return analysed
+    values = pa.array(sorted(contents), pa.string())
+    tables = {}
+    for kind, table in analysed.tables.items():
+        left = table.filter(pc.invert(pc.is_in(table["content_hash"], value_set=values)))
+        if len(left):
+            tables[kind] = left
+    return replace(
+        analysed,
+        tables=tables,
+        filtered=frozenset(result for result in analysed.filtered if result.content_hash not in contents),
+        done=tuple(each for each in analysed.done if each.content_hash not in contents),
+    )
 
 
 def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterator[tuple[str, Spectrum]]:

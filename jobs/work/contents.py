@@ -6,8 +6,9 @@ finished, so that a run's memory does not grow with what it has done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from zoospectra.jobs.work.job import Owner
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -36,6 +37,11 @@ class Contents:
     def over(self) -> int:
         """How many are finished or lost."""
         return self.forgotten + len(self.finished) + len(self.lost)
+
+    @property
+    def met(self) -> Iterator[str]:
+        """Contents that need not be begun: planned, finished since `forget`, or failed."""
+        return chain(self.waiting, self.finished, self.lost)
 
     @property
     def full(self) -> bool:

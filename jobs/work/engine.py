@@ -7,27 +7,39 @@ the log of the run, on disk within seconds: a kill at any moment loses those and
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION
+from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
 from zoospectra.jobs.records import published
 from zoospectra.jobs.show.progress import ProgressLine, Tally
 from zoospectra.jobs.work import keep, plan, seen, todo
+from zoospectra.jobs.work.account import Account
 from zoospectra.jobs.work.ahead import Fetch, Fetched
 from zoospectra.jobs.work.analyse import Analysed, analyse
+from zoospectra.jobs.work.batch import Batch, Opened, opened
 from zoospectra.jobs.work.coming import LAYERS, batches, longest_first
-from zoospectra.jobs.work.contents import SPECTRUM_LOST, Contents
+from zoospectra.jobs.work.contents import SPECTRUM_LOST
 from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer
-from zoospectra.jobs.work.job import Counts, Job, Owner
-from zoospectra.jobs.work.opening import local_files, priced, shares
-from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, fresh, pieces, read_piece
+from zoospectra.jobs.work.job import Job, Owner
+from zoospectra.jobs.work.keep import Keeper
+from zoospectra.jobs.work.opening import (
+    ANALYSED,
+    MEMORY,
+    Priced,
+    by_way,
+    local_files,
+    priced,
+    share,
+    together,
+    unlisted,
+)
+from zoospectra.jobs.work.pieces import Piece, ReadPiece, Underway, pieces, read_piece
 from zoospectra.jobs.work.plan import Item, Packer, Shard
-from zoospectra.jobs.work.tasks import indexing, listing, opening, placed, working
+from zoospectra.jobs.work.tasks import apart, fetching, listing, opening, placed, working
 from zoospectra.jobs.work.todo import KnownLayer, Step, Todo, known_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.known import Knowledge
@@ -54,16 +66,15 @@ class Engine:
         self._models = job.models
         self._ahead = job.ahead
         self._knowledge = Knowledge(root)
-        self._keeper = keep.Keeper(root, job.warehouse.log_seconds, job.rules.key)
+        self._account = Account(Keeper(root, job.warehouse.log_seconds, job.rules.key))
+        self._contents = self._account.contents
         self._packer = Packer[Item](job.shard_seconds)
         self._indexing = 0
         self._unopened = 0
         self._coming, self._few = True, False
-        self._bytes = 0
-        self._contents = Contents()
         self._sketched: set[str] = set()
         self._underway: dict[ModelId, Underway] = {}
-        self.counts = Counts()
+        self.counts = self._account.counts
         self.damaged = False
         """Whether stored spectra could not be read: the run has to plan again."""
 
@@ -76,19 +87,19 @@ class Engine:
 
     def close(self) -> None:
         """Put everything finished on disk."""
-        self._keeper.flush()
+        self._account.keeper.flush()
         self._knowledge.close()
 
     def follow(self) -> None:
         """The warehouse was published: what it has need not be kept in mind. `flush` comes before the publication."""
         self._knowledge.close()
         self._knowledge = Knowledge(self._root)
-        self._contents.forget()
+        self._account.forget()
         self._sketched.clear()
 
     def flush(self) -> None:
         """Put what is finished on disk."""
-        self._keeper.flush()
+        self._account.keeper.flush()
 
     @property
     def full(self) -> bool:
@@ -103,7 +114,7 @@ class Engine:
         self.counts.models = len(models)
         printed = [model for model in models if model.published is not None]
         self.counts.layers += published.keep(self._root, printed, self._knowledge)
-        self.counts.failed += self._keeper.keep_troubles(models)
+        self.counts.failed += self._account.keeper.keep_troubles(models)
         weighed = [model for model in models if model.published is None and model.trouble is None]
         ids = [ModelId(model.model_id, model.revision) for model in weighed]
         keys = [keep.index_key(identity, self._rules.key) for identity in ids]
@@ -115,16 +126,17 @@ class Engine:
         self._few = self._unopened < self._slots
         left = longest_first(weighed, done.unfinished)
         self._progress.expect(left.seconds)
-        index_seconds, self._packer.seconds = shares(left.seconds, self._shard_seconds, self._slots)
-        return self._opened(weighed, batches(left.order, done.unfinished), index_seconds)
+        self._packer.seconds = share(left.seconds, self._shard_seconds, self._slots)
+        return self._opened(weighed, batches(left.order, done.unfinished))
 
-    def _opened(self, models: Sequence[Model], chunks: Iterable[Sequence[int]], seconds: float) -> Iterator[Task]:
-        """Tasks of models by their positions; those of a chunk are made at once, by what is known then."""
+    def _opened(self, models: Sequence[Model], chunks: Iterable[Sequence[int]]) -> Iterator[Task]:
+        """Tasks of models by their positions; those of a chunk are chosen at once, by what is known then."""
         for chunk in chunks:
             known = self._knowledge.of_models([ModelId(models[n].model_id, models[n].revision) for n in chunk])
             requests: list[IndexRequest] = []
             made = [task for n in chunk for task in self._open(models[n], Todo(known, self._profiles), requests)]
-            yield from [*self._opening_tasks(requests, seconds), *made]
+            yield from self._opening_tasks(requests)
+            yield from made
         self._coming = False
         yield from self._rest()
 
@@ -141,7 +153,7 @@ class Engine:
             for content_hash in (*refits.lost, *(item.content_hash for item in refits.items)):
                 self._contents.wait(content_hash, owners[content_hash])
             for content_hash in refits.lost:
-                self._lose(content_hash, Reason.ERROR, SPECTRUM_LOST)
+                self._account.lose(content_hash, Reason.ERROR, SPECTRUM_LOST)
             # A row group is read by as few shards as possible.
             items = sorted(refits.items, key=lambda item: (item.stored[0][1], item.content_hash))
             made += len(items)
@@ -170,14 +182,14 @@ class Engine:
             following = self._handle_fetch(argument, outcome)
         else:
             self._indexing -= 1
-            following = self._handle_index(argument, outcome)
+            following = self._handle_batch(argument, outcome)
         self._progress.done(outcome.task.seconds, self._tally())
         return following if self._indexing else following + self._rest()
 
     def _tally(self) -> Tally:
-        counts, finished = self.counts, self._contents.over
+        counts, finished, read = self.counts, self._contents.over, self._account.bytes
         tensors = finished + len(self._contents.waiting) + sum(each.left for each in self._underway.values())
-        return Tally(counts.models, counts.models - self._unopened, tensors, finished, self._bytes, counts.failed)
+        return Tally(counts.models, counts.models - self._unopened, tensors, finished, read, counts.failed)
 
     def _rest(self) -> list[Task]:
         """Shards that are not full, once no index can add to them."""
@@ -197,25 +209,57 @@ class Engine:
             requests.append(IndexRequest(identity, model.path, hashes, sketched, self._rules, model.beside, state))
             return []
         self._unopened -= 1
-        self._count_skips(row.failed for row in left.known.skipped.get(identity, ()))
+        self._account.count(row.failed for row in left.known.skipped.get(identity, ()))
         return self._plan(identity, known_layers(listed), left)
 
-    def _opening_tasks(self, requests: Sequence[IndexRequest], seconds: float) -> list[Task]:
-        """Tasks that open models, or bring near what is small and remote; each is under way until it is indexed."""
-        made = opening(requests, seconds, self._elsewhere, few=self._few, room=self._ahead.size)
+    def _opening_tasks(self, requests: Sequence[IndexRequest]) -> Iterator[Task]:
+        """Tasks that open models, or bring near what is small and remote; each is under way until it is listed."""
+        large, far, small = by_way(priced(requests), few=self._few)
+        made = [listing(*each) for each in large] + [fetching(*each, self._ahead.size) for each in far]
         self._indexing += len(made)
-        return made
+        yield from made
+        at_once = bool(small) and self._at_once()
+        for group in apart(small, self._elsewhere() if small else None):
+            new, others = unlisted(group) if at_once else ([], group)
+            for chosen, profiles in ((new, self._profiles), (others, ())):
+                for batch in together(chosen, self._shard_seconds, self._slots):
+                    self._indexing += 1
+                    yield self._open_task(batch, profiles)
+
+    def _open_task(
+        self, chosen: Sequence[Priced], profiles: tuple[Profile, ...] = (), node: str = "", fetched: int = 0
+    ) -> Task:
+        """Opens small models; with profiles, what of their layers is new is analysed at once."""
+        requests, openings = zip(*chosen, strict=True)
+        met = self._account.met(self._knowledge) if profiles else frozenset()
+        if met is None:
+            met, profiles = frozenset(), ()
+        task = opening(Batch(requests, self._account.keeper.reader, profiles, met), openings, node, fetched)
+        if profiles:
+            self._progress.expect(task.seconds * ANALYSED / (1 + ANALYSED))
+        return task
+
+    def _at_once(self) -> bool:
+        """Whether tasks that open small models may analyse them too: they keep all slots busy, on one thread each."""
+        several = self.counts.models > 1 and not self._few
+        return (
+            several
+            and self._device == "cpu"
+            and self._capacity().memory >= MEMORY
+            and self._account.met(self._knowledge) is not None
+        )
 
     def _handle_fetch(self, fetch: Fetch, outcome: Outcome) -> list[Task]:
         """Opens what is near now, or layer by layer what turned out to be large; what could not be opened is over."""
         fetched = outcome.value if isinstance(outcome.value, Fetched) else Fetched()
         if fetched.failure is not None:
             self._indexing -= 1
-            return self._handle_index((fetch.request,), replace(outcome, value=(fetched.failure,)))
+            batch = Batch((fetch.request,), self._account.keeper.reader)
+            return self._handle_batch(batch, replace(outcome, value=opened(batch, [fetched.failure])))
         (each,) = priced([fetch.request])
         if fetched.size > fingerprint.LARGE:
             return [listing(*each)]
-        return [indexing([each], outcome.node, fetched.near)]
+        return [self._open_task([each], node=outcome.node, fetched=fetched.near)]
 
     def _handle_list(self, request: IndexRequest, outcome: Outcome) -> list[Task]:
         """Pieces of a large model; one that could not be opened is left to a last try, which says why."""
@@ -236,7 +280,7 @@ class Engine:
     def _last_index_task(self, underway: Underway) -> Task:
         """Lists a large model by what its pieces said."""
         del self._underway[underway.request.model]
-        return replace(indexing(priced([underway.closing])), opens=False)
+        return replace(self._open_task(priced([underway.closing])), opens=False)
 
     def _handle_piece(self, piece: Piece, outcome: Outcome) -> list[Task]:
         """Keep what a piece brought; one that failed is tried layer by layer, then read without being analysed."""
@@ -256,7 +300,7 @@ class Engine:
             underway.read[layers[0].layer_id] = ReadLayer(skip=skip)
         underway.left -= 1
         if some := underway.growth():
-            self._keeper.keep_some_layers(piece.model, some)
+            self._account.keeper.keep_some_layers(piece.model, some)
         return [] if underway.left else [self._last_index_task(underway)]
 
     def _keep_piece(self, underway: Underway, key: str, read: ReadPiece) -> None:
@@ -266,74 +310,52 @@ class Engine:
         for each in held:
             if each.layer.layer_id in underway.trouble and each.content_hash not in self._contents.finished:
                 self._contents.lose(each.content_hash, *underway.trouble[each.layer.layer_id])
-        analysed, done = fresh(read, left, self._contents.finished)
-        self._keeper.keep_results(key, analysed)
-        filtered = Counter(result.content_hash for result in analysed.filtered)
-        for item in done:
-            self._bytes += item.cost.bytes_read
-            self.counts.fitted += item.layer is None
-            self.counts.analysed += item.layer is not None
-            self._contents.finish(item.content_hash, filtered[item.content_hash])
+        analysed = self._account.new(read.analysed, left)
+        self._account.keeper.keep_results(key, analysed)
+        self._account.finish(analysed)
         made = {each.sketched.content_hash: each.sketched for each in read.layers if each.sketched}
         new = {h: each for h, each in made.items() if h not in self._sketched and not left.sketched(h)}
         self._sketched |= new.keys()
-        self._keeper.keep_sketches(key, list(new.values()))
+        self._account.keeper.keep_sketches(key, list(new.values()))
 
-    def _handle_index(self, requests: tuple[IndexRequest, ...], outcome: Outcome) -> list[Task]:
-        if not isinstance(outcome.value, tuple):
-            if len(requests) > 1:  # only the guilty checkpoint shall be lost
+    def _handle_batch(self, batch: Batch, outcome: Outcome) -> list[Task]:
+        """Keep what some models hold; where a task failed each is listed alone, and analysed by others."""
+        first, value = batch.requests[0], outcome.value
+        if not isinstance(value, Opened):
+            if len(batch.requests) > 1 or batch.profiles:  # only the guilty checkpoint, or tensor, shall be lost
                 self._progress.expect(outcome.task.seconds)
-                self._indexing += len(requests)
-                return [indexing([each]) for each in priced(requests)]
-            self._fail(requests[0].model, Skip(None, *outcome.trouble, failed=True))
+                self._indexing += len(batch.requests)
+                return [self._open_task([each]) for each in priced(batch.requests)]
+            self._unopened -= 1
+            self._account.fail(first.model, Skip(None, *outcome.trouble, failed=True))
             return []
-        contents = {content_hash for indexed in outcome.value for _, content_hash in indexed.layers}
+        if first.read and local.changed(first.path, first.model.revision):
+            self._unopened -= 1
+            self._account.fail(first.model, Skip(None, Reason.CHANGED, Reason.CHANGED.advice, failed=True))
+            return []
+        contents = {layer.content_hash for model in value.models for layer in model.layers}
         left = Todo(self._knowledge.of_contents(contents), self._profiles)
+        value = replace(value, analysed=self._account.new(value.analysed, left))
+        self._account.keeper.keep_models(first.model, value)
+        self._account.finish(value.analysed)
         tasks: list[Task] = []
-        for request, indexed in zip(requests, outcome.value, strict=True):
-            if request.read and local.changed(request.path, request.model.revision):
-                self._fail(request.model, Skip(None, Reason.CHANGED, Reason.CHANGED.advice, failed=True))
-                continue
+        for request, model in zip(batch.requests, value.models, strict=True):
             self.counts.indexed += 1
             self._unopened -= 1
-            self._keeper.keep_listing(request.model, indexed)
-            self._count_skips(skip.failed for skip in indexed.skips)
-            layers = [
-                KnownLayer(held, layer.ref.name, layer.layer_type, layer.shape, layer.dtype, layer, indexed.seen)
-                for layer, held in indexed.layers
-            ]
-            tasks += self._plan(request.model, layers, left, outcome.node)
+            self._account.count(skip.failed for skip in model.skips)
+            tasks += self._plan(request.model, model.layers, left, outcome.node)
         return tasks
-
-    def _fail(self, model: ModelId, skip: Skip) -> None:
-        self._keeper.keep_failure(model, skip)
-        self.counts.failed += 1
-        self._unopened -= 1
 
     def _plan(self, model: ModelId, layers: Sequence[KnownLayer], left: Todo, node: str = "") -> list[Task]:
         """Shards for what no model of this or an earlier run has brought yet."""
-        items = []
-        for layer in layers:
-            self.counts.layers += 1
-            content_hash, owner = layer.content_hash, Owner(model, layer.tensor)
-            if content_hash in self._contents.lost:
-                self._record(owner, *self._contents.lost[content_hash])
-            elif content_hash in self._contents.waiting:
-                self._contents.wait(content_hash, [owner])
-            elif content_hash in self._contents.finished:
-                self.counts.skipped += self._contents.finished[content_hash]
-            elif left.missing(content_hash):
-                self._contents.wait(content_hash, [owner])
-                items.append(left.item(layer))
-            else:
-                self.counts.skipped += left.filtered(content_hash)
+        items = self._account.claim(model, layers, left)
         if not items:
             return []
         capacity = self._capacity()
         items = plan.side_by_side(items, [layer.shape for layer in layers], self.counts.models)
         small, large = plan.within_memory(items, capacity.memory)
         for item in large:
-            self._lose(item.content_hash, Reason.TOO_LARGE, capacity.refusal(item.cost.peak_bytes))
+            self._account.lose(item.content_hash, Reason.TOO_LARGE, capacity.refusal(item.cost.peak_bytes))
         return self._shard_tasks(self._packer.add(small, placed(self._elsewhere(), node)))
 
     def _elsewhere(self) -> Executor | None:
@@ -360,41 +382,18 @@ class Engine:
 
     def _handle_shard(self, shard: Shard, outcome: Outcome) -> list[Task]:
         if isinstance(outcome.value, Analysed):
-            self._keeper.keep_results(shard.key, outcome.value)
-            filtered = Counter(result.content_hash for result in outcome.value.filtered)
-            for item in shard.items:
-                if item.content_hash in outcome.value.lacking:
-                    self._lack(item.content_hash)
-                    continue
-                if item.layer is None:
-                    self.counts.fitted += 1
-                else:
-                    self.counts.analysed += 1
-                    self._bytes += item.cost.bytes_read
-                owners = self._contents.finish(item.content_hash, filtered[item.content_hash])
-                self.counts.skipped += filtered[item.content_hash] * len(owners)
+            self._account.keeper.keep_results(shard.key, outcome.value)
+            self._account.finish(outcome.value)
+            for content_hash in outcome.value.lacking:
+                self._lack(content_hash)
             return []
         if len(shard.items) > 1:  # only the guilty tensor shall be lost
             return [self._shard_task((item,)) for item in shard.items]
-        self._lose(shard.items[0].content_hash, *outcome.trouble)
+        self._account.lose(shard.items[0].content_hash, *outcome.trouble)
         return []
 
     def _lack(self, content_hash: str) -> None:
         """The stored spectrum of a tensor was damaged: a scan plans again, a refit can only say so."""
         self.damaged |= self._can_open
         if self._last or not self._can_open:
-            self._lose(content_hash, Reason.ERROR, SPECTRUM_LOST)
-
-    def _lose(self, content_hash: str, reason: Reason, detail: str) -> None:
-        """Record that a tensor was not analysed, in every model that holds it."""
-        for owner in self._contents.lose(content_hash, reason, detail):
-            self._record(owner, reason, detail)
-
-    def _record(self, owner: Owner, reason: Reason, detail: str) -> None:
-        self._keeper.add_skip(owner.model, Skip(owner.tensor, reason, detail, failed=True))
-        self.counts.failed += 1
-
-    def _count_skips(self, failures: Iterable[bool]) -> None:
-        for failed in failures:
-            self.counts.failed += failed
-            self.counts.skipped += not failed
+            self._account.lose(content_hash, Reason.ERROR, SPECTRUM_LOST)

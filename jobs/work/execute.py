@@ -12,9 +12,9 @@ from zoospectra.jobs.exit import JobError, exit_status
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
 from zoospectra.jobs.work.ahead import Fetched
+from zoospectra.jobs.work.batch import Opened
 from zoospectra.jobs.work.engine import Engine
 from zoospectra.jobs.work.executors import Executor, Outcome, Task, node, open_executor
-from zoospectra.jobs.work.index import Indexed
 from zoospectra.jobs.work.job import Counts, Job
 from zoospectra.jobs.work.pieces import ReadPiece
 from zoospectra.jobs.work.schedule import Coming, inaccessible, run
@@ -132,8 +132,7 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
 
 def _blocked(outcome: Outcome) -> bool:
     """Whether a task, or part of what it opened, could not be reached."""
-    opened = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
-    skips = [skip for part in opened if isinstance(part, Indexed | ReadPiece | Fetched) for skip in part.skips]
+    skips = outcome.value.skips if isinstance(outcome.value, Opened | ReadPiece | Fetched) else ()
     return inaccessible(outcome) or any(skip.reason in (Reason.INACCESSIBLE, Reason.CHANGED) for skip in skips)
 
 

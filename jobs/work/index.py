@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from zoospectra.zoo.layers.copies import HashedLayer, corners, is_constant, stor
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.layers.values import layer_hash, read_layer
+
+TOGETHER = 1 << 20
+"""Elements of layers that are in memory together while they are hashed and sketched; a larger layer alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,60 +95,121 @@ def unopened(request: IndexRequest, error: CheckpointError) -> Indexed:
     return Indexed((), (Skip(None, error.reason, error.detail, failed=True), *request.beside))
 
 
-def index_all(requests: Sequence[IndexRequest]) -> tuple[Indexed, ...]:
-    """Index checkpoints that travel together."""
-    return tuple(index(request) for request in requests)
-
-
 def index(request: IndexRequest) -> Indexed:
     """Index one checkpoint; a file that cannot be read is a Skip, not an exception."""
+    return index_all([request])[0]
+
+
+def index_all(requests: Sequence[IndexRequest]) -> list[Indexed]:
+    """Index checkpoints, one step after the other for all layers: what a step needs stays in the caches."""
+    opened = [_opened(request) for request in requests]
+    some: list[tuple[_Opened, Layer]] = []
+    size = 0
+    for each in opened:
+        for layer, _ in zip(each.left, prefetched([layer.ref for layer in each.left]), strict=True):
+            some.append((each, layer))
+            size += prod(layer.shape)
+            if size >= TOGETHER:
+                _read(some)
+                some, size = [], 0
+    _read(some)
+    return [each.indexed() for each in opened]
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A checkpoint whose layers are being read."""
+
+    request: IndexRequest
+    """Which."""
+    chosen: list[Layer]
+    """All of its layers."""
+    skips: list[Skip]
+    """What is none."""
+    read: dict[int, ReadLayer]
+    """What is read, by layer_id."""
+    seen: Seen = ()
+    """Its files as they are."""
+
+    @property
+    def left(self) -> list[Layer]:
+        """Layers to read."""
+        return [layer for layer in self.chosen if layer.layer_id not in self.read]
+
+    def known(self, layer: Layer) -> str | None:
+        """Content hash of a layer that an earlier run has read."""
+        return self.request.hashes.get((layer.ref.name, layer.longname))
+
+    def indexed(self) -> Indexed:
+        """What the checkpoint holds, once all is read."""
+        layers_read = [self.read[layer.layer_id] for layer in self.chosen]
+        kept, copied = without_copies([each.held for each in layers_read if each.held])
+        skips = (*self.skips, *(each.skip for each in layers_read if each.skip), *copied)
+        sketches = {each.sketched.content_hash: each.sketched for each in layers_read if each.sketched}
+        listed = tuple((held.layer, held.content_hash) for held in kept)
+        return Indexed(listed, skips, tuple(sketches.values()), self.seen)
+
+
+def _opened(request: IndexRequest) -> _Opened:
     try:
         check_model(request.path, request.model.revision, request.seen)
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
-        return unopened(request, error)
+        return _Opened(request, [], list(unopened(request, error).skips), {})
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
-    seen = of_layers(chosen)
     skips = [*checkpoint.skips, *request.beside, *skips]
-    read = dict(request.read)
-    sketches: dict[str, Sketched] = {}
-    left = [layer for layer in chosen if layer.layer_id not in read]
-    for layer, _ in zip(left, prefetched([layer.ref for layer in left]), strict=True):
-        known = request.hashes.get((layer.ref.name, layer.longname))
-        each = read[layer.layer_id] = read_one(layer, known, request.sketched, sketches)
-        if each.sketched:
-            sketches[each.sketched.content_hash] = each.sketched
-    layers_read = [read[layer.layer_id] for layer in chosen]
-    skips += [each.skip for each in layers_read if each.skip]
-    kept, copied = without_copies([each.held for each in layers_read if each.held])
-    listed = tuple((held.layer, held.content_hash) for held in kept)
-    return Indexed(listed, (*skips, *copied), tuple(sketches.values()), seen)
+    return _Opened(request, chosen, skips, dict(request.read), of_layers(chosen))
+
+
+def _read(some: Sequence[tuple[_Opened, Layer]]) -> None:
+    """Read layers of checkpoints, each once."""
+    kept = {content_hash for each, _ in some for content_hash in each.request.sketched}
+    read = read_some([(layer, each.known(layer)) for each, layer in some], kept)
+    for (each, layer), values in zip(some, read, strict=True):
+        each.read[layer.layer_id] = values
+
+
+def read_one(layer: Layer) -> ReadLayer:
+    """Read the values of a layer, see read_some."""
+    return read_some([(layer, None)])[0]
 
 
 @QUIET
-def read_one(
-    layer: Layer, known: str | None = None, kept: Collection[str] = (), made: Collection[str] = ()
-) -> ReadLayer:
-    """Read the values of a layer once, for its hash, its sketch, and whether it is one; never a CheckpointError.
+def read_some(some: Sequence[tuple[Layer, str | None]], kept: Collection[str] = ()) -> list[ReadLayer]:
+    """Read the values of layers once, for hash, sketch, and whether they are layers; never a CheckpointError.
 
-    known: its content hash where an earlier run read it; kept: contents whose sketch is kept, whose values are then not
-    read; made: contents that have just been sketched.
+    Each comes with its content hash where an earlier run read it; kept: contents whose sketch is kept, whose values are
+    then not read.
     """
-    try:
-        if known is not None and known in kept:
-            return ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
-        values = read_layer(layer)
-        numbers = values if np.iscomplexobj(values) else single(values)  # converted once
-        linear, plain = sketch_and_reductions(numbers)
-        if (skip := _unfit(layer, values, plain)) is not None:
-            return ReadLayer(skip=skip)
-        content_hash = known or layer_hash(layer)
-        held = HashedLayer(layer, content_hash, corners(layer, values), plain.min == plain.max and is_constant(values))
-        if content_hash in made:
-            return ReadLayer(held)
-        return ReadLayer(held, sketched=Sketched(content_hash, values.size, linear, plain))
-    except CheckpointError as error:
-        return ReadLayer(skip=Skip(layer.ref.name, error.reason, error.detail, failed=True))
+    read: dict[int, ReadLayer] = {}
+    values: dict[int, AnyArray] = {}
+    for n, (layer, known) in enumerate(some):
+        try:
+            if known is not None and known in kept:
+                read[n] = ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
+            else:
+                values[n] = read_layer(layer)
+        except CheckpointError as error:
+            read[n] = _unread(layer, error)
+    numbers = [each if np.iscomplexobj(each) else single(each) for each in values.values()]  # converted once
+    sketches = [sketch_and_reductions(each) for each in numbers]
+    for (n, each), (linear, plain) in zip(values.items(), sketches, strict=True):
+        layer, known = some[n]
+        try:
+            if (skip := _unfit(layer, each, plain)) is not None:
+                read[n] = ReadLayer(skip=skip)
+                continue
+            content_hash = known or layer_hash(layer)
+            constant = plain.min == plain.max and is_constant(each)
+            held = HashedLayer(layer, content_hash, corners(layer, each), constant)
+            read[n] = ReadLayer(held, sketched=Sketched(content_hash, each.size, linear, plain))
+        except CheckpointError as error:
+            read[n] = _unread(layer, error)
+    return [read[n] for n in range(len(some))]
+
+
+def _unread(layer: Layer, error: CheckpointError) -> ReadLayer:
+    return ReadLayer(skip=Skip(layer.ref.name, error.reason, error.detail, failed=True))
 
 
 def sketched(content_hash: str, values: AnyArray) -> Sketched:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from zoospectra.jobs.records import rows, sketches
 from zoospectra.jobs.work.analyse import Analysed
-from zoospectra.jobs.work.index import Indexed, Sketched
+from zoospectra.jobs.work.batch import Opened
+from zoospectra.jobs.work.index import Sketched
 from zoospectra.jobs.work.plan import digest
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.log import Log
@@ -34,19 +35,19 @@ class Keeper:
 
     def __init__(self, root: Path, seconds: float, rules: str = "") -> None:
         self._log = Log(root, seconds)
-        self._reader = reader(rules)
+        self.reader = reader(rules)
 
-    def keep_listing(self, model: ModelId, indexed: Indexed) -> None:
-        """Keep the list of a model's layers, their sketches and its skips; they replace those of an earlier listing."""
-        tables = {"layers": rows.layers(model, indexed.layers), "skipped": rows.skipped(model, indexed.skips)}
-        if indexed.sketches:
-            tables["sketches"] = sketches.table(indexed.sketches)
-        tables["indexed"] = rows.indexed(model, self._reader, len(indexed.layers), len(indexed.skips))
-        self._log.put(f"{model.model_id} {model.revision}", tables)
+    def keep_models(self, first: ModelId, opened: Opened) -> None:
+        """Keep what a batch gave, `first` its first model: lists of layers, skips, sketches, results.
+
+        They replace earlier listings of the same models.
+        """
+        self._log.put(f"{first.model_id} {first.revision}", {**opened.tables, **opened.analysed.tables})
 
     def keep_some_layers(self, model: ModelId, layers: Sequence[tuple[Layer, str]]) -> None:
         """Keep those layers of a large model that are read, until its listing replaces them."""
-        tables = {"layers": rows.layers(model, layers), "indexed": rows.indexed(model, self._reader, None, None)}
+        tables = {"layers": rows.layers((model, layer) for layer in layers)}
+        tables["indexed"] = rows.indexed(self.reader, [rows.Listing(model, None, None)])
         self._log.put(f"{model.model_id} {model.revision}", tables)
 
     def keep_sketches(self, key: str, held: Sequence[Sketched]) -> None:
@@ -60,7 +61,7 @@ class Keeper:
 
     def keep_failure(self, model: ModelId, skip: Skip) -> None:
         """Keep why a model could not be opened; it replaces all that was said about its tensors."""
-        self._log.put(f"{model.model_id} {model.revision}", {"skipped": rows.skipped(model, [skip])})
+        self._log.put(f"{model.model_id} {model.revision}", {"skipped": rows.skipped([(model, skip)])})
 
     def keep_troubles(self, models: Iterable[Model]) -> int:
         """Keep why models could not even be listed; their number."""
@@ -71,7 +72,7 @@ class Keeper:
 
     def add_skip(self, model: ModelId, skip: Skip) -> None:
         """Keep why a tensor of a listed model was not analysed, beside what its listing left out."""
-        table = rows.skipped(model, [skip], added=True)
+        table = rows.skipped([(model, skip)], added=True)
         self._log.put(f"{model.model_id} {model.revision} {skip.tensor}", {"skipped": table})
 
     def flush(self) -> None:

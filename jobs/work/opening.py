@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from zoospectra.jobs.work.index import IndexRequest
-from zoospectra.jobs.work.plan import even
+from zoospectra.jobs.work.plan import SHARDS, even
 from zoospectra.zoo.checkpoint.formats import place
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
@@ -86,8 +86,15 @@ def local_files(path: str) -> tuple[str, ...]:
     return () if is_remote(path) else (place(path)[0],)
 
 
+TAPER = 2
+"""Tasks a slot that the checkpoints left would make, if each were as long as the next one."""
+
 SPLIT = 64 << 20
 """Bytes of a local model above which it is read by pieces where models are fewer than slots, which would wait."""
+
+
+SMALL = 8 << 20
+"""Bytes of a local model up to which the task that opens it may analyse it too: matrices of 1448 x 1448 at most."""
 
 
 class Priced(NamedTuple):
@@ -104,12 +111,14 @@ def priced(requests: Iterable[IndexRequest]) -> list[Priced]:
     return [Priced(request, opening_of(request.path)) for request in requests]
 
 
-def shares(total: float, seconds: float, slots: int) -> tuple[float, float]:
-    """Seconds of a task that opens some checkpoints, and of one that analyses some of their layers.
+def share(total: float, seconds: float, slots: int) -> float:
+    """Seconds of a task that analyses some layers of checkpoints; total: seconds of opening all of the run."""
+    return even(seconds, ANALYSED * total, slots)
 
-    total: seconds of opening all checkpoints of the run.
-    """
-    return even(seconds, total, slots), even(seconds, ANALYSED * total, slots)
+
+def with_analysis(opening: Opening) -> Opening:
+    """The cost of a checkpoint that is also analysed."""
+    return replace(opening, seconds=opening.seconds * (1 + ANALYSED))
 
 
 class Ways(NamedTuple):
@@ -137,18 +146,37 @@ def by_way(openings: Iterable[Priced], *, few: bool) -> Ways:
     return ways
 
 
-def together(openings: Iterable[Priced], seconds: float) -> list[tuple[Priced, ...]]:
-    """Small checkpoints travel together, about `seconds` of work; a remote one, or one that is not there, alone."""
-    batches: list[tuple[Priced, ...]] = []
-    filled = seconds
+def unlisted(small: Iterable[Priced]) -> tuple[list[Priced], list[Priced]]:
+    """Small checkpoints that no earlier run has listed, with the cost of analysing them too; and all others."""
+    new, others = [], []
+    for each in small:
+        path = each.request.path
+        if each.request.hashes or each.opening.size > SMALL or is_remote(path):
+            others.append(each)
+        else:
+            new.append(each._replace(opening=with_analysis(each.opening)))
+    return new, others
+
+
+def together(openings: Sequence[Priced], seconds: float, slots: int) -> list[tuple[Priced, ...]]:
+    """Small checkpoints travel together, copies one after the other; a remote one, or one that is not there, alone.
+
+    About `seconds` of work a task at most, and less and less towards the end, so that no slot waits long for the last.
+    """
+    alike: dict[str, list[Priced]] = {}
     for each in openings:
-        request, cost = each.request, each.opening.seconds
-        alone = is_remote(request.path) or not os.path.exists(request.path)
-        if alone or filled + cost > seconds:
+        alike.setdefault(each.request.model.revision, []).append(each)
+    left = sum(each.opening.seconds for each in openings)
+    batches: list[tuple[Priced, ...]] = []
+    filled = room = 0.0
+    for each in (each for copies in alike.values() for each in copies):
+        path, cost = each.request.path, each.opening.seconds
+        alone = is_remote(path) or not os.path.exists(path)
+        if alone or filled + cost > room:
             batches.append(())
-            filled = 0.0
+            filled, room = 0.0, even(seconds, SHARDS / TAPER * left, slots)
         batches[-1] += (each,)
-        filled += seconds if alone else cost
+        filled, left = room if alone else filled + cost, left - cost
     return batches
 
 

@@ -15,9 +15,6 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.index import IndexRequest, ReadLayer, read_one
@@ -78,8 +75,6 @@ class ReadPiece:
     """One an item, in their order."""
     analysed: Analysed
     """Results of what was not known."""
-    done: tuple[Item, ...] = ()
-    """What was analysed, with its content hash; without a layer where stored spectra were fitted."""
 
     @property
     def skips(self) -> tuple[Skip, ...]:
@@ -191,7 +186,7 @@ def read_piece(piece: Piece) -> ReadPiece:
     analysed = analyse(Shard(piece.model.model_id, "", tuple(work.values()), piece.profiles, piece.device))
     if _states(wanted) != before:
         raise CheckpointError(Reason.CHANGED, f"{wanted[0].ref.path} changed while {wanted[0].ref.name} was read")
-    return ReadPiece(tuple(read), analysed, tuple(work.values()))
+    return ReadPiece(tuple(read), analysed)
 
 
 def _states(wanted: Sequence[Layer]) -> dict[str, tuple[int, int, int] | None]:
@@ -204,20 +199,3 @@ def _states(wanted: Sequence[Layer]) -> dict[str, tuple[int, int, int] | None]:
         except OSError:  # reading it says so better
             states[path] = None
     return states
-
-
-def fresh(read: ReadPiece, left: Todo, finished: Collection[str]) -> tuple[Analysed, list[Item]]:
-    """Results that nothing else has brought meanwhile, and what they are of. Pure."""
-    whole = [item for item in read.done if item.content_hash not in read.analysed.lacking]
-    again = {h for item in whole if (h := item.content_hash) in finished or not left.missing(h)}
-    done = [item for item in whole if item.content_hash not in again]
-    if not again:
-        return read.analysed, done
-    values = pa.array(sorted(again), pa.string())
-    tables = {}
-    for kind, table in read.analysed.tables.items():
-        rows = table.filter(pc.invert(pc.is_in(table["content_hash"], value_set=values)))
-        if len(rows):
-            tables[kind] = rows
-    filtered = frozenset(result for result in read.analysed.filtered if result.content_hash not in again)
-    return Analysed(tables, filtered, read.analysed.lacking), done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -195,8 +196,9 @@ def spectra_cost(shape: tuple[int, ...], layer_type: str, names: Sequence[str], 
     )
 
 
+@lru_cache(maxsize=1024)
 def work_cost(
-    shape: tuple[int, ...], layer_type: str, profiles: Sequence[Profile], absent: Sequence[str], itemsize: int
+    shape: tuple[int, ...], layer_type: str, profiles: tuple[Profile, ...], absent: tuple[str, ...], itemsize: int
 ) -> Cost:
     """Cost of one tensor: the absent spectra, or reading those that are kept, then the fits of every profile."""
     spectra = spectra_cost(shape, layer_type, absent, itemsize) if absent else READ_SPECTRUM

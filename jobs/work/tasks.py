@@ -7,34 +7,22 @@ from typing import Any
 
 from zoospectra.jobs.work import plan
 from zoospectra.jobs.work.ahead import GUESS, Fetch, fetch
+from zoospectra.jobs.work.batch import Batch, open_batch
 from zoospectra.jobs.work.executors import Executor, Task
-from zoospectra.jobs.work.index import IndexRequest, index_all
-from zoospectra.jobs.work.opening import MEMORY, Opening, Priced, by_way, local_files, priced, together, waiting_for
+from zoospectra.jobs.work.index import IndexRequest
+from zoospectra.jobs.work.opening import MEMORY, Opening, Priced, local_files, waiting_for
 from zoospectra.jobs.work.pieces import Piece, list_layers
 from zoospectra.jobs.work.plan import ANYWHERE, Item, Place, Shard, sources
 from zoospectra.zoo.fetch.locator import is_remote
 
 
-def opening(
-    requests: Sequence[IndexRequest],
-    seconds: float,
-    elsewhere: Callable[[], Executor | None],
-    *,
-    few: bool,
-    room: float,
-) -> list[Task]:
-    """Tasks that open models, about `seconds` each, or bring near what is small and remote, of `room` bytes at most.
-
-    elsewhere: opens the executor, None where there is one machine; few: see by_way.
-    """
-    large, far, small = by_way(priced(requests), few=few)
-    executor = elsewhere() if small else None
+def apart(small: Sequence[Priced], executor: Executor | None) -> list[list[Priced]]:
+    """Small checkpoints by the nodes that do not see them; executor: None where there is one machine."""
     groups: dict[frozenset[str], list[Priced]] = {}
     for each in small:
         lacking = executor.lacking(local_files(each.request.path)) if executor else frozenset()
         groups.setdefault(lacking, []).append(each)
-    made = [listing(*each) for each in large] + [fetching(*each, room) for each in far]
-    return made + [indexing(batch) for group in groups.values() for batch in together(group, seconds)]
+    return list(groups.values())
 
 
 def placed(executor: Executor | None, node: str = "") -> Callable[[Item], Place]:
@@ -68,19 +56,18 @@ def listing(request: IndexRequest, opening: Opening) -> Task:
     )
 
 
-def indexing(batch: Sequence[Priced], node: str = "", fetched: int = 0) -> Task:
+def opening(batch: Batch, openings: Sequence[Opening], node: str = "", fetched: int = 0) -> Task:
     """Opens small models; node: which has their files already, `fetched` bytes of them."""
-    requests, openings = zip(*batch, strict=True)
-    more = f" and {len(requests) - 1} more" if len(requests) > 1 else ""
+    more = f" and {len(openings) - 1} more" if len(openings) > 1 else ""
     return Task(
-        key=f"index {requests[0].model.model_id}{more}",
-        function=index_all,
-        argument=requests,
-        seconds=sum(opening.seconds for opening in openings),
-        memory=max(opening.memory for opening in openings),
-        waits=sum(opening.waits for opening in openings),
+        key=f"open {batch.requests[0].model.model_id}{more}",
+        function=open_batch,
+        argument=batch,
+        seconds=sum(each.seconds for each in openings),
+        memory=max(each.memory for each in openings),
+        waits=sum(each.waits for each in openings),
         opens=True,
-        reads=tuple({file: None for request in requests for file in local_files(request.path)}),
+        reads=tuple({file: None for request in batch.requests for file in local_files(request.path)}),
         near=node,
         fetched=fetched,
     )

@@ -20,8 +20,7 @@ from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Layer
 
 
-@dataclass(frozen=True, slots=True)
-class KnownLayer:
+class KnownLayer(NamedTuple):
     """One layer as planning sees it, whether it was indexed now or is kept from an earlier run."""
 
     content_hash: str
@@ -133,7 +132,7 @@ class Todo:
     def item(self, layer: KnownLayer) -> Item:
         """The work on one tensor: spectra that are not kept yet, then the fits."""
         stored = self.stored(layer.content_hash)
-        absent = [name for name in needed(self.profiles) if name not in dict(stored)]
+        absent = tuple(name for name in needed(self.profiles) if name not in dict(stored))
         itemsize = -(-layer.layer.ref.nbytes // prod(layer.layer.ref.shape)) if layer.layer else 4
         cost = work_cost(layer.shape, layer.layer_type, self.profiles, absent, itemsize)
         weights = layer.layer if absent else None

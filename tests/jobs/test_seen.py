@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from zoospectra.jobs.main import main
 from zoospectra.jobs.work import tasks
 from zoospectra.jobs.work.analyse import analyse
-from zoospectra.jobs.work.index import index_all
+from zoospectra.jobs.work.batch import open_batch
 from zoospectra.warehouse.query import query
 
 
@@ -20,7 +20,7 @@ def values(seed: int) -> dict[str, np.ndarray]:
     return {"fc.weight": np.random.default_rng(seed).standard_normal((60, 40)).astype("f4")}
 
 
-@pytest.mark.parametrize("stage", [pytest.param(index_all, marks=pytest.mark.slow), analyse])
+@pytest.mark.parametrize("stage", [pytest.param(open_batch, marks=pytest.mark.slow), analyse])
 def test_a_file_that_another_takes_the_place_of_is_read_again_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: object
 ) -> None:
@@ -34,8 +34,8 @@ def test_a_file_that_another_takes_the_place_of_is_read_again_by_the_next_run(
         os.replace(tmp_path / "new", zoo / "a.safetensors")
         return stage(argument)  # type: ignore[operator]
 
-    monkeypatch.setattr(tasks, "index_all", swapped if stage is index_all else index_all)
-    monkeypatch.setattr("zoospectra.jobs.work.engine.analyse", swapped if stage is analyse else analyse)
+    monkeypatch.setattr(tasks, "open_batch", swapped if stage is open_batch else open_batch)
+    monkeypatch.setattr("zoospectra.jobs.work.batch.analyse", swapped if stage is analyse else analyse)
     scan = ["scan", "zoo=local", f"zoo.path={zoo}", "cluster=inline", f"warehouse.dir={tmp_path / 'w'}"]
     assert main(scan) == 3
     monkeypatch.undo()

@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Networks whose addresses end in an IPv4 address: NAT64 (RFC 6052), and the IPv4-compatible ones of RFC 4291."""
 
+RESERVED = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "5f00::/16")))
+"""Networks that no server of the public has, which older Pythons call global; a cloud's metadata are in the first."""
+
 KINDS = ("link_local", "loopback", "private", "site_local", "multicast")
 """Kinds of internal addresses; what is none of these and not public either is reserved."""
 
@@ -22,9 +25,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 def why_not(asked: str, target: str) -> str | None:
     """Why a redirect of the address that was asked for to `target` is not followed; None when it is."""
-    to = urlsplit(target)
+    try:
+        to = urlsplit(target)
+    except ValueError as error:
+        return f"redirected to {target[:200]}: {error}"
     if to.scheme not in ("http", "https"):
         return f"redirected to {target[:200]}: expected http or https"
+    if to.scheme == "http" and urlsplit(asked).scheme == "https":
+        return f"redirected to {target[:200]}: expected https, which was asked for"
     if (to.scheme, to.netloc) == urlsplit(asked)[:2]:
         return None
     return forbidden(addresses(urlsplit(asked).hostname or ""), addresses(to.hostname or ""), target)
@@ -35,7 +43,7 @@ def forbidden(sources: Iterable[Address], targets: Iterable[Address], target: st
     known = list(sources)
     for address in targets:
         kind = next((kind for kind in KINDS if getattr(address, f"is_{kind}", False)), None)
-        if kind is None and not address.is_global:
+        if kind is None and (not address.is_global or any(address in network for network in RESERVED)):
             kind = "reserved"  # 100.64.0.0/10, where some clouds keep their metadata, among others
         if kind is None:
             continue
@@ -48,7 +56,7 @@ def forbidden(sources: Iterable[Address], targets: Iterable[Address], target: st
 def addresses(host: str) -> list[Address]:
     """Addresses of a host; none when this machine cannot resolve it."""
     try:
-        resolved = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host.partition("%")[0], None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
     return [_plain(ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in resolved]

@@ -23,7 +23,7 @@ def refused(source: str, target: str) -> bool:
 
 
 INSIDE = [LOOPBACK, PRIVATE, METADATA, "::1", "fe80::1", "fd00::1", "192.168.0.1", "0.0.0.0", "::"]
-RESERVED = ["100.100.100.200", "224.0.0.1", "240.0.0.1", "ff02::1", "fec0::1"]
+RESERVED = ["100.100.100.200", "224.0.0.1", "240.0.0.1", "ff02::1", "fec0::1", "192.0.0.192", "64:ff9b:1::7f00:1"]
 """The first is the metadata service of a cloud."""
 
 
@@ -55,6 +55,14 @@ def test_an_address_inside_an_address_counts() -> None:
     assert addresses("::1") == [ipaddress.ip_address("::1")]
     assert why_not(f"http://{PUBLIC}/", "http://[::ffff:127.0.0.1]/") is not None
     assert why_not(f"http://{PUBLIC}/", "http://localhost:9/") is not None
+    assert why_not(f"http://{PUBLIC}/", "http://[fe80::1%25eth0]/") is not None
+
+
+def test_a_redirect_keeps_its_encryption_and_names_an_address() -> None:
+    assert why_not(f"https://{PUBLIC}/x", f"http://{PUBLIC}/x") is not None
+    assert why_not(f"https://{PUBLIC}/x", "https://1.1.1.1/x") is None
+    assert why_not(f"http://{PUBLIC}/x", f"https://{PUBLIC}/x") is None
+    assert why_not(f"http://{PUBLIC}/x", "http://[::1") is not None
 
 
 @pytest.fixture
