@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from zoospectra.jobs.exit import PROCESS, Exit
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.words.verb import REGISTRY, VARIANTS
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources import SOURCES, Crawl, source
+from zoospectra.zoo.sources.watch import WATCH
+
+SILENCE = 300.0
+"""Seconds that a disk may take to answer about one file or folder while a zoo is listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +47,36 @@ def crawl(zoo: ZooSettings, cache: Path, globs: Sequence[str] = (), limit: int |
     if limit is not None and limit < 1:
         msg = f"limit={limit}: expected at least 1, or null for all"
         raise ValueError(msg)
-    models = source(zoo.source).crawl(zoo.options, Crawl(zoo.name, cache, _report))
+    with _watched():
+        models = source(zoo.source).crawl(zoo.options, Crawl(zoo.name, cache, _report))
     chosen = [model for model in models if not globs or any(_matches(model, glob) for glob in globs)]
     if not chosen:
         some = ", ".join(model.name for model in models[:3])
         msg = f"no model of zoo={zoo.name} matches {', '.join(globs)}: expected globs on names such as {some}"
         raise ValueError(msg if models else f"zoo={zoo.name} lists no model that was asked for")
     return tuple(chosen[:limit])
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """End the command's own process, in one line, when its disk answers no more: nothing else can end such a call."""
+    over = threading.Event()
+    WATCH.at("")
+    if PROCESS.own:
+        threading.Thread(target=_watch, args=(over,), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _watch(over: threading.Event) -> None:
+    while not over.wait(min(1.0, SILENCE / 4)):
+        if (seconds := WATCH.seconds()) > SILENCE:
+            words = f"{plain(WATCH.path)} or what lies beside it does not answer for {seconds:.0f} s"
+            sys.stderr.write(f"zoospectra: {words}: is its mount hanging? Mount it anew, then run the same command\n")
+            sys.stderr.flush()
+            os._exit(Exit.BROKE)
 
 
 def _matches(model: Model, glob: str) -> bool:

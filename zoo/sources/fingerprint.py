@@ -21,12 +21,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoospectra.zoo.checkpoint.plain import plain_file
+from zoospectra.zoo.sources.watch import WATCH
+
+BLOCK = 1 << 20
+"""Bytes of a file that are read at a time."""
 
 
 def file_sha256(path: str | Path) -> str:
     """sha256 (hex) of a file's bytes; OSError when it cannot be read."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            WATCH.at(str(path))
+    return digest.hexdigest()
 
 
 LARGE = 4 << 30
@@ -165,6 +173,7 @@ class FingerprintCache:
     def _fingerprint(self, where: str) -> Fingerprint:
         if where in self.looked:
             return self.entries[where]
+        WATCH.at(where)
         status = plain_file(where)
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         known = self.entries.get(where)

@@ -31,6 +31,7 @@ from zoospectra.zoo.sources.bases import with_bases
 from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
 from zoospectra.zoo.sources.fingerprint import STATE, FingerprintCache, state_revision
 from zoospectra.zoo.sources.record import Crawl, Source
+from zoospectra.zoo.sources.watch import WATCH
 
 CATALOG = "catalog.csv"
 """Name of the catalog inside the folder."""
@@ -87,6 +88,7 @@ def crawl(
     zoo.sources.bases. ValueError: the folder is missing or holds no weights, or its catalog is malformed.
     """
     root = Path(path)
+    WATCH.at(path)
     cache = fingerprints if fingerprints is not None else FingerprintCache()
     if root.is_file():
         present, left = _nets({root.name: root}, {}, cache)
@@ -107,6 +109,7 @@ def crawl(
         raise ValueError(msg)
     found = tuple(with_bases(_with_rows(models, left), base, lambda place: _digest(place, cache)))
     cache.save()
+    WATCH.at("")
     return found
 
 
@@ -173,6 +176,7 @@ def _models_in(parent: Path, folders: list[str], files: Sequence[str], base: Pat
     names = [n for n in names if (_inside(parent / n, base) if os.path.islink(parent / n) else within)]
     folders[:] = [name for name in folders if name not in parts]
     weights = [name for name in names if is_weight_file(parent / name)]
+    WATCH.at(str(parent))
     listed = listing(names, weights, _read_by(parent) if within else ()).models
     return models + [parent / name if name else parent for name in listed]
 
@@ -223,6 +227,7 @@ def _nets(
 
 def is_weight_file(path: Path) -> bool:
     """Whether a file is one of a weight format, by suffix, else by its first bytes."""
+    WATCH.at(str(path))
     if path.name.endswith(INDEX):
         return may_be_file(path)
     suffix = path.suffix.lower()

@@ -103,6 +103,26 @@ def test_a_zoo_that_cannot_be_listed_is_no_misuse(zoo: Path) -> None:
     assert os.strerror(errno.EIO) in output.stderr
 
 
+HANGING = """import time
+from zoospectra.jobs.main import main
+from zoospectra.jobs.work import crawl
+from zoospectra.zoo.sources import fingerprint
+fingerprint.plain_file = lambda path: time.sleep(600)
+crawl.SILENCE = 1.0
+main()
+"""
+"""The command where a look at a file never comes back."""
+
+
+@pytest.mark.slow
+def test_a_disk_that_hangs_while_the_zoo_is_listed_ends_in_a_line(zoo: Path) -> None:
+    words = [sys.executable, "-c", HANGING, "catalog", "zoo=local", f"zoo.path={zoo}"]
+    words += [f"warehouse.dir={zoo.parent / 'warehouse'}"]
+    ended = subprocess.run(words, check=False, capture_output=True, text=True, timeout=200)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert f"{zoo / 'fine.pt'} or what lies beside it does not answer" in ended.stderr
+
+
 def scan(zoo: Path, path: Path, call: str) -> subprocess.CompletedProcess[str]:
     """A scan during which a system call on a path fails."""
     words = ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(path), "-e", "trace=all", "-e", f"inject={call}"]
