@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; mistakes are one line on stderr and status 2, never a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     PROCESS.own = argv is None
+    if PROCESS.own:  # names from outside need not be in the terminal's alphabet
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
     if words[:1] == ["help"] and len(words) > 1:
         if surplus := [word for word in words[2:] if "=" not in word and not word.startswith("-")]:
             _complain("help", f"expected a verb and key=value, got {' '.join(surplus)} after {words[1]}")
