@@ -190,7 +190,7 @@ def test_a_rescan_computes_what_is_new_or_lost_only(scanned: tuple[Path, Path], 
     assert (status, analysed in output) == (0, True), output
     before = contents(data)
     late = max((data / "parts" / "log").glob("layer_metrics-*.parquet"))
-    late.with_name(late.name.replace("layer_metrics", "spectra")).unlink()
+    max((data / "parts" / "log").glob("spectra-*.parquet")).unlink()
     late.unlink()
     stamps = {path: path.stat().st_mtime_ns for path in (data / "parts" / "log").glob("*.parquet")}
     status, output = place.run(*words(zoo, data))

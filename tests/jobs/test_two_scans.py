@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.jobs.zoos import make_zoo
@@ -29,6 +30,7 @@ def test_both_land_and_a_reader_is_not_disturbed(tmp_path: Path) -> None:
             )
         while any(scan.poll() is None for scan in scans):
             assert reader.execute(count).fetchall() == before
+            time.sleep(0.05)  # the scans need the processor
         assert [scan.returncode for scan in scans] == [0, 0]
         assert reader.execute(count).fetchall() == before
     rows = query(data, "SELECT zoo, count(*) AS n FROM layers JOIN models USING (model_id) GROUP BY zoo ORDER BY zoo")
