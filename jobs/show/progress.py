@@ -110,7 +110,8 @@ class ProgressLine:
     def _state(self) -> str:
         elapsed = time.monotonic() - self._start
         share = self._done / self._total if self._total > 0 else float(not self._tally.tensors)
-        left = elapsed * (1.0 - share) / share if share > LEAST_SHARE else None
+        unplanned = share >= 1.0 and self._tally.finished < self._tally.tensors
+        left = elapsed * (1.0 - share) / share if share > LEAST_SHARE and not unplanned else None
         return state(self._tally, share, elapsed, left, datetime.datetime.now())
 
     def _show(self) -> None:
