@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; mistakes are one line on stderr and status 2, never a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     PROCESS.own = argv is None
+    _show_every_name()
     if words[:1] == ["help"] and len(words) > 1:
         if surplus := [word for word in words[2:] if "=" not in word and not word.startswith("-")]:
             _complain("help", f"expected a verb and key=value, got {' '.join(surplus)} after {words[1]}")
@@ -53,6 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _complain(words[0], line)
         return Exit.BROKE
+
+
+def _show_every_name() -> None:
+    """Names from outside need not be in the terminal's alphabet: letters that it lacks are shown by their code."""
+    for stream in (sys.stdout, sys.stderr):
+        if PROCESS.own and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(name: str, words: Sequence[str]) -> Exit:
