@@ -35,6 +35,7 @@ EXAMPLES = {
     "cluster.labels": "{pool: spectra}",
     "cluster.deadline_floor": "900",
     "cluster.deadline_factor": "50",
+    "cluster.wait_for_node": "600",
     # where results are kept, and how remote zoos are read
     "warehouse.dir": "/data/spectra",
     "warehouse.keep": "7",

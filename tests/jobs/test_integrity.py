@@ -193,7 +193,7 @@ PLANTS: dict[str, tuple[Callable[[Net, Path], None], str, str]] = {
     "another block written twice": (same(DOWN.format(5), DOWN.format(2)), "down_proj", "copy|duplicate"),
     "a shard cut short": (on_disk(cut(SHARDS[1], 0.7)), "", "unreadable"),
     "a shard empty": (on_disk(cut(SHARDS[0], 0.0)), "", "unreadable|unsupported_format"),
-    "a shard missing": (on_disk(lambda folder: (folder / SHARDS[1]).unlink()), "", "unreadable"),
+    "a shard missing": (on_disk(lambda folder: (folder / SHARDS[1]).unlink()), "", "inaccessible"),
     "a header too long": (on_disk(long_header), "", "unreadable|unsupported_format"),
     "a tensor that no shard has": (
         on_disk(reindex(lambda index: index["weight_map"].update({UP.format(9): SHARDS[1]}))),
