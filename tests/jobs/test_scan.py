@@ -324,7 +324,7 @@ def test_kill_a_worker_and_the_scan_goes_on(place: Place, wide: Path, whole: Pat
         roots = place.nodes.roots() if place.nodes else [psutil.Process(job.pid)]
         for child in [child for root in roots for child in root.children(recursive=True)]:
             try:
-                if not killed and child.name().startswith("ray::analyse"):
+                if not killed and child.name().startswith(("ray::open", "ray::analyse")):
                     child.kill()
                     killed = True
             except psutil.NoSuchProcess:
