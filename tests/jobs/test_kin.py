@@ -147,7 +147,9 @@ def test_kept_verdicts_are_tables_with_macros(data: Path) -> None:
 
 def test_the_study_counts_families(data: Path) -> None:
     assert main(["kin", "keep=true", f"warehouse.dir={data}"]) == 0
-    done = call("study", "study=kin", "figures=none", f"warehouse.dir={data}")
+    done = call("study", "study=kin", f"warehouse.dir={data}")
+    assert done.figures
+    assert all(path.with_suffix(".parquet").exists() for path in done.figures)
     cells = {(cell.table_id, cell.row, cell.column): cell.value for cell in done.findings.cells}
     assert cells["KIN_ZOO", "all", "models"] == 15
     assert cells["KIN_ZOO", "all", "families"] == 7
