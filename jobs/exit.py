@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NoReturn
 
 
 class Exit(IntEnum):
@@ -31,6 +34,13 @@ class Process:
 
 
 PROCESS = Process()
+
+
+def end_process(words: str, status: Exit) -> NoReturn:
+    """End the command's own process at once, from any thread, with a line: nothing else interrupts some calls."""
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+    os._exit(status)
 
 
 class JobError(RuntimeError):

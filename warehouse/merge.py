@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -79,9 +80,15 @@ def replaced(directory: Path) -> list[Path]:
 
 
 def _files_of(generation: Path) -> list[str]:
-    """Parts that a generation reads for its spectra, as patterns: all that its view names must be there."""
-    with connect(generation, read_only=True) as connection:
-        views = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'spectra'").fetchall()
+    """Parts that a generation reads for its spectra, as patterns: all that its view names must be there.
+
+    One that cannot be opened, damaged or in use with other settings, may need them all.
+    """
+    try:
+        with connect(generation, read_only=True) as connection:
+            views = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'spectra'").fetchall()
+    except duckdb.Error:
+        return ["parts/*"]
     return [file for (sql,) in views for file in re.findall(r"'(parts/[^']*)'", sql)]
 
 

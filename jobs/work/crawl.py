@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from zoospectra.jobs.exit import PROCESS, Exit
+from zoospectra.jobs.exit import PROCESS, Exit, end_process
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.words.verb import REGISTRY, VARIANTS
 from zoospectra.zoo.model import Model
@@ -74,9 +73,8 @@ def _watch(over: threading.Event) -> None:
     while not over.wait(min(1.0, SILENCE / 4)):
         if (seconds := WATCH.seconds()) > SILENCE:
             words = f"{plain(WATCH.path)} or what lies beside it does not answer for {seconds:.0f} s"
-            sys.stderr.write(f"zoospectra: {words}: is its mount hanging? Mount it anew, then run the same command\n")
-            sys.stderr.flush()
-            os._exit(Exit.BROKE)
+            advice = "is its mount hanging? Mount it anew, then run the same command"
+            end_process(f"zoospectra: {words}: {advice}", Exit.BROKE)
 
 
 def _matches(model: Model, glob: str) -> bool:

@@ -8,13 +8,13 @@ command's, never a program that calls the library.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
-from zoospectra.jobs.exit import Exit
+from zoospectra.jobs.exit import Exit, end_process
 
 GRACE = 5.0
 """Seconds beyond its limit that a query has to notice that it was interrupted."""
@@ -52,10 +52,8 @@ def _watch(memory_gb: float | None, seconds: float | None, done: threading.Event
             _end(f"the query needs more than memory_gb={memory_gb:g} in one step: ask for less, or raise memory_gb")
 
 
-def _end(words: str) -> None:
-    sys.stderr.write(f"zoospectra sql: {words}\n")
-    sys.stderr.flush()
-    os._exit(Exit.MISUSE)
+def _end(words: str) -> NoReturn:
+    end_process(f"zoospectra sql: {words}", Exit.MISUSE)
 
 
 def _resident() -> int:

@@ -167,3 +167,15 @@ def test_what_an_older_generation_reads_stays_until_it_goes(logged) -> None:
     assert len(list_parts(logged.directory)) == len(live_parts(logged.directory))
     with open_newest(logged.directory) as reader:
         assert reader.execute(spectra).fetchall() == before
+
+
+def test_a_damaged_older_generation_keeps_what_it_may_read_and_stops_nothing(logged) -> None:
+    rows = contents(logged.directory)
+    build(logged.directory, keep=3)
+    (_, old), *_ = generations(logged.directory)
+    old.write_bytes(b"garbage" + old.read_bytes()[7:5000])
+    merge(logged.directory)
+    refresh(logged.directory)
+    assert_same(rows, contents(logged.directory))
+    kinds = {part.kind for part in list_parts(logged.directory) if part not in live_parts(logged.directory)}
+    assert "spectra" in kinds
