@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from zoospectra.warehouse.allocator import give_back
-from zoospectra.warehouse.connect import connect, disk_errors, generations, newest, quoted
+from zoospectra.warehouse.connect import connect, disk_errors, generations, is_damaged, newest, quoted
 from zoospectra.warehouse.definitions import definitions, of_kind
 from zoospectra.warehouse.dictionary import MEDIAN, describe
 from zoospectra.warehouse.parts import list_parts, spectra_files, sweep
@@ -91,7 +91,7 @@ def publish_results(directory: Path, keep: int = 3) -> Built:
 
 
 def renew(directory: Path, keep: int = 3) -> None:
-    """Build anew from the parts if another version made the newest generation.
+    """Build anew from the parts if another version made the newest generation, or its file is damaged.
 
     Raises ValueError when there is no generation, or no part that one could be built from.
     """
@@ -153,8 +153,13 @@ def _made_of(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _is_current(generation: Path) -> bool:
-    with connect(generation, read_only=True) as connection:
-        return is_current(connection)
+    try:
+        with connect(generation, read_only=True) as connection:
+            return is_current(connection)
+    except duckdb.Error as error:
+        if is_damaged(error):
+            return False
+        raise
 
 
 def _is_made_of(generation: Path, made_of: str) -> bool:

@@ -45,6 +45,11 @@ def connect(
     return connection
 
 
+def is_damaged(error: duckdb.Error) -> bool:
+    """Whether DuckDB says of a file that its bytes are no database, or no whole one."""
+    return any(words in str(error) for words in ("Corrupt database file", "not a valid DuckDB database"))
+
+
 def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the settings of a connection's instance can no longer be changed."""
     ((locked,),) = connection.execute("SELECT current_setting('lock_configuration')").fetchall()

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from zoospectra.warehouse.carried import carried, dated
-from zoospectra.warehouse.connect import connect, is_locked, newest
+from zoospectra.warehouse.connect import connect, is_damaged, is_locked, newest
 from zoospectra.warehouse.verified import require_spectra
 from zoospectra.warehouse.version import ANEW, is_current
 
@@ -113,15 +113,18 @@ def open_newest(directory: Path, limits: Limits = NO_LIMITS) -> duckdb.DuckDBPyC
     """Read-only connection to the newest generation that can read the parts and no other file; the caller closes it.
 
     While the process holds another connection to the same generation, the memory that was allowed first is what counts.
-    Raises ValueError when there is no warehouse and duckdb.IOException when its file is no database.
+    Raises ValueError when there is no warehouse, or its newest generation is damaged.
     """
     for _ in range(10):
         path = newest(directory)
         try:
             connection = connect(path, read_only=True)
             break
-        except duckdb.IOException:
-            if path.exists():  # not pruned by a builder in this very moment
+        except duckdb.Error as error:
+            if is_damaged(error):
+                msg = f"{path} is damaged, the parts it was made of need not be: the next scan or study builds it anew"
+                raise ValueError(msg) from error
+            if path.exists() or not isinstance(error, duckdb.IOException):  # else pruned by a builder in this moment
                 raise
     else:
         msg = f"no generation of the warehouse at {directory} stays long enough to be opened; keep more of them"
