@@ -99,3 +99,40 @@ def test_what_is_held_constant() -> None:
     assert held([row | {"year": True, "depth": row["flag"]} for row in catalog]) == []  # no numbers
     plain = batch.run(designs | {"reported": []}, batch.Options())
     assert plain.notes == ("no model has a reported metric: nothing to regress on",)
+
+
+@pytest.mark.parametrize(("known", "held"), [(10, True), (9, False)])
+def test_a_covariate_is_held_where_half_of_the_models_have_it_and_differ(known: int, held: bool) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"m{i}" for i in range(20)]
+    averages = [
+        {"model_id": n, "profile": "p", "basis": "weights", "alpha": float(rng.normal()), "num_layers": 3}
+        for n in names
+    ]
+    catalog = [
+        {"model_id": n, "series": "xy"[i % 2], "year": 2010 + i % 3 if i < known else None, "params": 10 ** (1 + i % 4)}
+        for i, n in enumerate(names)
+    ]
+    reported = [
+        {"model_id": n, "dataset": "d", "metric": "e", "value": float(rng.normal()), "higher_is_better": True}
+        for n in names
+    ]
+    found = batch.run(
+        {"averages": averages, "catalog": catalog, "reported": reported}, batch.Options(metrics=["alpha"])
+    )
+    words = "log10 params, year" if held else "log10 params"  # the number of layers is that of all
+    assert f"p / d / e: 20 models; held constant: {words}" in found.notes
+
+
+@pytest.mark.parametrize(("plain", "partial", "p", "verdict"), [
+    (1.0, 2.0, 0.05, "stays with covariates"), (1.0, -2.0, 0.01, "turns around with covariates"),
+    (-1.0, -2.0, 0.01, "stays with covariates"), (1.0, 2.0, 0.051, "not told with covariates"),
+    (0.5, 0.5, 0.01, "stays with covariates"), (0.0, 1.0, 0.01, "turns around with covariates"),
+    (None, 2.0, 0.01, None), (1.0, None, 0.01, None), (1.0, 2.0, None, None),
+])  # fmt: skip
+def test_what_covariates_do_to_a_slope(
+    plain: float | None, partial: float | None, p: float | None, verdict: str
+) -> None:
+    from zoospectra.analysis.statistics.robust import RobustSlope
+
+    assert batch._verdict(plain, RobustSlope(9, 5.0, partial, 1.0, None, None, p)) == verdict
