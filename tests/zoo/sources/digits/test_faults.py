@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -33,7 +34,12 @@ crawl(Path(sys.argv[1]), workers={WORKERS}, design={DESIGN!r}, progress=lambda *
 
 def spawned(process: psutil.Process) -> list[psutil.Process]:
     """Training processes of a crawl, without multiprocessing's own resource tracker."""
-    return [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
+    workers = []
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):  # one that has ended meanwhile, a zombie included
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 @pytest.mark.parametrize("how", ["killed", "ctrl-c"])
@@ -74,7 +80,8 @@ def test_stopped_crawl_leaves_whole_files_and_no_processes_and_a_rerun_completes
 def test_killed_worker_is_an_error_with_advice_and_keeps_what_was_made(tmp_path: Path) -> None:
     def kill_all(done: int, total: int, name: str) -> None:
         for worker in spawned(psutil.Process()):
-            worker.kill()
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
 
     with pytest.raises(RuntimeError, match=r"died .*run again"):
         crawl(tmp_path, workers=WORKERS, design=DESIGN, progress=kill_all)
