@@ -147,8 +147,11 @@ class _Layout(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _layout(kind: str, schema: pa.Schema, stored: bytes) -> _Layout | None:  # noqa: ARG001 - tells units apart
-    """The layout of tables with a schema, which many have; None where they are as the contract says already."""
+def _layout(kind: str, schema: pa.Schema, stored: bytes) -> _Layout | None:
+    """The layout of tables with a schema, which many have; None where they are as the contract says already.
+
+    stored: the schema's bytes, which tell units apart where `==` does not.
+    """
     contract = PARTS[kind]
     if schema.equals(contract, check_metadata=True):
         return None
