@@ -228,7 +228,8 @@ class Knowledge:
         if self._connection is None:
             return np.array([], np.uint64)
         if self._seeds is None:
-            sql = "SELECT TRY_CAST('0x' || content_hash[:16] AS UBIGINT) AS seed FROM result_index WHERE seed IS NOT NULL"
+            sql = """SELECT TRY_CAST('0x' || content_hash[:16] AS UBIGINT) AS seed FROM result_index
+                     WHERE seed IS NOT NULL"""
             batches = self._connection.sql(sql).to_arrow_reader(SEEDS)  # in the order of contents: few come twice
             some = [np.unique(batch["seed"].to_numpy()) for batch in batches]
             self._seeds = np.unique(np.concatenate([np.array([], np.uint64), *some]))
