@@ -36,3 +36,8 @@ class ModelId(NamedTuple):
     """Stable name: zoo/name."""
     revision: str
     """What pins the bytes: a commit, a tag or a sha256."""
+
+
+def seed_of(content_hash: str) -> int:
+    """Seed of everything random about a tensor: the first 64 bits of its content hash, whatever machine works on it."""
+    return int(content_hash[:16], 16)

@@ -6,20 +6,23 @@ Not covered: parts that no generation has yet; `build.refresh` first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoospectra.warehouse.arrow import over, registered
-from zoospectra.warehouse.connect import connect, newest
-from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
+from zoospectra.warehouse.connect import connect, is_locked, newest
+from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId, seed_of
 from zoospectra.warehouse.intact import set_aside
 from zoospectra.warehouse.schema import PARTS, WRITTEN
+from zoospectra.warehouse.unfinished import Asked, Listing, Progress, progress
 
 
 class LayerRow(NamedTuple):
@@ -91,77 +94,15 @@ class Candidates:
     """Those that have results and that no listed layer has: what an interrupted run computed."""
 
 
-class ResultKind(NamedTuple):
-    """What is kept of a tensor, as result_index names it."""
+MEMORY, ENOUGH = "96MB", "4GB"
+"""What DuckDB may take in the process of a run for questions, of which blocks that it has read are the most; and what
+it may where that is not enough."""
 
-    unfold: str
-    """Rule that made matrices of the tensor, or 'sketch'."""
-    profile_key: str
-    """Digest of a profile's values, 'sketch' or 'spectrum'."""
-    code_version: str
-    """Version of the code; '' for a spectrum of any."""
-
-
-class Asked(NamedTuple):
-    """What every layer of a model shall have, and what opens it again."""
-
-    results: tuple[ResultKind, ...]
-    """Metrics, sketch and spectra."""
-    reader: str
-    """Reader that shall have listed it."""
-    retried: frozenset[str]
-    """Reasons of skips that another run may overcome."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What is left to do of a catalog."""
-
-    unfinished: Mapping[int, int]
-    """Positions of the models that lack something -> how many layers are listed of each."""
-    layers: int
-    """Layers of all others."""
-    skipped: int
-    """Their skips by rule, layers that filters left without a fit among them."""
-    failed: int
-    """Their failures."""
-
+SEEDS = 100_000
+"""Rows of results that are looked at together for their seeds."""
 
 ALIKE = 16
 """Contents of layers of one name that a layer is compared with before it is analysed."""
-
-
-PROGRESS = """
-WITH layer AS (
-    SELECT model_id, revision, count(*) AS layers
-    FROM layers_history SEMI JOIN asked_models USING (model_id, revision) GROUP BY ALL
-),
-done AS (
-    SELECT model_id, revision, sum(covered) AS covered, sum(covered_filtered) AS filtered
-    FROM coverage JOIN asked_results USING (unfold, profile_key, code_version) GROUP BY ALL
-),
-skip AS (
-    SELECT model_id, revision, count(*) FILTER (WHERE NOT failed) AS skipped, count(*) FILTER (WHERE failed) AS failed,
-        bool_or(reason IN (SELECT unnest($retried))) AS retried
-    FROM skipped_history SEMI JOIN asked_models USING (model_id, revision) GROUP BY ALL
-),
-model AS (
-    SELECT a.n, coalesce(l.layers, 0) AS layers, coalesce(s.skipped, 0) + coalesce(d.filtered, 0) AS skipped,
-        coalesce(s.failed, 0) AS failed,
-        coalesce(i.listed_layers = coalesce(l.layers, 0), false) AND NOT coalesce(s.retried, false)
-            AND coalesce(i.listed_skips, 0) <= coalesce(s.skipped, 0) + coalesce(s.failed, 0)
-            AND coalesce(d.covered, 0) = coalesce(l.layers, 0) * $results AS finished
-    FROM asked_models AS a
-    LEFT JOIN indexed AS i ON i.model_id = a.model_id AND i.revision = a.revision AND i.reader IN ($reader, a.key)
-    LEFT JOIN layer AS l ON l.model_id = a.model_id AND l.revision = a.revision
-    LEFT JOIN done AS d ON d.model_id = a.model_id AND d.revision = a.revision
-    LEFT JOIN skip AS s ON s.model_id = a.model_id AND s.revision = a.revision
-)
-SELECT coalesce(list((n, layers) ORDER BY n) FILTER (WHERE NOT finished), []),
-    coalesce(sum(layers) FILTER (WHERE finished), 0)::BIGINT,
-    coalesce(sum(skipped) FILTER (WHERE finished), 0)::BIGINT, coalesce(sum(failed) FILTER (WHERE finished), 0)::BIGINT
-FROM model
-"""
 
 
 LAYER = ", ".join(f"{name!r}: {name}" for name in LayerRow._fields)
@@ -188,7 +129,24 @@ class Knowledge:
             self._path = newest(directory)
         except ValueError:
             return
+        self._seeds: npt.NDArray[np.uint64] | None = None
         self._connection = connect(self._path, read_only=True)
+        if not is_locked(self._connection):  # else it is a person's, with a limit of its own
+            self._connection.execute(f"SET memory_limit = '{MEMORY}'").fetchall()
+
+    def _ask(
+        self, sql: str, values: object = None, tables: Mapping[str, pa.Table] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a statement that sees these tables, with more memory where it needs that."""
+        assert self._connection is not None
+        with registered(self._connection, **(tables or {})):
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except duckdb.OutOfMemoryException:
+                if is_locked(self._connection):
+                    raise
+            self._connection.execute(f"SET memory_limit = '{ENOUGH}'").fetchall()
+            return self._connection.execute(sql, values).fetchall()
 
     def close(self) -> None:
         """Let go of the generation."""
@@ -196,17 +154,9 @@ class Knowledge:
             self._connection.close()
             self._connection = None
 
-    def progress(self, models: Sequence[ModelId], keys: Sequence[str], asked: Asked) -> Progress:
-        """Which of these models lack something; `keys`: what an older version called the listing of each."""
-        if self._connection is None:
-            return Progress(dict.fromkeys(range(len(models)), 0), 0, 0, 0)
-        named = {"n": list(range(len(models))), "key": list(keys), **_columns(models)}
-        results = zip(*asked.results, strict=True) if asked.results else ([], [], [])
-        rows = dict(zip(("unfold", "profile_key", "code_version"), map(list, results), strict=True))
-        with registered(self._connection, asked_models=pa.table(named), asked_results=pa.table(rows)):
-            values = {"retried": sorted(asked.retried), "reader": asked.reader, "results": len(asked.results)}
-            ((unfinished, layers, skipped, failed),) = self._connection.execute(PROGRESS, values).fetchall()
-        return Progress(dict(unfinished), layers, skipped, failed)
+    def progress(self, models: Iterable[Listing], asked: Asked) -> Progress:
+        """Which of these models lack something."""
+        return progress(self._ask if self._connection is not None else None, models, asked)
 
     def of_models(self, models: Sequence[ModelId]) -> Known:
         """Everything about these models and the bytes of their layers."""
@@ -214,22 +164,20 @@ class Knowledge:
             return Known()
         layers: dict[ModelId, list[LayerRow]] = {}
         skipped: dict[ModelId, list[SkipRow]] = {}
-        with registered(self._connection, asked_models=pa.table(_columns(models))):
-            sql = f"""SELECT model_id, revision, {", ".join(LayerRow._fields)}
-                FROM layers_history SEMI JOIN asked_models USING (model_id, revision)
-                ORDER BY model_id, revision, layer_id"""
-            for model_id, revision, *row in self._connection.execute(sql).fetchall():
-                layer = LayerRow(*row)
-                layers.setdefault(ModelId(model_id, revision), []).append(
-                    layer._replace(shape=tuple(layer.shape or ()))
-                )
-            sql = f"""SELECT model_id, revision, {", ".join(SkipRow._fields)}
-                FROM skipped_history SEMI JOIN asked_models USING (model_id, revision)"""
-            for model_id, revision, *row in self._connection.execute(sql).fetchall():
-                skipped.setdefault(ModelId(model_id, revision), []).append(SkipRow(*row))
-            sql = """SELECT model_id, revision, reader, listed_layers, coalesce(listed_skips, 0)
-                     FROM indexed SEMI JOIN asked_models USING (model_id, revision)"""
-            listings = {ModelId(*row[:2]): row[2:] for row in self._connection.execute(sql).fetchall()}
+        asked = {"asked_models": pa.table(_columns(models))}
+        sql = f"""SELECT model_id, revision, {", ".join(LayerRow._fields)}
+            FROM layers_history SEMI JOIN asked_models USING (model_id, revision)
+            ORDER BY model_id, revision, layer_id"""
+        for model_id, revision, *row in self._ask(sql, tables=asked):
+            layer = LayerRow(*row)
+            layers.setdefault(ModelId(model_id, revision), []).append(layer._replace(shape=tuple(layer.shape or ())))
+        sql = f"""SELECT model_id, revision, {", ".join(SkipRow._fields)}
+            FROM skipped_history SEMI JOIN asked_models USING (model_id, revision)"""
+        for model_id, revision, *row in self._ask(sql, tables=asked):
+            skipped.setdefault(ModelId(model_id, revision), []).append(SkipRow(*row))
+        sql = """SELECT model_id, revision, reader, listed_layers, coalesce(listed_skips, 0)
+                 FROM indexed SEMI JOIN asked_models USING (model_id, revision)"""
+        listings = {ModelId(*row[:2]): row[2:] for row in self._ask(sql, tables=asked)}
         readers = {
             model: reader
             for model, (reader, listed, left_out) in listings.items()
@@ -249,44 +197,61 @@ class Knowledge:
 
     def of_contents(self, content_hashes: Collection[str]) -> Known:
         """Results and spectra of these bytes."""
-        if self._connection is None or not content_hashes:
+        hashes = self._met(content_hashes)
+        if not hashes:
             return Known()
-        hashes = pa.table({"content_hash": pa.array(sorted(content_hashes), pa.string())})
-        with registered(self._connection, asked_contents=hashes):
-            sql = "FROM result_index SEMI JOIN asked_contents USING (content_hash)"
-            results = self._connection.execute(sql).fetchall()
-            sql = """SELECT content_hash, unfold, code_version, file
-                     FROM spectra_index SEMI JOIN asked_contents USING (content_hash)"""
-            spectra = self._connection.execute(sql).fetchall()
+        asked = {"asked_contents": pa.table({"content_hash": pa.array(hashes, pa.string())})}
+        results = self._ask("FROM result_index SEMI JOIN asked_contents USING (content_hash)", tables=asked)
+        sql = """SELECT content_hash, unfold, code_version, file
+                 FROM spectra_index SEMI JOIN asked_contents USING (content_hash)"""
+        spectra = self._ask(sql, tables=asked)
         return Known(
             spectra={SpectrumId(*row[:3]): self._directory / row[3] for row in spectra},
             metrics=frozenset(ResultId(*row[:4]) for row in results),
             filtered=frozenset(ResultId(*row[:4]) for row in results if row[4]),
         )
 
+    def _met(self, content_hashes: Collection[str]) -> list[str]:
+        """Those of these contents that may have results, in order: almost all that have none are told by their seed."""
+        hashes, seeds = sorted(content_hashes), self.seeds()
+        if self._connection is None or not hashes:
+            return []
+        try:
+            asked = np.array([seed_of(content_hash) for content_hash in hashes], np.uint64)
+        except ValueError:  # other tools may name contents otherwise
+            return hashes
+        places = np.searchsorted(seeds, asked)
+        return [hashes[n] for n in np.flatnonzero(seeds.take(places, mode="clip") == asked)] if len(seeds) else []
+
+    def seeds(self) -> npt.NDArray[np.uint64]:
+        """Seeds of all contents that have results, ascending: 8 bytes each, so that those of millions are in memory."""
+        if self._connection is None:
+            return np.array([], np.uint64)
+        if self._seeds is None:
+            sql = """SELECT TRY_CAST('0x' || content_hash[:16] AS UBIGINT) AS seed FROM result_index
+                     WHERE seed IS NOT NULL"""
+            batches = self._connection.sql(sql).to_arrow_reader(SEEDS)  # in the order of contents: few come twice
+            some = [np.unique(batch["seed"].to_numpy()) for batch in batches]
+            self._seeds = np.unique(np.concatenate([np.array([], np.uint64), *some]))
+        return self._seeds
+
     def candidates(self, model: str, layers: Collection[tuple[str, str]]) -> Candidates:
         """Contents that layers (tensor, longname) of a model may have, at most ALIKE a layer, its own before others."""
         if self._connection is None or not layers:
             return Candidates()
         tensors, longnames = map(list, zip(*sorted(layers), strict=True))
-        with registered(self._connection, asked_layers=pa.table({"tensor": tensors, "longname": longnames})):
-            sql = """SELECT tensor, longname, content_hash FROM layers_history
-                     SEMI JOIN asked_layers USING (tensor, longname) GROUP BY tensor, longname, content_hash
-                     QUALIFY row_number() OVER (PARTITION BY tensor, longname
-                        ORDER BY bool_or(model_id = $1) DESC, bool_or(latest) DESC, content_hash) <= $2"""
-            rows = self._connection.execute(sql, [model, ALIKE]).fetchall()
+        sql = """SELECT tensor, longname, content_hash FROM layers_history
+                 SEMI JOIN asked_layers USING (tensor, longname) GROUP BY tensor, longname, content_hash
+                 QUALIFY row_number() OVER (PARTITION BY tensor, longname
+                    ORDER BY bool_or(model_id = $1) DESC, bool_or(latest) DESC, content_hash) <= $2"""
+        asked = pa.table({"tensor": tensors, "longname": longnames})
+        rows = self._ask(sql, [model, ALIKE], {"asked_layers": asked})
         named: dict[tuple[str, str], list[str]] = {}
         for tensor, longname, content_hash in rows:
             named.setdefault((tensor, longname), []).append(content_hash)
         sql = "SELECT DISTINCT content_hash FROM result_index ANTI JOIN layers_history USING (content_hash)"
-        loose = [content_hash for (content_hash,) in self._connection.execute(sql).fetchall()]
+        loose = [content_hash for (content_hash,) in self._ask(sql)]
         return Candidates({name: tuple(hashes) for name, hashes in named.items()}, tuple(sorted(loose)))
-
-    def some_contents(self, most: int) -> list[str]:
-        """Contents that have results, `most` of them at most."""
-        sql = "SELECT DISTINCT content_hash FROM result_index LIMIT $1"
-        rows = self._connection.execute(sql, [most]).fetchall() if self._connection else []
-        return [content_hash for (content_hash,) in rows]
 
     def spectra_parts(self) -> list[Path]:
         """Parts that hold the stored spectra that count."""

@@ -24,10 +24,10 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,33 +122,54 @@ def conform(kind: str, table: pa.Table) -> pa.Table:
 
     Raises ValueError on a NULL key, a NaN or infinity, a reserved or doubled name, an extra column without its unit.
     """
+    layout = _layout(kind, table.schema, table.schema.serialize().to_pybytes())
+    if layout is not None:
+        arrays = [
+            pa.nulls(len(table), column.type) if n is None else _cast(table.column(n), column.type)
+            for column, n in zip(layout.schema, layout.places, strict=True)
+        ]
+        table = pa.table(arrays, schema=layout.schema)
+    _check_values(kind, table)
+    return table
+
+
+def _cast(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    return array if array.type.equals(wanted) else array.cast(wanted)
+
+
+class _Layout(NamedTuple):
+    """How the columns of a table become those of a part."""
+
+    schema: pa.Schema
+    """The part's."""
+    places: tuple[int | None, ...]
+    """Where each lies in the table; None for one that is missing."""
+
+
+@lru_cache(maxsize=256)
+def _layout(kind: str, schema: pa.Schema, stored: bytes) -> _Layout | None:
+    """The layout of tables with a schema, which many have; None where they are as the contract says already.
+
+    stored: the schema's bytes, which tell units apart where `==` does not.
+    """
     contract = PARTS[kind]
-    if table.schema.equals(contract, check_metadata=True):
-        _check_values(kind, table)
-        return table
-    _check_names(kind, table)
-    arrays, fields = [], []
-    for column in contract:
-        present = column.name in table.column_names
-        array = table[column.name].cast(column.type) if present else pa.nulls(len(table), column.type)
-        arrays.append(array)
-        fields.append(column)
-    for column in table.schema:
-        if column.name not in contract.names:
-            unit_and_comment(column)
-            arrays.append(table[column.name])
-            fields.append(column)
-    conformed = pa.table(arrays, schema=pa.schema(fields))
-    _check_values(kind, conformed)
-    return conformed
+    if schema.equals(contract, check_metadata=True):
+        return None
+    _check_names(kind, schema.names)
+    places = {name: n for n, name in enumerate(schema.names)}
+    extra = [column for column in schema if column.name not in contract.names]
+    for column in extra:
+        unit_and_comment(column)
+    whole = pa.schema([*contract, *extra])
+    return _Layout(whole, tuple(places.get(name) for name in whole.names))
 
 
-def _check_names(kind: str, table: pa.Table) -> None:
-    names = [name.lower() for name in table.column_names]  # DuckDB does not tell N from n
+def _check_names(kind: str, columns: Sequence[str]) -> None:
+    names = [name.lower() for name in columns]  # DuckDB does not tell N from n
     wrong = {name for name in names if names.count(name) > 1}
     wrong |= set(names) & (RESERVED.get(kind, frozenset()) | {"written", "filename"})
     contract = {name.lower(): name for name in PARTS[kind].names}
-    wrong |= {name for name in table.column_names if contract.get(name.lower(), name) != name}
+    wrong |= {name for name in columns if contract.get(name.lower(), name) != name}
     if wrong:
         msg = f"columns {sorted(wrong)} of a {kind} part are reserved or doubled (case does not count); rename them"
         raise ValueError(msg)

@@ -34,7 +34,7 @@ with installed_first():
     from zoospectra.analysis.spectrum import spectrum
     from zoospectra.analysis.unfold import SHUFFLED, matrices
     from zoospectra.jobs.words.profiles import load_profiles
-    from zoospectra.jobs.work.analyse import seed_of
+    from zoospectra.warehouse.identity import seed_of
     from zoospectra.zoo.layers.values import read_layer
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from zoospectra.jobs.work.analyse import Analysed, seed_of, without
+from zoospectra.jobs.work.analyse import Analysed, without
 from zoospectra.jobs.work.contents import Contents
 from zoospectra.jobs.work.job import Counts, Owner
 from zoospectra.jobs.work.keep import Keeper
@@ -33,8 +33,8 @@ class Account:
     def met(self, knowledge: Knowledge) -> frozenset[int] | None:
         """Seeds of contents that have results or will have them; None where they are too many to tell every task."""
         if self._kept is None:
-            self._kept = frozenset(map(seed_of, knowledge.some_contents(MET + 1)))
-        met = self._kept if len(self._kept) > MET else self._kept.union(map(seed_of, self.contents.met))
+            self._kept = frozenset(knowledge.seeds()[: MET + 1].tolist())
+        met = self._kept if len(self._kept) > MET else self._kept.union(self.contents.met)
         return met if len(met) <= MET else None
 
     def forget(self) -> None:
@@ -52,8 +52,8 @@ class Account:
                 self.record(owner, *self.contents.lost[content_hash])
             elif content_hash in self.contents.waiting:
                 self.contents.wait(content_hash, [owner])
-            elif content_hash in self.contents.finished:
-                self.counts.skipped += self.contents.finished[content_hash]
+            elif (filtered := self.contents.filtered(content_hash)) is not None:
+                self.counts.skipped += filtered
             elif left.missing(content_hash):
                 self.contents.wait(content_hash, [owner])
                 items.append(left.item(layer))
@@ -63,11 +63,10 @@ class Account:
 
     def new(self, analysed: Analysed, left: Todo) -> Analysed:
         """Results that nothing else has brought meanwhile, or will bring; left: what is known of their contents."""
-        finished, waiting = self.contents.finished, self.contents.waiting
         known = {result.content_hash for result in left.known.metrics}
         hashes = (each.content_hash for each in analysed.done)
-        met = (h for h in hashes if h in finished or h in waiting or (h in known and not left.missing(h)))
-        return without(analysed, set(met))
+        begun = self.contents.is_begun
+        return without(analysed, {h for h in hashes if begun(h) or (h in known and not left.missing(h))})
 
     def finish(self, analysed: Analysed) -> None:
         """Results are kept: whoever waited for them has them."""

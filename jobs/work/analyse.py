@@ -19,7 +19,7 @@ from zoospectra.analysis.unfold import matrices
 from zoospectra.jobs.records import rows
 from zoospectra.jobs.work.plan import Item, Shard, needed
 from zoospectra.jobs.work.seen import Seen, another, check_layer, of_layers
-from zoospectra.warehouse.identity import ResultId
+from zoospectra.warehouse.identity import ResultId, seed_of
 from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.layers.values import read_factors, read_layer
 
@@ -131,8 +131,3 @@ def _metrics(item: Item, profile: Profile, known: Mapping[str, Spectrum]) -> Lay
     own, *copies = (known[name] for name in profile.spectra)
     seed = seed_of(item.content_hash)
     return analyse_layer(own, item.layer_type, profile, dtype=item.dtype, shuffled=copies, seed=seed)
-
-
-def seed_of(content_hash: str) -> int:
-    """Seed of everything random about a tensor: the first 64 bits of its content hash, whatever machine works on it."""
-    return int(content_hash[:16], 16)

@@ -16,12 +16,13 @@ import pyarrow as pa
 
 from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.records import rows, sketches
-from zoospectra.jobs.work.analyse import Analysed, analyse, seed_of
+from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.index import Indexed, IndexRequest, index_all
 from zoospectra.jobs.work.opening import MEMORY
 from zoospectra.jobs.work.plan import Item, Shard
 from zoospectra.jobs.work.seen import Seen
 from zoospectra.jobs.work.todo import KnownLayer, Todo
+from zoospectra.warehouse.identity import seed_of
 from zoospectra.warehouse.known import Known
 from zoospectra.zoo.checkpoint.trouble import Skip
 from zoospectra.zoo.layers.layer import Layer

@@ -6,10 +6,13 @@ Only a number a model is kept: a catalog may have a million.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from zoospectra.jobs.work.opening import opening_of
+from zoospectra.warehouse.unfinished import FRESH, Progress
 from zoospectra.zoo.model import Model
 
 MODELS = 500
@@ -19,30 +22,48 @@ LAYERS = 20_000
 """Listed layers that are in memory together, those of one model aside."""
 
 
+class Due(NamedTuple):
+    """A model that is to be opened."""
+
+    place: int
+    """Its position in the catalog."""
+    listed: int
+    """How many layers are listed of it; FRESH where nothing is known."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the warehouse has anything of it."""
+        return self.listed != FRESH
+
+
 class Order(NamedTuple):
     """Models that are to be opened, the longest first."""
 
-    order: array[int]
+    places: array[int]
     """Positions in the catalog."""
+    listed: array[int]
+    """How many layers are listed of each."""
     seconds: float
     """Predicted time of opening all."""
 
 
-def longest_first(models: Sequence[Model], positions: Collection[int]) -> Order:
-    """The models at these positions, those that take longest to open first, else in their order."""
-    places = array("q", positions)
-    seconds = array("d", (opening_of(models[place].path).seconds for place in places))
-    ranks = sorted(range(len(places)), key=lambda rank: -seconds[rank])
-    return Order(array("q", (places[rank] for rank in ranks)), sum(seconds))
+def longest_first(models: Sequence[Model], left: Progress) -> Order:
+    """The models that lack something, those that take longest to open first, else in their order."""
+    seconds = array("d", (opening_of(models[place].path).seconds for place in left.unfinished))
+    ranks = np.argsort(-np.asarray(seconds), kind="stable")
+    places, listed = (array("q", np.asarray(each)[ranks].tobytes()) for each in (left.unfinished, left.listed))
+    return Order(places, listed, sum(seconds))
 
 
-def batches(order: Sequence[int], layers: Mapping[int, int]) -> Iterator[Sequence[int]]:
-    """Positions in their order, MODELS together at most, with LAYERS listed layers at most; a larger model alone."""
-    first, held = 0, 0
-    for rank, place in enumerate(order):
-        if rank > first and (rank - first == MODELS or held + layers[place] > LAYERS):
-            yield order[first:rank]
-            first, held = rank, 0
-        held += layers[place]
-    if len(order) > first:
-        yield order[first:]
+def batches(order: Order) -> Iterator[Sequence[Due]]:
+    """Models in their order, MODELS together at most, with LAYERS listed layers at most; a larger model alone."""
+    batch: list[Due] = []
+    held = 0
+    for due in map(Due, order.places, order.listed):
+        if batch and (len(batch) == MODELS or held + due.listed > LAYERS):
+            yield batch
+            batch, held = [], 0
+        batch.append(due)
+        held += max(0, due.listed)
+    if batch:
+        yield batch

@@ -19,7 +19,7 @@ from zoospectra.jobs.work.account import Account
 from zoospectra.jobs.work.ahead import Fetch, Fetched
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.batch import Batch, Opened, opened
-from zoospectra.jobs.work.coming import LAYERS, batches, longest_first
+from zoospectra.jobs.work.coming import LAYERS, Due, batches, longest_first
 from zoospectra.jobs.work.contents import SPECTRUM_LOST
 from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
@@ -116,25 +116,25 @@ class Engine:
         self.counts.layers += published.keep(self._root, printed, self._knowledge)
         self.counts.failed += self._account.keeper.keep_troubles(models)
         weighed = [model for model in models if model.published is None and model.trouble is None]
-        ids = [ModelId(model.model_id, model.revision) for model in weighed]
-        keys = [keep.index_key(identity, self._rules.key) for identity in ids]
-        done = self._knowledge.progress(ids, keys, todo.asked(self._profiles, keep.reader(self._rules.key)))
+        listings = (keep.listing(model, self._rules.key) for model in weighed)
+        done = self._knowledge.progress(listings, todo.asked(self._profiles, keep.reader(self._rules.key)))
         self.counts.layers += done.layers
         self.counts.skipped += done.skipped
         self.counts.failed += done.failed
         self._unopened = len(done.unfinished)
         self._few = self._unopened < self._slots
-        left = longest_first(weighed, done.unfinished)
+        left = longest_first(weighed, done)
         self._progress.expect(left.seconds)
         self._packer.seconds = share(left.seconds, self._shard_seconds, self._slots)
-        return self._opened(weighed, batches(left.order, done.unfinished))
+        return self._opened(weighed, batches(left))
 
-    def _opened(self, models: Sequence[Model], chunks: Iterable[Sequence[int]]) -> Iterator[Task]:
+    def _opened(self, models: Sequence[Model], chunks: Iterable[Sequence[Due]]) -> Iterator[Task]:
         """Tasks of models by their positions; those of a chunk are chosen at once, by what is known then."""
         for chunk in chunks:
-            known = self._knowledge.of_models([ModelId(models[n].model_id, models[n].revision) for n in chunk])
-            requests: list[IndexRequest] = []
-            made = [task for n in chunk for task in self._open(models[n], Todo(known, self._profiles), requests)]
+            met = [models[due.place] for due in chunk if due.known]
+            known = self._knowledge.of_models([ModelId(model.model_id, model.revision) for model in met])
+            left, requests = Todo(known, self._profiles), list[IndexRequest]()
+            made = [task for due in chunk for task in self._open(models[due.place], left, requests)]
             yield from self._opening_tasks(requests)
             yield from made
         self._coming = False
@@ -308,7 +308,7 @@ class Engine:
         held = [each.held for each in read.layers if each.held]
         left = Todo(self._knowledge.of_contents({each.content_hash for each in held}), self._profiles)
         for each in held:
-            if each.layer.layer_id in underway.trouble and each.content_hash not in self._contents.finished:
+            if each.layer.layer_id in underway.trouble and self._contents.filtered(each.content_hash) is None:
                 self._contents.lose(each.content_hash, *underway.trouble[each.layer.layer_id])
         analysed = self._account.new(read.analysed, left)
         self._account.keeper.keep_results(key, analysed)

@@ -16,7 +16,7 @@ from zoospectra.analysis.records import Spectrum, Value
 from zoospectra.analysis.unfold import SHUFFLED
 from zoospectra.jobs.records import rows
 from zoospectra.jobs.words.verb import did_you_mean
-from zoospectra.jobs.work.analyse import seed_of
+from zoospectra.warehouse.identity import seed_of
 from zoospectra.warehouse.query import query
 
 TABLES = ("fit", "curve", "esd")

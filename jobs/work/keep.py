@@ -12,6 +12,7 @@ from zoospectra.jobs.work.index import Sketched
 from zoospectra.jobs.work.plan import digest
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.warehouse.log import Log
+from zoospectra.warehouse.unfinished import Listing
 from zoospectra.zoo.checkpoint.trouble import Skip
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.model import Model
@@ -28,6 +29,12 @@ def reader(rules: str = "") -> str:
 def index_key(model: ModelId, rules: str = "") -> str:
     """What older versions called the listing of a model, which then was a part of its own."""
     return digest([model.model_id, model.revision, READER_VERSION, *([rules] if rules else [])])
+
+
+def listing(model: Model, rules: str = "") -> Listing:
+    """How the warehouse may know that a model's layers are listed."""
+    identity = ModelId(model.model_id, model.revision)
+    return Listing(identity, index_key(identity, rules))
 
 
 class Keeper:

@@ -15,7 +15,8 @@ from zoospectra.jobs.records.published import CODE as PUBLISHED
 from zoospectra.jobs.work.plan import Item, needed, work_cost
 from zoospectra.jobs.work.seen import Seen
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId
-from zoospectra.warehouse.known import Asked, Known, LayerRow, ResultKind
+from zoospectra.warehouse.known import Known, LayerRow
+from zoospectra.warehouse.unfinished import Asked, ResultKind
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.layers.layer import Layer
 

@@ -12,10 +12,11 @@ from tests.jobs.test_scan import assert_same
 from tests.jobs.zoos import make_zoo, weights
 from zoospectra.jobs.call import call
 from zoospectra.jobs.work import batch, engine, opening
-from zoospectra.jobs.work.analyse import Analysed, analyse, seed_of
+from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.batch import Batch, Opened, open_batch
 from zoospectra.jobs.work.job import Counts
 from zoospectra.jobs.work.plan import Shard
+from zoospectra.warehouse.identity import seed_of
 from zoospectra.warehouse.query import query
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from array import array
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,13 @@ def test_tasks_are_made_when_they_are_wanted() -> None:
 
 
 def test_models_are_looked_up_a_few_together() -> None:
-    layers = dict.fromkeys(range(1200), 10) | {7: 50_000, 8: 19_995}
-    order = list(range(1200))
-    found = list(coming.batches(order, layers))
-    assert [n for batch in found for n in batch] == order
+    order = range(1200)
+    layers = [10] * 7 + [50_000, 19_995] + [10] * 1191
+    found = list(coming.batches(coming.Order(array("q", order), array("q", layers), 0.0)))
+    assert [due for batch in found for due in batch] == list(zip(order, layers, strict=True))
     assert all(len(batch) <= 500 for batch in found)
-    assert all(len(batch) == 1 or sum(layers[n] for n in batch) <= 20_000 for batch in found)
-    assert list(coming.batches([], {})) == []
+    assert all(len(batch) == 1 or sum(due.listed for due in batch) <= 20_000 for batch in found)
+    assert list(coming.batches(coming.Order(array("q"), array("q"), 0.0))) == []
 
 
 def test_what_is_forgotten_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

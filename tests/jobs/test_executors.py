@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from tests.jobs import places
@@ -37,6 +38,14 @@ def fail_on_odd(number: int) -> int:
     if number % 2:
         raise ArithmeticError(f"{number} is odd")
     return number
+
+
+def sliced(rows: int) -> pa.Table:
+    """Two of many rows; a unit beside the type, NULL, a list, a name that is not ASCII."""
+    unit = {"unit": "weights²"}
+    evals = pa.field("evals", pa.list_(pa.float64()), metadata=unit)
+    columns = [pa.array([[float(n), None] for n in range(rows)]), pa.array([None, "ä"] * (rows // 2))]
+    return pa.table(columns, schema=pa.schema([evals, pa.field("name", pa.string())])).slice(rows // 2, 2)
 
 
 def threads(_: object) -> tuple[int, set[int]]:
@@ -120,6 +129,15 @@ def test_a_raise_is_a_record_and_the_others_stay(executor: Executor) -> None:
         assert outcomes[n].error is not None
         assert outcomes[n].error.startswith(f"ArithmeticError: {n} is odd (test_executors.py:")
         assert outcomes[n].task.attempt == 1
+
+
+def test_a_table_comes_back_as_it_was_and_without_what_its_slice_hides(executor: Executor) -> None:
+    (outcome,) = collect([Task("t", sliced, 100_000)], executor)
+    assert outcome.value.equals(sliced(100_000), check_metadata=True)
+    if outcome.node:  # it has travelled
+        assert (
+            sum(buffer.size for chunk in outcome.value["evals"].chunks for buffer in chunk.buffers() if buffer) < 1000
+        )
 
 
 def test_threads_are_what_the_task_says_and_do_not_leak(executor: Executor) -> None:

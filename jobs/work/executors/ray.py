@@ -27,8 +27,10 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 if not os.access(os.path.expanduser("~"), os.W_OK):  # Ray writes its token there and dies when it cannot
     os.environ.setdefault("RAY_AUTH_TOKEN_PATH", os.path.join(tempfile.gettempdir(), f"ray_token_{os.getuid()}"))
 
+import pyarrow as pa
 import ray
 import ray.exceptions
+import ray.util
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from zoospectra.jobs.exit import JobError
@@ -36,6 +38,7 @@ from zoospectra.jobs.work.executors.address import knock
 from zoospectra.jobs.work.executors.call import call
 from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
 from zoospectra.jobs.work.executors.roster import Roster
+from zoospectra.jobs.work.executors.tables import stream, streamed
 from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
 from zoospectra.zoo.checkpoint.trouble import Reason
 
@@ -110,6 +113,7 @@ class RayExecutor:
         self._own = not ray.is_initialized()
         if self._own:
             _join(address, cpus)
+        _stream_tables()
         self._gpus, self._patience, self._report = gpus, patience, report
         self._roster = Roster(dict(labels or {}), dict(resources or {}))
         self._wanted = wanted or Wanted()
@@ -371,6 +375,11 @@ def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
     return env
 
 
+def _stream_tables() -> None:
+    """Let this process, which has joined Ray, send tables as streams."""
+    ray.util.register_serializer(pa.Table, serializer=stream, deserializer=streamed)
+
+
 def _end(process: int) -> None:
     """Kill a worker of this node; 0 for none."""
     with suppress(ProcessLookupError):
@@ -381,6 +390,7 @@ def _end(process: int) -> None:
 def _call_in(folder: str, wanted: Wanted, task: Task) -> Iterator[Begun | Outcome]:
     """`call` where relative paths mean what they mean to the driver, if this machine has that folder."""
     lacking = other_code(wanted)
+    _stream_tables()
     yield Begun(ray.get_runtime_context().get_node_id(), os.getpid(), lacking)
     if lacking is None:
         if os.path.isdir(folder):
