@@ -115,18 +115,14 @@ def sketch(array: AnyArray) -> Sketch:
     The same values give the same bits, whatever they are stored as: all is computed from their float32.
     """
     ((_, values, flat),) = stacks([array])
-    return beside(_project(flat), margins(values))[0]
+    return beside(project(flat), margins(values))[0]
 
 
-@QUIET
-def project(vector: AnyArray) -> Single:
-    """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
-    projection: Single = _project(single(vector)[None])[0]
-    return projection
+def project(vectors: Single) -> Single:
+    """S x of vectors (T, n): float32 (T, K). Called within QUIET.
 
-
-def _project(vectors: Single) -> Single:
-    """`project` (T, K) of vectors (T, n). Called within QUIET."""
+    Equivalent to vectors @ S.T with the sparse matrix S that n alone determines.
+    """
     projection, scratch = Projection(*vectors.shape), workspace(*vectors.shape)
     for block in blocks(vectors):
         projection.add(block, scratch)
@@ -231,7 +227,7 @@ def beside(whole: Single, sums: Margins | None) -> list[Sketch]:
     """The sketches (T, K) of all elements with those of the margins, one a tensor. Called within QUIET."""
     if sums is None:
         return [Sketch(each, None, None) for each in whole]
-    columns, rows = (_project(_centred(each)) for each in (sums.columns, sums.rows))
+    columns, rows = (project(_centred(each)) for each in (sums.columns, sums.rows))
     return [Sketch(*three) for three in zip(whole, columns, rows, strict=True)]
 
 

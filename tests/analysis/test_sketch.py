@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 from zoospectra.analysis.reductions import Reductions, reductions, sketch_and_reductions, sketches_and_reductions
-from zoospectra.analysis.sketch import ELEMENTS, K, Sketch, project, sketch
+from zoospectra.analysis.sketch import ELEMENTS, K, Sketch, sketch
 
 SIZES = [1, 63, 64, 65, 1000, ELEMENTS - 1, ELEMENTS, ELEMENTS + 1, 3 * ELEMENTS + 17]
 
@@ -19,6 +19,10 @@ SIZES = [1, 63, 64, 65, 1000, ELEMENTS - 1, ELEMENTS, ELEMENTS + 1, 3 * ELEMENTS
 def variance(x2: float, y2: float, xy: float) -> float:
     """The bound that analysis/sketch.py states."""
     return (x2 * y2 + xy**2) / K
+
+
+def project(x: np.ndarray) -> np.ndarray:
+    return sketch(x).whole
 
 
 def matrix(n: int) -> np.ndarray:
