@@ -47,24 +47,30 @@ class JobError(RuntimeError):
     """The job cannot go on, through no fault of its words: one line that says what to free, start or set."""
 
 
+KEPT = "what was finished is kept, the same command goes on from there"
+
+ADVICE = {
+    "free some, or give warehouse.dir=DIR on another disk where it is the warehouse": (errno.ENOSPC, errno.EDQUOT),
+    "make it writable, or give another warehouse.dir=DIR where it is the warehouse": (errno.EROFS,),
+    "give this user access to it, or another warehouse.dir=DIR where it is the warehouse": (errno.EACCES, errno.EPERM),
+    "a folder is expected where a file is, or a file where a folder is": (errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    "give another warehouse.dir=DIR": (errno.ELOOP, errno.ENAMETOOLONG),
+    "see whether its disk is there and whole": (
+        *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOENT, errno.EMFILE, errno.ENFILE),
+    ),
+}
+"""What to do about a disk -> the answers of a disk for which it holds."""
+
+
 def broken_disk(error: OSError) -> str | None:
     """One line about a disk that refuses: what, and what to free or set; None for another kind of error."""
-    place = error.filename or "the warehouse's disk"
-    kept = "what was finished is kept, the same command goes on from there"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{place}: {error.strerror}; free some, or give warehouse.dir=DIR on another disk: {kept}"
-    if error.errno == errno.EROFS:
-        return f"{place}: {error.strerror}; make it writable, or give another warehouse.dir=DIR: {kept}"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        words = "give this user access to it, or another warehouse.dir=DIR where it is the warehouse"
-        return f"{place}: {error.strerror}; {words}: {kept}"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-        return f"{place}: {error.strerror}; a folder is expected where a file is, or a file where a folder is: {kept}"
-    if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
-        return f"{place}: {error.strerror}; give another warehouse.dir=DIR: {kept}"
-    if error.errno in (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOENT, errno.EMFILE, errno.ENFILE):
-        return f"{place}: {error.strerror}; see whether its disk is there and whole: {kept}"
-    return None
+    if error.errno is None:
+        return None
+    advice = next((words for words, numbers in ADVICE.items() if error.errno in numbers), None)
+    if advice is None:
+        return None
+    place = error.filename or "a disk"
+    return f"{place}: {os.strerror(error.errno)}; {advice}: {KEPT}"
 
 
 def exit_status(failures: int) -> Exit:

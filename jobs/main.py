@@ -6,7 +6,8 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from zoospectra.jobs.exit import PROCESS, Exit, JobError, broken_disk, exit_status
 from zoospectra.jobs.show.plain import plain
@@ -23,29 +24,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     PROCESS.own = argv is None
     _show_every_name()
-    if words[:1] == ["help"] and len(words) > 1:
-        if surplus := [word for word in words[2:] if "=" not in word and not word.startswith("-")]:
-            _complain("help", f"expected a verb and key=value, got {' '.join(surplus)} after {words[1]}")
-            return Exit.MISUSE
-        words = [words[1], "--help", *words[2:]]
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(_usage())
-        return Exit.DONE
-    if words[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"zoospectra {version('zoospectra')}")
-        return Exit.DONE
+    name = words[0] if words else "--help"
     try:
-        return _run(words[0], words[1:])
+        return _dispatch(words)
     except JobError as error:
-        _complain(words[0], str(error))
+        _complain(name, str(error))
         return Exit.BROKE
     except KeyboardInterrupt:
-        _complain(words[0], "interrupted; what was finished is kept, the same command goes on from there")
+        _complain(name, "interrupted; what was finished is kept, the same command goes on from there")
         return Exit.INTERRUPTED
     except BrokenPipeError:  # whoever read the output has enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return Exit.DONE
     except SystemExit:  # what rich makes of the same
         return Exit.DONE
@@ -53,8 +42,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = broken_disk(error)
         if line is None:
             raise
-        _complain(words[0], line)
+        _complain(name, line)
         return Exit.BROKE
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    """What the first word asks for."""
+    if words[:1] == ["help"] and len(words) > 1:
+        if surplus := [word for word in words[2:] if "=" not in word and not word.startswith("-")]:
+            _complain("help", f"expected a verb and key=value, got {' '.join(surplus)} after {words[1]}")
+            return Exit.MISUSE
+        words = [words[1], "--help", *words[2:]]
+    if not words or words[0] in ("-h", "--help", "help"):
+        with _printing():
+            print(_usage())
+        return Exit.DONE
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        with _printing():
+            print(f"zoospectra {version('zoospectra')}")
+        return Exit.DONE
+    return _run(words[0], words[1:])
 
 
 def _show_every_name() -> None:
@@ -74,10 +83,12 @@ def _run(name: str, words: Sequence[str]) -> Exit:
         return Exit.MISUSE
     if "--help" in words or "-h" in words:
         try:
-            print(_help(name, words))
+            text = _help(name, words)
         except ValueError as error:
             _complain(name, str(error))
             return Exit.MISUSE
+        with _printing():
+            print(text)
         return Exit.DONE
     if not set(MULTIRUN) & set(words):
         return _once(name, words)
@@ -109,9 +120,29 @@ def _once(name: str, words: Sequence[str]) -> Exit:
     if request is None:
         return Exit.DONE
     result = verb.run(request)
-    verb.show(result)
-    sys.stdout.flush()
+    with _printing():
+        verb.show(result)
     return exit_status(verb.failures(result))
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Print all that the block prints; what cannot be printed is not tried again at the end of the process."""
+    from zoospectra.warehouse.disk import written
+
+    try:
+        with written("stdout"):
+            yield
+            sys.stdout.flush()
+    except OSError:
+        _print_no_more()
+        raise
+
+
+def _print_no_more() -> None:
+    """What stdout still holds goes nowhere: Python would try it again at its end, and complain."""
+    if PROCESS.own:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unknown(name: str) -> str:

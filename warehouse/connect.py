@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from zoospectra.warehouse.disk import written
 from zoospectra.warehouse.place import STORAGE
 
 # Nothing ever reaches for the network: json, parquet and icu are linked into the wheel.
@@ -58,9 +59,10 @@ def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
 
 @contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """DuckDB's words about a full, read-only or vanished disk below `directory` as Python's OSError."""
+    """DuckDB's words about a full, read-only or vanished disk below `directory` as Python's OSError, which names it."""
     try:
-        yield
+        with written(directory):
+            yield
     except duckdb.Error as error:
         text = str(error).replace(GONE, os.strerror(errno.ENOENT))
         number = next((number for number in DISK if os.strerror(number) in text), None)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoospectra.warehouse.dictionary import DictionaryRow, dictionary
+from zoospectra.warehouse.disk import written
 from zoospectra.warehouse.parts import live_parts
 from zoospectra.warehouse.query import open_newest
 
@@ -43,7 +44,9 @@ def export(directory: Path, folder: Path) -> dict[str, int]:
             if len(table):
                 counts[name] = len(table)
                 folder.mkdir(parents=True, exist_ok=True)
-                pq.write_table(_explained(name, table, meanings), folder / f"{name}.parquet", compression="zstd")
+                explained = _explained(name, table, meanings)
+                with written(folder):
+                    pq.write_table(explained, folder / f"{name}.parquet", compression="zstd")
     return counts
 
 

@@ -35,6 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from zoospectra.warehouse.disk import written
 from zoospectra.warehouse.place import beside
 from zoospectra.warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
 
@@ -217,7 +218,7 @@ def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
-        with temporary.open("wb") as file:
+        with written(path.parent), temporary.open("wb") as file:
             _write_parquet(kind, table, file)
             file.flush()
             os.fsync(file.fileno())

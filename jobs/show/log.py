@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zoospectra.jobs.show.plain import plain
+from zoospectra.warehouse.disk import written
 
 _FILES: list[Path] = []
 
@@ -36,9 +38,15 @@ def logged(path: str | None) -> Iterator[None]:
         _FILES.pop()
 
 
+def tell(line: str) -> None:
+    """A line on stderr, where that can be written: no work ends because nobody can see how far it is."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
 def log(text: str) -> None:
     """One line, with its time in UTC, to the files that are open."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     for path in _FILES:
-        with path.open("a", encoding="utf-8") as file:
+        with written(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{now} {plain(text)}\n")

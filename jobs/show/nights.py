@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.work.night import Failure, Night
+from zoospectra.warehouse.disk import written
 
 SHOWN = 5
 """Names that a sentence lists; the page has all."""
@@ -66,5 +67,6 @@ def write_page(night: Night, run_id: str, warehouse: Path) -> Path:
     ]
     page = PAGE.format(title=escape(f"Run {run_id}"), sections="\n".join(parts) or "<p>Nothing changed.</p>")
     path = folder / f"{run_id}.html"
-    path.write_text(page, encoding="utf-8")
+    with written(path):
+        path.write_text(page, encoding="utf-8")
     return path

@@ -6,7 +6,6 @@ The share of the work is one of predicted seconds, not of tasks; the end is told
 from __future__ import annotations
 
 import datetime
-import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
 
-from zoospectra.jobs.show.log import log
+from zoospectra.jobs.show.log import log, tell
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.show.units import duration, size
 
@@ -105,7 +104,7 @@ class ProgressLine:
         if self._live:
             self._live.console.print(Text(plain(text)))
         elif not self._quiet:
-            print(f"{self._label}: {plain(text)}", file=sys.stderr, flush=True)
+            tell(f"{self._label}: {plain(text)}")
 
     def _state(self) -> str:
         elapsed = time.monotonic() - self._start

@@ -16,6 +16,7 @@ import pyarrow.parquet
 from zoospectra.analysis.studies.record import Cell, Findings
 from zoospectra.jobs.show import markup
 from zoospectra.jobs.show.plain import plain
+from zoospectra.warehouse.disk import written
 
 CELLS = pa.schema(
     [
@@ -42,8 +43,10 @@ def write(findings: Findings, folder: Path) -> Path:
     both(_rows(findings.design), beside / "design")
     for name, table in pivots(findings).items():
         both(table, beside / safe(name))
-        (beside / f"{safe(name)}.tex").write_text(latex(table, name))
-    (beside / "notes.txt").write_text("".join(f"{note}\n" for note in findings.notes))
+        with written(beside):
+            (beside / f"{safe(name)}.tex").write_text(latex(table, name))
+    with written(beside):
+        (beside / "notes.txt").write_text("".join(f"{note}\n" for note in findings.notes))
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
     return folder
@@ -91,9 +94,10 @@ def _rows(rows: Sequence[Any]) -> pa.Table:
 
 def both(table: pa.Table, path: Path) -> None:
     """A table as PATH.csv and PATH.parquet."""
-    pa.parquet.write_table(table, path.with_name(path.name + ".parquet"))
     flat = [column.cast(pa.string()) if pa.types.is_null(column.type) else column for column in table.columns]
-    pa.csv.write_csv(pa.table(flat, names=table.column_names), path.with_name(path.name + ".csv"))
+    with written(path):
+        pa.parquet.write_table(table, path.with_name(path.name + ".parquet"))
+        pa.csv.write_csv(pa.table(flat, names=table.column_names), path.with_name(path.name + ".csv"))
 
 
 def safe(name: str) -> str:

@@ -112,11 +112,13 @@ def _study(name: str, directory: Path, configuration: Configuration) -> Page:
 def report(request: Request) -> Written:
     """Write the page beside first, then move it."""
     from zoospectra.jobs.show.page.html import html
+    from zoospectra.warehouse.disk import written
 
     text = html(request.page).encode()
     request.path.parent.mkdir(parents=True, exist_ok=True)
     beside = request.path.with_name(request.path.name + ".part")
-    beside.write_bytes(text)
+    with written(beside):
+        beside.write_bytes(text)
     beside.rename(request.path)
     return Written(request.path, len(text))
 

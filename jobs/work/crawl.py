@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoospectra.jobs.exit import PROCESS, Exit, end_process
+from zoospectra.jobs.show.log import tell
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.words.verb import REGISTRY, VARIANTS
 from zoospectra.zoo.model import Model
@@ -82,4 +82,4 @@ def _matches(model: Model, glob: str) -> bool:
 
 
 def _report(text: str) -> None:
-    print(f"crawl: {plain(text)}", file=sys.stderr, flush=True)
+    tell(f"crawl: {plain(text)}")

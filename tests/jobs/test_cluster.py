@@ -128,6 +128,7 @@ def test_without_the_token_a_line_says_what_to_set(nodes: Nodes, zoo: Path, tmp_
     _, error = ended.communicate(timeout=200)
     assert (ended.returncode, "Traceback" in error) == (1, False), error
     assert "give the cluster's token in RAY_AUTH_TOKEN" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoospectra.jobs.show.figures.draw import MISSING, available, render
 from zoospectra.jobs.show.figures.record import Figure
 from zoospectra.jobs.show.tables import both, safe
+from zoospectra.warehouse.disk import written
 
 
 def write(figures: Iterable[Figure], folder: Path, format_: str) -> tuple[Path, ...]:
@@ -25,6 +26,8 @@ def write(figures: Iterable[Figure], folder: Path, format_: str) -> tuple[Path, 
         for table, rows in figure.tables.items():
             both(rows, folder / (name if table == "data" else f"{name}-{safe(table)}"))
         path = folder / f"{name}.{format_}"
-        path.write_bytes(render(figure, format_))
+        drawing = render(figure, format_)
+        with written(path):
+            path.write_bytes(drawing)
         drawn.append(path)
     return tuple(drawn)

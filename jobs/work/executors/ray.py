@@ -16,7 +16,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ from zoospectra.jobs.work.executors.address import knock
 from zoospectra.jobs.work.executors.call import call
 from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
 from zoospectra.jobs.work.executors.roster import Roster
+from zoospectra.jobs.work.executors.start import empty_folder, unheard
 from zoospectra.jobs.work.executors.tables import stream, streamed
 from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -327,7 +328,7 @@ def _join(address: str | None, cpus: int | None) -> None:
     local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE} if address is None else {}
     if address is not None:
         knock(address)
-    with tempfile.TemporaryDirectory(prefix="zoospectra-") as empty:
+    with empty_folder() as empty, unheard() if address else nullcontext():
         try:
             ray.init(
                 address=address or "local",
@@ -339,7 +340,8 @@ def _join(address: str | None, cpus: int | None) -> None:
             )
         except Exception as error:  # Ray raises the bare class where a node does not start
             ray.shutdown()
-            raise JobError(f"cluster.address={address}: {_first(error)}; {_advice(error, address)}") from error
+            where = f"cluster.address={address}" if address else "cluster=local"
+            raise JobError(f"{where}: {_first(error)}; {_advice(error, address)}") from error
 
 
 def _advice(error: BaseException, address: str | None) -> str:

@@ -87,10 +87,14 @@ def _inline(folder: Path, missing: list[Recipe], settings: TrainingSettings) -> 
 
 def _spawned(folder: Path, missing: list[Recipe], settings: TrainingSettings, slots: int) -> Iterable[str]:
     """Names in order of completion; never more submitted than there are workers: an interrupted crawl ends soon."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that torch or Ray hold
+    try:
+        pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_tie_to_parent)
+    except OSError:  # their locks lie in /dev/shm, which is full, read-only or not there
+        yield from _inline(folder, missing, settings)
+        return
     queue = iter(sorted(missing, key=_longest_first))
     running: set[Future[str]] = set()
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that torch or Ray hold
-    pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_tie_to_parent)
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"
     try:

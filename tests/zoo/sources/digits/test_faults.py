@@ -116,3 +116,22 @@ def test_old_unfinished_files_are_removed_and_young_ones_left(tmp_path: Path) ->
     crawl(tmp_path, workers=0, design=DESIGN)
     assert not old.exists()
     assert young.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0,
+    reason="needs the right to mount in a namespace of its own",
+)
+def test_a_machine_whose_processes_get_no_locks_trains_in_one(tmp_path: Path) -> None:
+    code = f'mount -t tmpfs -o ro none /dev/shm && exec {sys.executable} -c "$SCRIPT" {tmp_path}'
+    ended = subprocess.run(
+        ["unshare", "-m", "bash", "-c", code],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"SCRIPT": SCRIPT},
+    )
+    assert (ended.returncode, ended.stdout.count("\n")) == (0, len(DESIGN.recipes)), ended.stderr
