@@ -50,13 +50,13 @@ class Trail:
         self._tried = ""
 
     def follow(self, target: str) -> None:
-        """The next address, the first one included; refused by the names in it."""
+        """Go to the next address, the first one included; FetchError where the names in it refuse that."""
         if target != self._url and (why := why_not(self._url, target, self._peers.of(self._asked))):
             raise FetchError(Reason.UNSAFE, f"{self._url}: {why}")
         self._host = urlsplit(target).hostname or ""
 
     def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Refused by the address that a connection was made to; one to a proxy is none of its target's."""
+        """FetchError where a connection was made to a refused address; one to a proxy is none of its target's."""
         if event == BEGUN:
             self._tried = str(info["host"])
         elif event == MADE and self._tried == self._host:
