@@ -1,4 +1,4 @@
-"""Warehouses that other versions of the code have made, by processes that run them: only what is missing is computed."""
+"""Warehouses that other versions of the code have made, by processes that run them: what is missing is computed."""
 
 from __future__ import annotations
 
