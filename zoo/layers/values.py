@@ -96,11 +96,19 @@ def layer_hash(layer: Layer) -> str:
         words = [assembly.scheme, assembly.options, assembly.shape, parts, [repr(step) for step in layer.view]]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
     ref, view = layer.ref, layer.view
-    if not view:
-        return content_hash(ref)
     if _leading(ref, view) == len(view):
         return digest_of(ref.dtype, layer.shape, apply(stored(ref), view))
     return digest_of(f"{ref.dtype} view", layer.shape, np.ascontiguousarray(read_layer(layer)))
+
+
+def read_hashed(layer: Layer) -> tuple[AnyArray, str]:
+    """Values and layer_hash of a layer, both of the same bytes where they are stored as they are."""
+    ref, view = layer.ref, layer.view
+    made = layer.factor != 1.0 or layer.change is not None or layer.assembly is not None
+    if made or _leading(ref, view) < len(view):
+        return read_layer(layer), layer_hash(layer)
+    elements = reach(apply(stored(ref), view))
+    return types.decode(elements, ref.dtype), digest_of(ref.dtype, layer.shape, elements)
 
 
 def _leading(ref: TensorRef, view: View) -> int:
