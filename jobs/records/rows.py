@@ -227,12 +227,13 @@ def filtered(metrics: Sequence[MetricsOf]) -> frozenset[ResultId]:
 
 def _metrics(computed: Sequence[MetricsOf], kind: str) -> pa.Table:
     """Metric rows of every profile; columns beyond the contract come with the analysis room's units and words."""
-    rows: list[tuple[ResultId, MetricsOf, Mapping[str, Any]]] = []
+    rows: list[Mapping[str, Any]] = []
+    of: list[tuple[ResultId, str]] = []
     for result in computed:
         made = (result.analysis.layer,) if kind == "layer_metrics" else result.analysis.slices
         if made:
-            identity = result.identity
-            rows += [(identity, result, row) for row in made]
+            rows += made
+            of += [(result.identity, result.profile.name)] * len(made)
     schema = PARTS[kind]
     if not rows:
         return schema.empty_table()
@@ -240,10 +241,7 @@ def _metrics(computed: Sequence[MetricsOf], kind: str) -> pa.Table:
     extra = {column.name: column for each in sets.values() for column in each if column.name not in schema.names}
     fields = [field(column.name, ARROW_TYPES[column.type], column.unit, column.doc) for column in extra.values()]
     schema = pa.schema([*schema, *fields])
-    columns: dict[str, list[Any]] = {
-        name: [getattr(identity, name) for identity, _, _ in rows] for name in ResultId._fields
-    } | {"profile": [result.profile.name for _, result, _ in rows]}
-    for name in schema.names:
-        if name not in columns:
-            columns[name] = [row.get(name) for _, _, row in rows]
+    columns: dict[str, list[Any]] = {name: [getattr(each, name) for each, _ in of] for name in ResultId._fields}
+    columns["profile"] = [profile for _, profile in of]
+    columns |= {name: [row.get(name) for row in rows] for name in schema.names if name not in columns}
     return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)
