@@ -28,20 +28,20 @@ def kill(process: int) -> None:
 def kill_stopped(busy: Collection[int]) -> list[int]:
     """Kill the stopped workers of this node but those that are known to be at work; returns their numbers."""
     raylet = os.getppid()
-    found = [process for process in stopped_children(raylet) if process not in busy]
-    for process in found:
+    stopped = [process for process in stopped_children(raylet) if process not in busy]
+    for process in stopped:
         kill(process)
-    return found
+    return stopped
 
 
 def stopped_children(parent: int) -> list[int]:
     """Stopped workers of a raylet, by what /proc says; none where there is no /proc."""
-    found = []
+    stopped = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):  # one that has ended meanwhile
             state, above = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
             if state in STOPPED and int(above) == parent:
                 title = (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode("utf-8", "replace")
                 if title.startswith(WORKER) and not title.endswith(AGENT):
-                    found.append(int(folder.name))
-    return found
+                    stopped.append(int(folder.name))
+    return stopped
