@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from zoospectra.warehouse import clock
 from zoospectra.warehouse.parts import conform, place, stamped
 
 BYTES = 32 * 2**20
@@ -33,6 +34,7 @@ class Log:
 
     def __init__(self, directory: Path, seconds: float, size: int = BYTES) -> None:
         """`seconds`: how long a row waits at most; `size`: bytes in memory that are written at once."""
+        self._directory = directory
         self._folder = directory.resolve() / "parts" / "log"
         self._seconds = seconds
         self._size = size
@@ -41,7 +43,6 @@ class Log:
         self._error: Exception | None = None
         self._waiting: dict[tuple[str, str], pa.Table] = {}
         self._bytes = 0
-        self._last = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
     def put(self, key: str, tables: Mapping[str, pa.Table]) -> None:
         """Add tables by kind, on disk together; the same key replaces what it brought and is not written yet.
@@ -85,7 +86,7 @@ class Log:
             self._timer = None
         if not self._waiting:
             return
-        now = max(datetime.datetime.now(datetime.UTC), self._last + datetime.timedelta(microseconds=1))
+        now = clock.now(self._directory)
         groups: dict[str, dict[tuple[tuple[str, pa.DataType], ...], list[pa.Table]]] = {}
         for (kind, _), table in self._waiting.items():
             columns = tuple((column.name, column.type) for column in table.schema)
@@ -97,7 +98,6 @@ class Log:
             list(threads.map(write, [part for part in parts if part[0] in LAST]))
         self._waiting.clear()
         self._bytes = 0
-        self._last = now
         pa.default_memory_pool().release_unused()
 
     def _write(self, name: str, now: datetime.datetime, part: tuple[str, int, list[pa.Table]]) -> None:

@@ -35,6 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from zoospectra.warehouse import clock
 from zoospectra.warehouse.disk import written
 from zoospectra.warehouse.place import beside
 from zoospectra.warehouse.schema import PARTS, RESERVED, WRITTEN, unit_and_comment
@@ -197,7 +198,7 @@ def write(directory: Path, kind: str, key: str, table: pa.Table, model_id: str |
     The same key replaces the part. Raises ValueError as part_path and conform do.
     """
     path = part_path(directory, kind, key, model_id)
-    place(path, kind, stamped(conform(kind, table), datetime.datetime.now(datetime.UTC)))
+    place(path, kind, stamped(conform(kind, table), clock.now(directory)))
     return path
 
 

@@ -85,7 +85,7 @@ def damaged(directory: Path, names: Iterable[str]) -> list[str]:
             state = (directory / name).stat()
             seen = [state.st_size, state.st_mtime_ns]
             size, modified, when = known.get(name, (0, 0, 0.0))
-            if [size, modified] == seen and now < when + DAY:
+            if [size, modified] == seen and when <= now < when + DAY:
                 continue
             if is_intact(directory / name, kind_of(name)):
                 whole[name] = [*seen, now]

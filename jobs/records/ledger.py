@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from zoospectra.jobs.exit import Exit
 from zoospectra.jobs.records import provenance, rows
-from zoospectra.warehouse import parts
+from zoospectra.warehouse import clock, parts
 from zoospectra.warehouse.allocator import give_back
 from zoospectra.warehouse.known import has_snapshot
 from zoospectra.warehouse.schema import PARTS
@@ -38,7 +38,7 @@ class Entry:
 
 def begin(verb: str, warehouse: Path, models: Sequence[Model] = ()) -> Entry:
     """Open a run; keeps the catalog of the models it works on, if any and the newest generation has it not."""
-    started = datetime.datetime.now(datetime.UTC)
+    started = clock.now(warehouse)
     run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     if not models:
         return Entry(run_id, verb, started)
@@ -58,7 +58,7 @@ def end(entry: Entry, warehouse: Path, *, config: str, status: Exit, counts: Map
         "zoo": entry.zoo,
         "snapshot": entry.snapshot,
         "started": entry.started,
-        "finished": datetime.datetime.now(datetime.UTC),
+        "finished": clock.now(warehouse),
         "config": config,
         "versions": json.dumps(provenance.versions()),
         "git_commit": provenance.git_commit(),

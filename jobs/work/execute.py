@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from zoospectra.jobs.work.executors import Executor, Outcome, Task, node, open_e
 from zoospectra.jobs.work.job import Counts, Job
 from zoospectra.jobs.work.pieces import ReadPiece
 from zoospectra.jobs.work.schedule import Coming, inaccessible, run
-from zoospectra.warehouse import apart, merge
+from zoospectra.warehouse import apart, clock, merge
 from zoospectra.warehouse.connect import disk_errors, generations
 from zoospectra.warehouse.intact import set_aside
 from zoospectra.warehouse.publish import DAY
@@ -36,6 +37,9 @@ DAILY = 2e9
 
 OF_THE_RUN = 0.2
 """Share of a run's time that a pause is at most for their sake: some 30 generations in its first day."""
+
+AHEAD = datetime.timedelta(minutes=5)
+"""How far clocks of machines may differ before it is mentioned."""
 
 PASSES = 3
 """Times that a run works on what is missing, where parts are damaged while it runs."""
@@ -67,6 +71,9 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
             tonight = [part.name(root) for part in share_of_the_night(root)]
             _tell_damage(progress, [set_aside(root / name) for name in damaged(root, tonight)])
             _tell_damage(progress, apart.refresh(root, job.warehouse.keep, models).broken)
+        if (ahead := clock.follow(root)) > AHEAD:
+            words = f"rows of this warehouse are dated {ahead} after now by this machine's clock, is one of them wrong?"
+            progress.print(f"{words} This run dates its own after them, so that they win")
         entry = ledger.begin(job.verb, root, job.models)
         analysed = fitted = indexed = 0
         for nth in range(1, PASSES + 1):

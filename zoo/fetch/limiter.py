@@ -24,6 +24,9 @@ from zoospectra.zoo.fetch.settings import GB, FetchSettings
 POLL = 0.02
 """Seconds between looks for a free connection."""
 
+DAY = 24 * 3600.0
+"""Seconds for which a server may ask to be left alone; longer ones are forgotten."""
+
 STOP_AFTER = 5
 """Answers 429 in a row after which a server is left alone for max_wait seconds."""
 
@@ -46,6 +49,17 @@ def reserve(state: ServerState, now: float, rate: float) -> tuple[ServerState, f
     """Take the next free moment: the state after it, and the seconds to wait for it."""
     start = max(now, min(state.next, now + 3600.0), state.paused)
     return replace(state, next=start + 1.0 / rate), start - now
+
+
+def believable(state: ServerState, now: float, max_wait: float) -> ServerState:
+    """The state without times that none of its rules can have set: a clock that was ahead did. Pure."""
+    following, paused, stopped = state.next, state.paused, state.stopped
+    return replace(
+        state,
+        next=following if following <= now + max_wait + 1.0 else now,
+        paused=paused if paused <= now + DAY else now,
+        stopped=stopped if stopped <= now + max_wait else now,
+    )
 
 
 def pause(state: ServerState, now: float, seconds: float, *, limited: bool, max_wait: float) -> ServerState:
@@ -71,6 +85,7 @@ class Limiter:
         try:
             with self._state(key) as box:
                 now = time.time()
+                box[0] = believable(box[0], now, self._settings.max_wait)
                 if box[0].stopped > now:
                     raise FetchError(Reason.RATE_LIMITED, f"{host} answered 429 too often: no requests for a while")
                 after, wait = reserve(box[0], now, self._settings.rate)
