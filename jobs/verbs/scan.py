@@ -156,8 +156,8 @@ def scan(request: Request) -> Scan:
         log(f"scan: {len(request.models)} models of {settings.zoo.name}")
         before = state(warehouse)
         run = execute(job, partial(Engine.open_models, models=request.models))
-        scope = {model.model_id for model in request.models}
-        change = night(before, state(warehouse), scope, zoo=settings.zoo.name if whole else None)
+        scope = (model.model_id for model in request.models)
+        change = night(before, state(warehouse, before), scope, zoo=settings.zoo.name if whole else None)
         for sentence in (f"run {run.run_id} ended: {run.counts.failed} failed", *sentences(change)):
             log(f"scan: {sentence}")
     return Scan(request, run, change, write_page(change, run.run_id, warehouse))
