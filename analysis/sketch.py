@@ -11,13 +11,14 @@ far less. S depends on the number of elements alone: tensors of equal size share
 How S is drawn: elements come in blocks of 64 neighbours, each block meets every bucket once, turned by a random shift;
 the signs and shifts of 1,024 blocks serve every superblock of 65,536 elements, each turned and signed anew. Repeating
 them costs nothing in the bound, because |X^T Y|_F <= |X|_F |Y|_F for superblocks as rows of X and Y.
-All bits come from Philox's raw stream, which numpy keeps stable. Legend: B blocks, K buckets.
+All bits come from Philox's raw stream, which numpy keeps stable. Small tensors of one shape are worked on together, as
+a stack; one tensor is a stack of one. Legend: B blocks, K buckets, T tensors of n elements.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -38,6 +39,9 @@ SUPERBLOCK = 1024
 """Blocks that one drawing of signs and shifts serves."""
 
 ELEMENTS = SUPERBLOCK * K
+
+TOGETHER = 4 * ELEMENTS
+"""Elements of a stack of several tensors: 1 MB, and as much workspace, which the next stack finds in the cache."""
 
 Single = NDArray[np.float32]
 
@@ -79,20 +83,29 @@ class _Direct:
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """Signs and shifts of the blocks of a superblock, and the rounds in which its rows are added."""
+    """How a vector goes to its buckets: the rounds in which a superblock is added, each a block of every shift."""
 
-    signs: NDArray[np.int8]
-    """(B, K): -1 or 1."""
-    ordered: Single
-    """(rounds, K * K): the signs of the blocks of `whole`; empty where no superblock is full."""
-    whole: NDArray[np.intp]
-    """(rounds, K): in every round one block of every shift; B where there is none left."""
-    last: NDArray[np.intp]
-    """The same for the last superblock, which may have fewer blocks."""
+    order: NDArray[np.intp]
+    """(rounds * K,): which blocks; any other, with the sign 0, where none is left."""
+    signs: Single
+    """(rounds, K * K): of their elements, -1, 1 or 0."""
+    last: int
+    """Rounds of the last superblock, which may have fewer blocks."""
     turns: tuple[_Turn, ...]
     """One a superblock."""
     direct: _Direct | None
     """All of this in one, for a vector of K K values at most."""
+
+
+class Stack(NamedTuple):
+    """T tensors of one shape: any one, or several small ones."""
+
+    numbers: tuple[int, ...]
+    """Which of those that were given."""
+    values: Single
+    """(T, *shape): their values, in the order of memory that they had."""
+    flat: Single
+    """(T, n): the same in C order."""
 
 
 @QUIET
@@ -101,92 +114,121 @@ def sketch(array: AnyArray) -> Sketch:
 
     The same values give the same bits, whatever they are stored as: all is computed from their float32.
     """
-    array = real(array)
-    return beside(project(np.ravel(array)), margins(array))
+    ((_, values, flat),) = stacks([array])
+    return beside(project(flat), margins(values))[0]
 
 
-@QUIET
-def project(vector: AnyArray) -> Single:
-    """S x of a vector (n,): float32 (K,). Equivalent to S @ vector with the sparse matrix S that n alone determines."""
-    return _project(vector)
+def project(vectors: Single) -> Single:
+    """S x of vectors (T, n): float32 (T, K). Called within QUIET.
 
-
-def _project(vector: AnyArray) -> Single:
-    """`project` within QUIET."""
-    projection, scratch = Projection(vector.size), workspace(vector.size)
-    for block in blocks(vector):
+    Equivalent to vectors @ S.T with the sparse matrix S that n alone determines.
+    """
+    projection, scratch = Projection(*vectors.shape), workspace(*vectors.shape)
+    for block in blocks(vectors):
         projection.add(block, scratch)
     return projection.result()
 
 
 class Projection:
-    """S x of a vector (n,) that comes block by block."""
+    """S x of vectors (T, n) that come block by block."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, T: int, n: int) -> None:
         self._draw = _draw(n)
         self._turns = iter(self._draw.turns)
-        self._total = np.zeros(K, dtype=np.float64)
+        self._total = np.zeros((T, K), dtype=np.float64)
 
     def add(self, block: Single, scratch: Single) -> None:
-        """Take the next ELEMENTS values, or the last ones; overwrites a `workspace`. Called within QUIET."""
+        """Take the next ELEMENTS values of each, or the last ones; overwrites a `workspace`. Called within QUIET."""
         turn = next(self._turns)
         add = _few if self._draw.direct else _superblock
         buckets = add(block, self._draw, scratch)
         if not math.isfinite(buckets.sum()):  # whatever is not finite is in a bucket
             buckets = add(finite(block), self._draw, scratch)
-        self._total += buckets if self._draw.direct else turn.sign * buckets[turn.order]
+        self._total += buckets if self._draw.direct else turn.sign * buckets.take(turn.order, axis=1)
 
     def result(self) -> Single:
-        """Float32 (K,), once all values are in."""
+        """Float32 (T, K), once all values are in."""
         return self._total.astype(np.float32)
 
 
-def workspace(n: int) -> Single:
-    """What one block of n values needs to be worked on: one is enough for all, and stays near the processor."""
-    return np.empty(min(ELEMENTS, (n // K + 2 * K) * K), dtype=np.float32)
+def stacks(arrays: Sequence[AnyArray]) -> Iterator[Stack]:
+    """Tensors of any shape and dtype in stacks; called within QUIET.
+
+    Several are in one where they have one shape, lie in C order and have TOGETHER elements at most.
+    """
+    alike: dict[object, list[int]] = {}
+    for number, array in enumerate(arrays):
+        few = 0 < array.size <= ELEMENTS and array.flags.c_contiguous  # sums of another order have other bits
+        alike.setdefault((array.shape, np.iscomplexobj(array)) if few else number, []).append(number)
+    for numbers in alike.values():
+        step = max(1, TOGETHER // max(1, arrays[numbers[0]].size))
+        for start in range(0, len(numbers), step):
+            part = tuple(numbers[start : start + step])
+            yield _stack(part, [_real(arrays[number]) for number in part])
 
 
-def blocks(vector: AnyArray) -> Iterator[Single]:
-    """A vector of shape (n,) as float32, ELEMENTS at a time. Called within QUIET."""
-    return (single(vector[start : start + ELEMENTS]) for start in range(0, vector.size, ELEMENTS))
+def _stack(numbers: tuple[int, ...], arrays: Sequence[AnyArray]) -> Stack:
+    if len(arrays) == 1:
+        values = single(arrays[0])[None]
+    else:
+        values = np.empty((len(arrays), *arrays[0].shape), dtype=np.float32)
+        for t, array in enumerate(arrays):
+            values[t] = array
+    return Stack(numbers, values, np.ascontiguousarray(values.reshape(len(arrays), -1)))
 
 
-def real(array: AnyArray) -> AnyArray:
+def workspace(T: int, n: int) -> Single:
+    """What one block of T vectors (n,) needs to be worked on: one is enough for all, and stays near the processor."""
+    few = -(-n // K)
+    return np.empty(T * K * min(SUPERBLOCK, few if n <= K * K else -(-few // K) * K), dtype=np.float32)
+
+
+def blocks(vectors: Single) -> Iterator[Single]:
+    """Vectors of shape (T, n), ELEMENTS of each at a time."""
+    return (vectors[:, start : start + ELEMENTS] for start in range(0, vectors.shape[1], ELEMENTS))
+
+
+def _real(array: AnyArray) -> AnyArray:
     """A complex tensor of any shape as pairs of real numbers, along a last axis of its own; a real one as it is."""
     return np.stack((array.real, array.imag), axis=-1) if np.iscomplexobj(array) else array
 
 
 class Margins(NamedTuple):
-    """Sums of a real tensor of two axes or more, in float32; of its finite values."""
+    """Sums of real tensors of two axes or more, in float32; of their finite values."""
 
     columns: Single
-    """Over the first axis."""
+    """(T, C): over the first axis."""
     rows: Single
-    """Over all axes but the first."""
-    total: float | None
-    """Over all; None where some value, or a sum of them, is not finite."""
+    """(T, R): over all axes but the first."""
+    totals: list[float | None]
+    """(T,): over all; None where some value, or a sum of them, is not finite."""
 
 
-def margins(array: AnyArray) -> Margins | None:
-    """Sums over rows and over columns, which are all but the first axis of a shape; None for a vector, and for nothing.
+def margins(values: Single) -> Margins | None:
+    """Sums over rows and over columns, which are all but the first axis of a shape, of tensors (T, *shape).
 
-    Called within QUIET.
+    None for vectors, and for nothing. Called within QUIET.
     """
-    if array.ndim < 2 or array.size == 0:
+    if values.ndim < 3 or values.size == 0:
         return None
-    matrix = single(array).reshape(len(array), -1)
-    columns, rows = matrix.sum(axis=0), matrix.sum(axis=1)
+    matrices = values.reshape(*values.shape[:2], -1)
+    columns, rows = matrices.sum(axis=1), matrices.sum(axis=2)
+    totals: list[float | None] = [*rows.sum(axis=1, dtype=np.float64).tolist()]
     if _is_finite(columns) and _is_finite(rows):  # whatever is not finite is in the sums
-        return Margins(columns, rows, float(rows.sum(dtype=np.float64)))
-    matrix = finite(matrix)
-    return Margins(matrix.sum(axis=0), matrix.sum(axis=1), None)
+        return Margins(columns, rows, totals)
+    for t in range(len(totals)):
+        if not (_is_finite(columns[t]) and _is_finite(rows[t])):
+            matrix = finite(matrices[t])
+            columns[t], rows[t], totals[t] = matrix.sum(axis=0), matrix.sum(axis=1), None
+    return Margins(columns, rows, totals)
 
 
-def beside(whole: Single, sums: Margins | None) -> Sketch:
-    """The sketch of all elements and those of the margins. Called within QUIET."""
+def beside(whole: Single, sums: Margins | None) -> list[Sketch]:
+    """The sketches (T, K) of all elements with those of the margins, one a tensor. Called within QUIET."""
     if sums is None:
-        return Sketch(whole, None, None)
-    return Sketch(whole, _project(_centred(sums.columns)), _project(_centred(sums.rows)))
+        return [Sketch(each, None, None) for each in whole]
+    columns, rows = (project(_centred(each)) for each in (sums.columns, sums.rows))
+    return [Sketch(*three) for three in zip(whole, columns, rows, strict=True)]
 
 
 def _is_finite(values: Single | FloatArray) -> bool:
@@ -205,40 +247,31 @@ def single(values: AnyArray) -> Single:
 
 
 def _few(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
-    """Buckets (K,) of at most K K values, turned and signed: the same sums as of a superblock, without its zeros."""
+    """Buckets (T, K) of at most K K values each, turned and signed: the sums of a superblock, without its zeros."""
     assert draw.direct is not None
-    picked = scratch[: draw.direct.places.size].reshape(-1, K)
-    np.take(values, draw.direct.places, out=picked, mode="clip")
+    picked = scratch[: len(values) * draw.direct.places.size].reshape(len(values), -1, K)
+    np.take(values, draw.direct.places, axis=1, out=picked, mode="clip")
     picked *= draw.direct.signs
-    buckets: FloatArray = np.add.reduce(picked, axis=0, dtype=np.float64)
+    buckets: FloatArray = np.add.reduce(picked, axis=1, dtype=np.float64)
     return buckets
 
 
 def _superblock(values: Single, draw: _Draw, scratch: Single) -> FloatArray:
-    """Buckets (K,) of at most ELEMENTS values, before the superblock's own turn and sign."""
-    if len(values) == ELEMENTS:
-        # The products are exact and each sum goes round by round, so that any kernel of einsum gives the same bits.
-        rows = scratch.reshape(SUPERBLOCK, K)
-        np.take(values.reshape(SUPERBLOCK, K), draw.whole.reshape(-1), axis=0, out=rows, mode="clip")
-        by_shift = np.einsum("rk,rk->k", rows.reshape(len(draw.whole), K * K), draw.ordered)
-    else:
-        by_shift = _part(values, draw, scratch)
-    turned: FloatArray = np.add.reduce(by_shift.take(_FOLD, mode="clip"), axis=0, dtype=np.float64)
+    """Buckets (T, K) of at most ELEMENTS values each, before the superblock's own turn and sign."""
+    T, n = values.shape
+    rounds, order = draw.signs, draw.order
+    if n != ELEMENTS:
+        rounds, order = rounds[: draw.last], order[: draw.last * K]
+    if n % K or (n < ELEMENTS and len(draw.turns) > 1):
+        padded = np.zeros((T, -(-n // K) * K + K), dtype=np.float32)  # its last row stands for no block
+        padded[:, :n] = values
+        values = padded
+    # The products are exact and each sum goes round by round, so that any kernel of einsum gives the same bits.
+    picked = scratch[: T * rounds.size].reshape(T, -1, K)
+    np.take(values.reshape(T, -1, K), order, axis=1, out=picked, mode="clip")
+    by_shift = np.einsum("trk,rk->tk", picked.reshape(T, -1, K * K), rounds)
+    turned: FloatArray = np.add.reduce(by_shift.take(_FOLD, axis=1, mode="clip"), axis=1, dtype=np.float64)
     return turned
-
-
-def _part(values: Single, draw: _Draw, scratch: Single) -> Single:
-    """Sums by shift (K * K,) of the last values, fewer than ELEMENTS."""
-    blocks, rest = divmod(len(values), K)
-    signed = np.empty((blocks + 2, K), dtype=np.float32)
-    signed[blocks:] = 0.0  # the last row stands for no block
-    np.multiply(values[: blocks * K].reshape(blocks, K), draw.signs[:blocks], out=signed[:blocks])
-    if rest:
-        np.multiply(values[blocks * K :], draw.signs[blocks, :rest], out=signed[blocks, :rest])
-    picked = scratch[: draw.last.size * K].reshape(-1, K)
-    np.take(signed, draw.last.reshape(-1), axis=0, out=picked, mode="clip")
-    by_shift: Single = picked.reshape(len(draw.last), K * K).sum(axis=0)
-    return by_shift
 
 
 _FOLD = np.arange(K)[:, None] * K + (np.arange(K)[None, :] - np.arange(K)[:, None]) % K
@@ -255,11 +288,14 @@ def _draw(n: int) -> _Draw:
     signs = bits.astype(np.int8) * np.int8(2) - np.int8(1)
     words = np.random.Philox(key=[n, 1]).random_raw(max(1, -(-n // ELEMENTS))).tolist()
     turns = tuple(_Turn((np.arange(K) - (word >> 1)) % K, 1.0 if word & 1 else -1.0) for word in words)
+    if n <= K * K:
+        empty = np.empty((0, K), dtype=np.float32)
+        return _Draw(shifts[:0], empty, 0, turns, _direct(n, shifts, signs, turns[0]))
+    order = _rounds(shifts)
+    ordered = np.where(order[:, :, None] < blocks, signs.take(order, axis=0, mode="clip"), 0).astype(np.float32)
     left = -(-(n % ELEMENTS or ELEMENTS) // K)
-    whole = _rounds(shifts, blocks)
-    ordered = signs[whole].reshape(len(whole), K * K) if n >= ELEMENTS else np.empty((0, K * K))
-    direct = _direct(n, shifts, signs, turns[0]) if n <= K * K else None
-    return _Draw(signs, ordered.astype(np.float32), whole, _rounds(shifts[:left], blocks), turns, direct)
+    last = int((order < left).any(axis=1).sum())
+    return _Draw(order.reshape(-1), ordered.reshape(len(order), K * K), last, turns, None)
 
 
 def _direct(n: int, shifts: NDArray[np.intp], signs: NDArray[np.int8], turn: _Turn) -> _Direct:
@@ -269,14 +305,17 @@ def _direct(n: int, shifts: NDArray[np.intp], signs: NDArray[np.int8], turn: _Tu
     return _Direct(places, np.where(places < n, turn.sign * signs[order[:, None], inside], 0.0).astype(np.float32))
 
 
-def _rounds(shifts: NDArray[np.intp], none: int) -> NDArray[np.intp]:
+def _rounds(shifts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(rounds, K): blocks by their shifts (B,), those of one shift in their order; B where none is left."""
     order = np.argsort(shifts, kind="stable")
     counts = np.bincount(shifts, minlength=K)
-    rounds = np.full((max(1, int(counts.max(initial=0))), K), none, dtype=np.intp)
+    rounds = np.full((int(counts.max()), K), len(shifts), dtype=np.intp)
     turns = shifts[order]
     rounds[np.arange(len(order)) - (np.cumsum(counts) - counts)[turns], turns] = order
     return rounds
 
 
 def _centred(sums: Single) -> Single:
-    return sums - np.float32(sums.sum(dtype=np.float64) / sums.size)
+    """Sums (T, n) less the mean of each."""
+    means: FloatArray = sums.sum(axis=1, dtype=np.float64) / sums.shape[1]
+    return sums - means.astype(np.float32)[:, None]

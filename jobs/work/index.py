@@ -6,10 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-import numpy as np
-
-from zoospectra.analysis.reductions import Reductions, sketch_and_reductions
-from zoospectra.analysis.sketch import QUIET, Sketch, single
+from zoospectra.analysis.reductions import Reductions, sketch_and_reductions, sketches_and_reductions
+from zoospectra.analysis.sketch import QUIET, Sketch
 from zoospectra.analysis.spectrum import is_finite
 from zoospectra.jobs.work.seen import Seen, check_model, of_layers
 from zoospectra.warehouse.identity import ModelId
@@ -191,8 +189,7 @@ def read_some(some: Sequence[tuple[Layer, str | None]], kept: Collection[str] = 
                 values[n] = read_layer(layer)
         except CheckpointError as error:
             read[n] = _unread(layer, error)
-    numbers = [each if np.iscomplexobj(each) else single(each) for each in values.values()]  # converted once
-    sketches = [sketch_and_reductions(each) for each in numbers]
+    sketches = sketches_and_reductions([*values.values()])
     for (n, each), (linear, plain) in zip(values.items(), sketches, strict=True):
         layer, known = some[n]
         try:

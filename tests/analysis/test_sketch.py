@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import ml_dtypes
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from zoospectra.analysis.reductions import reductions, sketch_and_reductions
-from zoospectra.analysis.sketch import ELEMENTS, K, project, sketch
+from zoospectra.analysis.reductions import Reductions, reductions, sketch_and_reductions, sketches_and_reductions
+from zoospectra.analysis.sketch import ELEMENTS, K, Sketch, sketch
 
 SIZES = [1, 63, 64, 65, 1000, ELEMENTS - 1, ELEMENTS, ELEMENTS + 1, 3 * ELEMENTS + 17]
 
@@ -18,6 +19,10 @@ SIZES = [1, 63, 64, 65, 1000, ELEMENTS - 1, ELEMENTS, ELEMENTS + 1, 3 * ELEMENTS
 def variance(x2: float, y2: float, xy: float) -> float:
     """The bound that analysis/sketch.py states."""
     return (x2 * y2 + xy**2) / K
+
+
+def project(x: np.ndarray) -> np.ndarray:
+    return sketch(x).whole
 
 
 def matrix(n: int) -> np.ndarray:
@@ -176,6 +181,34 @@ def test_extremes_and_zeros_of_any_block_are_seen_and_both_in_one_pass_are_both(
         for name in ("whole", "columns", "rows"):
             part, alone = getattr(linear, name), getattr(sketch(held), name)
             assert (part is None and alone is None) or part.tobytes() == alone.tobytes()
+
+
+def bits(linear: Sketch, plain: Reductions) -> list[object]:
+    parts = [None if part is None else part.tobytes() for part in (linear.whole, linear.columns, linear.rows)]
+    return [*parts, *(value.hex() if isinstance(value, float) else value for value in dataclasses.astuple(plain))]
+
+
+@pytest.mark.parametrize("shape", [
+    (), (1,), (7,), (3, 0), (1, 1), (257,), (64, 65), (16, 3, 3, 3), (2, 9000), (300, 200), (1, ELEMENTS),
+    (ELEMENTS + 1, 1),
+])  # fmt: skip
+def test_tensors_together_have_the_bits_of_each_alone(shape: tuple[int, ...]) -> None:
+    """More of one shape than a stack holds, of every kind that takes a way of its own, other shapes between them."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=shape).astype(np.float32)
+    odd = [np.where(rng.random(shape) < 0.1, value, x) for value in (0.0, np.nan, np.inf, -np.inf, 1e30, 1e-45)]
+    plain = [np.full(shape, value, np.float32) for value in (0.0, -0.0, 0.1, np.nan, np.inf, 3e38)]
+    far = [x + np.float32(mean) for mean in (0.09, 0.1, -50.0)]
+    scaled = [x * np.float32(scale) for scale in (1e-42, 1e-20, 1e20, 1e37, 7e37)]
+    stored = [x.astype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.float64, np.complex64, np.int8)]
+    orders = [np.asfortranarray(x), x[::-1], np.repeat(x, 2, axis=-1)[..., ::2]] if shape else []
+    rounded = [np.round(3 * x), np.abs(x)]
+    kinds = [x, *odd, *plain, *far, *scaled, *stored, *orders, *rounded]
+    several = kinds + [x + np.float32(n) for n in range(9 if x.size else 0)]
+    mixed = [part for n, array in enumerate(several) for part in (array, np.ones((1 + n % 3, 5)))]
+    with np.errstate(over="ignore", invalid="ignore"):
+        alone = [bits(sketch(array), reductions(array)) for array in several]
+    assert [bits(*both) for both in sketches_and_reductions(mixed)[::2]] == alone
 
 
 @pytest.mark.parametrize("shape", [
