@@ -179,7 +179,7 @@ class Knowledge:
     def of_contents(self, content_hashes: Collection[str]) -> Known:
         """Results and spectra of these bytes."""
         hashes = self._met(content_hashes)
-        if not hashes:
+        if self._reader is None or not hashes:
             return Known()
         asked = {"asked_contents": pa.table({"content_hash": pa.array(hashes, pa.string())})}
         results = self._reader.rows("FROM result_index SEMI JOIN asked_contents USING (content_hash)", tables=asked)
@@ -195,7 +195,7 @@ class Knowledge:
     def _met(self, content_hashes: Collection[str]) -> list[str]:
         """Those of these contents that may have results, in order: almost all that have none are told by their seed."""
         hashes, seeds = sorted(content_hashes), self.seeds()
-        if self._reader is None or not hashes:
+        if not hashes:
             return []
         try:
             asked = np.array([seed_of(content_hash) for content_hash in hashes], np.uint64)
