@@ -18,6 +18,8 @@ from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.fetch.settings import GB, FetchSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
     from zoospectra.jobs.work.execute import Run
@@ -84,7 +86,7 @@ class Request:
 
     settings: ScanSettings
     """As composed."""
-    models: tuple[Model, ...]
+    models: Sequence[Model]
     """What the zoo lists and the user chose."""
     profiles: tuple[Profile, ...]
     """Conventions to analyse by."""
