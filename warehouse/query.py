@@ -28,7 +28,11 @@ READS = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # MULTI: PIVO
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one query may take; None for no bound."""
+    """What one query may take; None for no bound.
+
+    DuckDB looks at them between blocks of rows: one call of a function on a long list or text heeds neither. Where a
+    process is the query's own, it is ended then (jobs.work.runaway); a program that calls this is not.
+    """
 
     memory_gb: float | None = None
     """Gigabytes (10^9 bytes) of memory, of its work and of its result each."""

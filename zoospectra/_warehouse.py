@@ -28,7 +28,8 @@ class Warehouse:
     def sql(self, text: str) -> pa.Table:
         """Result of one SQL statement that reads; ValueError, in one line, for any other and for what DuckDB refuses.
 
-        Equivalent to `zoospectra sql "SELECT ..."`. Tables, units and meanings: SELECT * FROM duckdb_columns().
+        Equivalent to `zoospectra sql "SELECT ..."` without its limits of memory and time: only a process of its own can
+        be ended in the middle of a step. Tables, units and meanings: SELECT * FROM duckdb_columns().
         """
         if not self._open:
             msg = f"this warehouse is closed: open it again with zoospectra.open({str(self.directory)!r})"

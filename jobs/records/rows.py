@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from zoospectra.analysis.layer import LayerAnalysis
 from zoospectra.analysis.profile import FIT_VERSION, SPECTRUM_VERSION, Profile
-from zoospectra.analysis.records import Column, Outcome, Spectrum
+from zoospectra.analysis.records import Outcome, Spectrum
 from zoospectra.analysis.unfold import unfold_rule
 from zoospectra.warehouse.identity import ModelId, ResultId
 from zoospectra.warehouse.schema import PARTS, field
@@ -190,15 +190,24 @@ def results(spectra: Sequence[SpectrumOf], metrics: Sequence[MetricsOf]) -> dict
 
 
 def _spectra(computed: Sequence[SpectrumOf]) -> pa.Table:
-    data: dict[str, list[Any]] = {name: [] for name in PARTS["spectra"].names}
-    for content_hash, unfold, spectrum in computed:
-        for slice_id, evals in enumerate(spectrum.evals):
-            row = {"content_hash": content_hash, "unfold": unfold, "slice_id": slice_id, "N": spectrum.N}
-            row |= {"M": spectrum.M, "evals": evals, "method": spectrum.method, "device": spectrum.device}
-            row |= {"code_version": SPECTRUM_VERSION}
-            for name, values in data.items():
-                values.append(row[name])
-    return pa.table([pa.array(data[column.name], column.type) for column in PARTS["spectra"]], schema=PARTS["spectra"])
+    """Spectra, one row a slice: what is the same for all slices of a spectrum becomes Arrow's once."""
+    schema = PARTS["spectra"]
+    if not computed:
+        return schema.empty_table()
+    shapes = [spectrum.evals.shape for _, _, spectrum in computed]  # (S, M)
+    of = np.repeat(np.arange(len(computed)), [S for S, _ in shapes])
+    ends = np.cumsum([0, *(M for S, M in shapes for _ in range(S))])
+    values = np.concatenate([spectrum.evals.ravel() for _, _, spectrum in computed])
+    whole: dict[str, list[Any]] = {
+        "content_hash": [content_hash for content_hash, _, _ in computed],
+        "unfold": [unfold for _, unfold, _ in computed],
+        "code_version": [SPECTRUM_VERSION] * len(computed),
+    }
+    whole |= {name: [getattr(spectrum, name) for _, _, spectrum in computed] for name in ("N", "M", "method", "device")}
+    columns = {name: pa.array(each, schema.field(name).type).take(pa.array(of)) for name, each in whole.items()}
+    columns["slice_id"] = pa.array(np.concatenate([np.arange(S) for S, _ in shapes]))
+    columns["evals"] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values)
+    return pa.table(columns, schema=schema)
 
 
 def spectra_records(table: pa.Table) -> dict[str, list[tuple[str, Spectrum]]]:
@@ -224,14 +233,21 @@ def filtered(metrics: Sequence[MetricsOf]) -> frozenset[ResultId]:
 
 def _metrics(computed: Sequence[MetricsOf], kind: str) -> pa.Table:
     """Metric rows of every profile; columns beyond the contract come with the analysis room's units and words."""
-    data: list[Mapping[str, Any]] = []
-    extra: dict[str, Column] = {}
-    contract = frozenset(PARTS[kind].names)
+    rows: list[Mapping[str, Any]] = []
+    of: list[tuple[ResultId, str]] = []
     for result in computed:
-        identity = {**result.identity._asdict(), "profile": result.profile.name}
-        analysis = result.analysis
-        metric_rows = [analysis.layer] if kind == "layer_metrics" else analysis.slices
-        data += [identity | dict(row) for row in metric_rows]
-        extra |= {column.name: column for column in analysis.columns if column.name not in contract}
+        made = (result.analysis.layer,) if kind == "layer_metrics" else result.analysis.slices
+        if made:
+            rows += made
+            of += [(result.identity, result.profile.name)] * len(made)
+    schema = PARTS[kind]
+    if not rows:
+        return schema.empty_table()
+    sets = {id(result.analysis.columns): result.analysis.columns for result in computed}  # one a profile
+    extra = {column.name: column for each in sets.values() for column in each if column.name not in schema.names}
     fields = [field(column.name, ARROW_TYPES[column.type], column.unit, column.doc) for column in extra.values()]
-    return pa.Table.from_pylist(data, schema=pa.schema([*PARTS[kind], *fields]))
+    schema = pa.schema([*schema, *fields])
+    columns: dict[str, list[Any]] = {name: [getattr(each, name) for each, _ in of] for name in ResultId._fields}
+    columns["profile"] = [profile for _, profile in of]
+    columns |= {name: [row.get(name) for row in rows] for name in schema.names if name not in columns}
+    return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)

@@ -18,7 +18,7 @@ from zoospectra.analysis.spectrum import spectrum
 from zoospectra.analysis.unfold import matrices
 from zoospectra.jobs.records import rows
 from zoospectra.jobs.work.plan import Item, Shard, needed
-from zoospectra.jobs.work.seen import Seen, another, check_layer, of_layers
+from zoospectra.jobs.work.seen import Seen, another, check_layer, look
 from zoospectra.warehouse.identity import ResultId, seed_of
 from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.layers.values import read_factors, read_layer
@@ -53,7 +53,8 @@ def analyse(shard: Shard) -> Analysed:
     spectra: list[rows.SpectrumOf] = []
     metrics: list[rows.MetricsOf] = []
     lacking = set()
-    before = of_layers(item.layer for item in shard.items if item.layer)
+    paths = {ref.path for item in shard.items if item.layer for ref in item.layer.refs}
+    before = look(paths)
     ready: list[tuple[Item, dict[str, Spectrum]]] = []
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
@@ -68,14 +69,13 @@ def analyse(shard: Shard) -> Analysed:
     for item, known in ready:
         for profile in shard.profiles:
             metrics.append(rows.MetricsOf(item.content_hash, profile, _metrics(item, profile, known)))
-    _check_files(shard, before)
+    _check_files(shard, before, look(paths))
     done = tuple(Done(item.content_hash, item.cost.bytes_read if item.layer else 0) for item, _ in ready)
     return Analysed(rows.results(spectra, metrics), rows.filtered(metrics), done, frozenset(lacking))
 
 
-def _check_files(shard: Shard, before: Seen) -> None:
+def _check_files(shard: Shard, before: Seen, after: Seen) -> None:
     """CheckpointError 'changed_meanwhile' when what was read is not what the content hashes are of."""
-    after = of_layers(item.layer for item in shard.items if item.layer)
     for item in shard.items:
         if item.layer is not None and item.seen:
             if after != before:

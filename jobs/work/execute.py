@@ -21,6 +21,7 @@ from zoospectra.jobs.work.schedule import Coming, inaccessible, run
 from zoospectra.warehouse import apart, merge
 from zoospectra.warehouse.connect import disk_errors, generations
 from zoospectra.warehouse.intact import set_aside
+from zoospectra.warehouse.publish import DAY
 from zoospectra.warehouse.verified import damaged, share_of_the_night
 from zoospectra.zoo.checkpoint.trouble import Reason
 
@@ -29,6 +30,12 @@ PUBLISH_SECONDS = 240.0
 
 BUILDING = 0.1
 """Share of a run's time that these may take: one of a million models takes minutes."""
+
+DAILY = 2e9
+"""Bytes of generations a day that a run may publish every PUBLISH_SECONDS: each stays for a day."""
+
+OF_THE_RUN = 0.2
+"""Share of a run's time that a pause is at most for their sake: some 30 generations in its first day."""
 
 PASSES = 3
 """Times that a run works on what is missing, where parts are damaged while it runs."""
@@ -87,7 +94,8 @@ def execute(job: Job, work: Callable[[Engine], Iterator[Task]]) -> Run:
 
 def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLine) -> None:
     """Run tasks and what follows from them; what is finished is published now and then, and on disk afterwards."""
-    root, next_at = Path(job.warehouse.dir), time.monotonic() + PUBLISH_SECONDS
+    root, began = Path(job.warehouse.dir), time.monotonic()
+    next_at = began + PUBLISH_SECONDS
 
     def publish() -> None:
         nonlocal next_at
@@ -100,7 +108,8 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
             engine.follow()
             _tell_damage(progress, built.broken)
             engine.damaged |= bool(built.broken)
-            next_at = time.monotonic() + max(PUBLISH_SECONDS, built.seconds / BUILDING)
+            now = time.monotonic()
+            next_at = now + pause(now - began, built.path.stat().st_size, built.seconds)
 
     def opened() -> Executor:
         files = engine.files() if job.cluster.address is not None else ()
@@ -128,6 +137,16 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
                 engine.executor.close(cancel=not finished)
         finally:
             engine.close()
+
+
+def pause(elapsed: float, size: int, building: float) -> float:
+    """Seconds until a run that began `elapsed` seconds ago publishes again. Pure.
+
+    size: bytes of the generation that it has published; building: seconds that this took. No generation that is younger
+    than a day is ever removed, a reader elsewhere may have it open, so that large ones come less often.
+    """
+    room = min(OF_THE_RUN * elapsed, DAY * size / DAILY)
+    return max(PUBLISH_SECONDS, building / BUILDING, room)
 
 
 def _blocked(outcome: Outcome) -> bool:

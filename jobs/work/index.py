@@ -20,7 +20,7 @@ from zoospectra.zoo.layers.choose import layers
 from zoospectra.zoo.layers.copies import HashedLayer, corners, is_constant, stored_corners, without_copies
 from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
-from zoospectra.zoo.layers.values import layer_hash, read_layer
+from zoospectra.zoo.layers.values import Hashed, read_hashed, read_layer
 
 TOGETHER = 1 << 20
 """Elements of layers that are in memory together while they are hashed and sketched; a larger layer alone."""
@@ -180,28 +180,24 @@ def read_some(some: Sequence[tuple[Layer, str | None]], kept: Collection[str] = 
     then not read.
     """
     read: dict[int, ReadLayer] = {}
-    values: dict[int, AnyArray] = {}
+    values: dict[int, Hashed] = {}
     for n, (layer, known) in enumerate(some):
         try:
             if known is not None and known in kept:
                 read[n] = ReadLayer(HashedLayer(layer, known, stored_corners(layer)))
             else:
-                values[n] = read_layer(layer)
+                values[n] = read_hashed(layer) if known is None else Hashed(read_layer(layer), known)
         except CheckpointError as error:
             read[n] = _unread(layer, error)
-    sketches = sketches_and_reductions([*values.values()])
-    for (n, each), (linear, plain) in zip(values.items(), sketches, strict=True):
-        layer, known = some[n]
-        try:
-            if (skip := _unfit(layer, each, plain)) is not None:
-                read[n] = ReadLayer(skip=skip)
-                continue
-            content_hash = known or layer_hash(layer)
-            constant = plain.min == plain.max and is_constant(each)
-            held = HashedLayer(layer, content_hash, corners(layer, each), constant)
-            read[n] = ReadLayer(held, sketched=Sketched(content_hash, each.size, linear, plain))
-        except CheckpointError as error:
-            read[n] = _unread(layer, error)
+    sketches = sketches_and_reductions([each for each, _ in values.values()])
+    for (n, (each, content_hash)), (linear, plain) in zip(values.items(), sketches, strict=True):
+        layer, _ = some[n]
+        if (skip := _unfit(layer, each, plain)) is not None:
+            read[n] = ReadLayer(skip=skip)
+            continue
+        constant = plain.min == plain.max and is_constant(each)
+        held = HashedLayer(layer, content_hash, corners(layer, each), constant)
+        read[n] = ReadLayer(held, sketched=Sketched(content_hash, each.size, linear, plain))
     return [read[n] for n in range(len(some))]
 
 

@@ -53,8 +53,8 @@ def check_model(path: str, revision: str, seen: Seen) -> None:
 
 def check_layer(layer: Layer, content_hash: str, listed: Seen, now: Seen) -> None:
     """CheckpointError 'changed_meanwhile' when a layer's files are not those that were listed, nor are its values."""
-    states = {path: (path, *state) for path, *state in now}
-    same = all(states.get(ref.path) in listed for ref in layer.refs if not is_remote(ref.path))
+    as_listed = {state[0] for state in listed if state in now}
+    same = all(ref.path in as_listed for ref in layer.refs if not is_remote(ref.path))
     if not same and layer_hash(layer) != content_hash:
         raise another(layer)
 

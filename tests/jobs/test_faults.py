@@ -14,6 +14,7 @@ import pytest
 
 from tests.jobs.zoos import make_zoo
 from zoospectra.jobs.main import main
+from zoospectra.jobs.work.execute import pause
 from zoospectra.jobs.work.executors import Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Patience
 from zoospectra.jobs.work.schedule import LOSSES, again
@@ -88,6 +89,19 @@ def test_a_run_publishes_what_is_finished_while_it_works(tmp_path: Path, monkeyp
     assert main(words) == 0
     assert len(list(data.glob("warehouse-0*.duckdb"))) > 1
     assert query(data, "SELECT count(*) AS n FROM layer_metrics")["n"].to_pylist() == [8]
+
+
+@pytest.mark.parametrize(("size", "least", "most"), [(5e6, 359, 360), (50e6, 30, 60), (500e6, 20, 32), (5e9, 20, 32)])
+def test_the_generations_of_a_day_take_little_more_than_thirty_do(size: float, least: int, most: int) -> None:
+    """Small ones every four minutes, large ones less often as the run goes on; none is removed, readers may have it."""
+    count, clock = 0, 240.0
+    while clock < 86_400:
+        count += 1
+        after = pause(clock, int(size), building=1.0)
+        assert after >= 240
+        clock += after
+    assert least <= count <= most
+    assert count * size <= max(3e9, 32 * size)
 
 
 def test_a_matrix_that_no_node_can_hold_is_a_row_with_the_arithmetic(

@@ -24,6 +24,9 @@ from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.checkpoint.windows import MEMORY, window
 from zoospectra.zoo.fetch.locator import is_remote
 
+SMALL = 4 << 20
+"""Bytes of a small file: more of them stay mapped."""
+
 HASH_BLOCK = 1 << 22
 """Bytes hashed at a time: large enough to amortise the calls, small enough to stay in the cache's reach."""
 
@@ -126,7 +129,8 @@ def _mapped(ref: TensorRef) -> NDArray[np.uint8]:
     """The bytes of a reference, mapped from its file."""
     try:
         seen = os.stat(ref.path)
-        whole = _file(ref.path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
+        held = _small_file if seen.st_size <= SMALL else _file
+        whole = held(ref.path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
     except CheckpointError:
         raise
     except (OSError, ValueError, OverflowError) as error:
@@ -143,6 +147,10 @@ def _mapped(ref: TensorRef) -> NDArray[np.uint8]:
 def _file(path: str, size: int, mtime_ns: int, inode: int) -> NDArray[np.uint8]:
     """A whole file, mapped once for all its tensors; the last arguments tell a file from one that took its place."""
     return mapped_file(path, size)
+
+
+_small_file = lru_cache(maxsize=16)(_file.__wrapped__)
+"""The same of the files of a task of small models, which reads each more than once."""
 
 
 def _inflated(ref: TensorRef) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from zoospectra.zoo.fetch.backoff import PASSING, jittered, requested_wait
 from zoospectra.zoo.fetch.errors import FetchError
 from zoospectra.zoo.fetch.limiter import Limiter
 from zoospectra.zoo.fetch.locator import origin
-from zoospectra.zoo.fetch.redirects import why_not
+from zoospectra.zoo.fetch.peers import Peers, Trail
 from zoospectra.zoo.fetch.settings import FetchSettings, hub_token, hub_url
 
 T = TypeVar("T")
@@ -38,8 +38,8 @@ PATIENCE = 30.0
 LOCATION_SECONDS = 300.0
 """Seconds for which a redirect's target is used again for further ranges; signed addresses live for an hour."""
 
-ASKED = "asked"
-"""Key of a request's extensions: the address that was asked for before any redirect."""
+TRAIL = "trace"
+"""Key of a request's extensions, httpcore's for a function of its events: the Trail of what was asked for."""
 
 Take = Callable[[httpx2.Response, Iterator[bytes]], T]
 """Uses an answer and the blocks of its body; what it returns is the result of the request."""
@@ -100,6 +100,7 @@ class Client:
     def __init__(self, settings: FetchSettings, limiter: Limiter) -> None:
         self.settings = settings
         self.limiter = limiter
+        self._peers = Peers()
         self._locations: dict[str, tuple[str, float]] = {}
         self._http = httpx2.Client(
             follow_redirects=True,
@@ -154,7 +155,8 @@ class Client:
         host = urlsplit(url).netloc
         with self.limiter.slot(host):
             try:
-                with self._http.stream("GET", target, headers=sent, extensions={ASKED: url}) as response:
+                extensions = {TRAIL: Trail(url, self._peers)}
+                with self._http.stream("GET", target, headers=sent, extensions=extensions) as response:
                     self._judge(response, url, target, host, token=token is not None)
                     if steady and response.history:
                         self._locations[url] = (str(response.url), time.monotonic() + LOCATION_SECONDS)
@@ -215,9 +217,8 @@ class Client:
 
 def _check_redirect(request: httpx2.Request) -> None:
     """FetchError 'unsafe' for a redirect that is not followed; called before every request, the first one included."""
-    asked, target = str(request.extensions[ASKED]), str(request.url)
-    if target != asked and (why := why_not(asked, target)):
-        raise FetchError(Reason.UNSAFE, f"{asked}: {why}")
+    trail: Trail = request.extensions[TRAIL]
+    trail.follow(str(request.url))
 
 
 def announced(response: httpx2.Response) -> int | None:

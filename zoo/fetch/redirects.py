@@ -1,7 +1,7 @@
 """Where a server may send us: over http(s), and into internal networks only if it is internal itself.
 
 A hub's answer must not make a worker ask the metadata service of its cloud, or a server behind the firewall. Not
-covered: a name that resolves to another address a moment later, and names that only a proxy can resolve.
+covered: a name that resolves to another address a moment later (peers.py), and names that only a proxy can resolve.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ KINDS = ("link_local", "loopback", "private", "site_local", "multicast")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def why_not(asked: str, target: str) -> str | None:
-    """Why a redirect of the address that was asked for to `target` is not followed; None when it is."""
+def why_not(asked: str, target: str, sources: Iterable[Address] | None = None) -> str | None:
+    """Why a redirect of the address that was asked for to `target` is not followed; None when it is.
+
+    sources: where the asked host has answered; None for what its name resolves to.
+    """
     try:
         to = urlsplit(target)
     except ValueError as error:
@@ -35,11 +38,13 @@ def why_not(asked: str, target: str) -> str | None:
         return f"redirected to {target[:200]}: expected https, which was asked for"
     if (to.scheme, to.netloc) == urlsplit(asked)[:2]:
         return None
-    return forbidden(addresses(urlsplit(asked).hostname or ""), addresses(to.hostname or ""), target)
+    known = addresses(urlsplit(asked).hostname or "") if sources is None else sources
+    why = forbidden(known, addresses(to.hostname or ""))
+    return f"redirected to {target[:200]}: {why}" if why else None
 
 
-def forbidden(sources: Iterable[Address], targets: Iterable[Address], target: str) -> str | None:
-    """The same by the addresses of both: internal ones are for internal servers, link-local for link-local."""
+def forbidden(sources: Iterable[Address], targets: Iterable[Address]) -> str | None:
+    """What is wrong with targets by their addresses: internal ones are for internal servers, link-local for such."""
     known = list(sources)
     for address in targets:
         kind = next((kind for kind in KINDS if getattr(address, f"is_{kind}", False)), None)
@@ -49,7 +54,7 @@ def forbidden(sources: Iterable[Address], targets: Iterable[Address], target: st
             continue
         allowed = (source.is_link_local if kind == "link_local" else not source.is_global for source in known)
         if not any(allowed):
-            return f"redirected to {target[:200]}: a {kind.replace('_', '-')} address ({address}), which is not asked"
+            return f"a {kind.replace('_', '-')} address ({address}), which is not asked"
     return None
 
 
@@ -59,10 +64,10 @@ def addresses(host: str) -> list[Address]:
         resolved = socket.getaddrinfo(host.partition("%")[0], None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    return [_plain(ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in resolved]
+    return [plain(ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in resolved]
 
 
-def _plain(address: Address) -> Address:
+def plain(address: Address) -> Address:
     """The IPv4 address inside an IPv6 one, where there is one: ::ffff:127.0.0.1 and 64:ff9b::7f00:1 are loopback."""
     if isinstance(address, ipaddress.IPv4Address):
         return address

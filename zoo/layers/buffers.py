@@ -186,7 +186,7 @@ def fixed(layer: Layer, values: AnyArray) -> Skip | None:
 
 def _integers(values: AnyArray) -> bool:
     """Whether all values are integers, and neither all equal nor a permutation; a few thousand decide for most."""
-    if values.dtype.kind != "f":
+    if values.dtype.kind != "f" or not float(values.item(0)).is_integer():
         return False
     first = values[: max(1, 4096 // max(1, values[0].size))]
     if not (first == np.trunc(first)).all() or values.min() == values.max():

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import replace
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,15 @@ from zoospectra.zoo.layers.change import changed
 from zoospectra.zoo.layers.layer import Assembly, Layer
 from zoospectra.zoo.layers.packed import SCHEMES, STACKED
 from zoospectra.zoo.layers.packed.adapters import FACTORS
+
+
+class Hashed(NamedTuple):
+    """A layer that was read."""
+
+    values: AnyArray
+    """As read_layer gives them."""
+    content_hash: str
+    """Their layer_hash."""
 
 
 def read_layer(layer: Layer) -> AnyArray:
@@ -96,11 +106,19 @@ def layer_hash(layer: Layer) -> str:
         words = [assembly.scheme, assembly.options, assembly.shape, parts, [repr(step) for step in layer.view]]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
     ref, view = layer.ref, layer.view
-    if not view:
-        return content_hash(ref)
     if _leading(ref, view) == len(view):
         return digest_of(ref.dtype, layer.shape, apply(stored(ref), view))
     return digest_of(f"{ref.dtype} view", layer.shape, np.ascontiguousarray(read_layer(layer)))
+
+
+def read_hashed(layer: Layer) -> Hashed:
+    """Values and hash of a layer, both of the same bytes where they are stored as they are; errors as read_layer's."""
+    ref, view = layer.ref, layer.view
+    made = layer.factor != 1.0 or layer.change is not None or layer.assembly is not None
+    if made or _leading(ref, view) < len(view):
+        return Hashed(read_layer(layer), layer_hash(layer))
+    elements = reach(apply(stored(ref), view))
+    return Hashed(types.decode(elements, ref.dtype), digest_of(ref.dtype, layer.shape, elements))
 
 
 def _leading(ref: TensorRef, view: View) -> int:
