@@ -35,11 +35,14 @@ FAILED = f"""SELECT model_id AS failed, reason, count(*) AS tensors, coalesce(mi
     ORDER BY model_id, min(tensor), reason, detail LIMIT {SHOWN_FAILURES}"""
 FITS = """SELECT count(*) AS layers, count(*) FILTER (WHERE outcome = 'fit') AS fits
     FROM layer_metrics SEMI JOIN scope USING (model_id)"""
-FIRST = f"""SELECT model_id, count(*) OVER () AS models FROM model_metrics SEMI JOIN scope USING (model_id)
-    WHERE profile = $profile ORDER BY model_id LIMIT {SHOWN_MODELS}"""
+FIRST = f"""SELECT count(*), min(model_id, {SHOWN_MODELS}) FROM model_metrics SEMI JOIN scope USING (model_id)
+    WHERE profile = $profile AND model_id BETWEEN $low AND $high"""
 AVERAGES = f"""SELECT {", ".join(("model_id", "series", "dataset", "num_layers", *METRICS))} FROM model_metrics
     WHERE profile = $profile AND model_id IN ({{names}}) ORDER BY model_id"""
 """What is read of the models in `scope`: the warehouse counts and chooses, and nothing grows with them here."""
+
+TOGETHER = 20_000
+"""Models whose averages are made together."""
 
 ADVICE = {str(reason): reason.advice for reason in Reason}
 """Code of a reason -> what it means."""
@@ -106,11 +109,23 @@ def _target(models: Sequence[Model]) -> Target | None:
     return Target(chosen, {model_id: (metric.dataset, metric.value) for model_id, metric in reported})
 
 
+def _first(reader: Reader, scope: pa.Array, profile: str) -> tuple[int, list[str]]:
+    """How many of these models have averages, and the first of them by name; asked for TOGETHER at a time."""
+    ordered, models, first = scope.sort(), 0, list[str]()
+    for at in range(0, len(ordered), TOGETHER):
+        some = ordered.slice(at, TOGETHER)
+        values = {"profile": profile, "low": some[0].as_py(), "high": some[-1].as_py()}
+        ((count, names),) = reader.rows(FIRST, values, {"scope": pa.table({"model_id": some})})
+        models += count
+        first += names or []
+    return models, sorted(first)[:SHOWN_MODELS]
+
+
 def _print_averages(reader: Reader, scope: Mapping[str, pa.Table], profile: str, target: Target | None) -> None:
-    first = reader.rows(FIRST, {"profile": profile}, scope)
-    if not first:
+    models, first = _first(reader, scope["scope"]["model_id"].combine_chunks(), profile)
+    if not models:
         return
-    names = {f"model{n}": model_id for n, (model_id, _) in enumerate(first)}
+    names = {f"model{n}": model_id for n, model_id in enumerate(first)}
     sql = AVERAGES.format(names=", ".join(f"${name}" for name in names))  # constants: only these models are averaged
     table = []
     for row in reader.table(sql, {"profile": profile, **names}).to_pylist():
@@ -121,7 +136,7 @@ def _print_averages(reader: Reader, scope: Mapping[str, pa.Table], profile: str,
         table.append(shown)
     title = f"averages over layers, profile {profile}"
     print_table(pa.Table.from_pylist(table), title, digits=4, whole=False, keep=[target.metric] if target else ())
-    if left := first[0][1] - len(first):
+    if left := models - len(first):
         print(f'... and {left} more: zoospectra sql "FROM model_metrics"')
 
 
