@@ -75,6 +75,10 @@ def die_once(marker: str) -> str:
     return "unreachable"
 
 
+def whoami(_: object) -> int:
+    return os.getpid()
+
+
 def hang_in_c(_: object) -> None:
     """Without giving the interpreter's lock back: no Python code of the worker runs any more."""
     pattern = __import__("re").compile("(a+)+$")
@@ -213,6 +217,22 @@ def test_a_hang_is_killed_tried_alone_and_timed_out_while_others_go_on(executor:
     assert "killed after" in (outcomes["spins"].crash or "")
     assert (outcomes["once"].value, outcomes["once"].task.attempt) == ("went on", 2)
     assert [outcomes[f"t{n}"].value for n in range(4)] == [0, 1, 4, 9]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_idle_workers_that_are_stopped_take_no_task_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that is given to one never begins, so that no deadline counts."""
+    monkeypatch.setattr("zoospectra.jobs.work.executors.ray.SILENCE", 4.0)
+    executor = open_executor(Cluster("ray", cpus=1))
+    try:
+        for _ in range(2):
+            for process in [outcome.value for outcome in collect([Task("who", whoami, None)], executor)]:
+                os.kill(process, signal.SIGSTOP)
+            after = collect([Task(f"t{n}", square, n) for n in range(3)], executor, attempts=3)
+            assert sorted(outcome.value for outcome in after) == [0, 1, 4]
+    finally:
+        executor.close(cancel=True)
 
 
 def test_a_failure_of_access_is_tried_again_and_then_said(executor: Executor, tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +35,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from zoospectra.jobs.exit import JobError
 from zoospectra.jobs.work.executors.address import knock
 from zoospectra.jobs.work.executors.call import call
+from zoospectra.jobs.work.executors.deaf import kill, kill_stopped
 from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
 from zoospectra.jobs.work.executors.roster import Roster
-from zoospectra.jobs.work.executors.start import empty_folder, unheard
+from zoospectra.jobs.work.executors.start import advice, empty_folder, first, unheard
 from zoospectra.jobs.work.executors.tables import stream, streamed
 from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -56,6 +56,9 @@ SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 POLL = 2.0
 """Seconds between two looks at deadlines and nodes."""
+
+SILENCE = 60.0
+"""Seconds without an answer after which, while tasks wait, stopped workers are looked for."""
 
 HANDSHAKE_SECONDS = 120.0
 """Seconds that a node may take to describe itself: a fresh worker imports the package from a cold disk."""
@@ -120,7 +123,7 @@ class RayExecutor:
         self._wanted = wanted or Wanted()
         self._code = Wanted(self._wanted.versions)
         self._running: dict[Any, Running] = {}
-        self._looked = 0.0
+        self._looked, self._heard = 0.0, time.monotonic()
         self._call = ray.remote(max_retries=0, num_returns="streaming")(_call_in)
         try:
             self._handshake(self._there())
@@ -157,6 +160,8 @@ class RayExecutor:
                 ready = list(dict.fromkeys([*ready, *more]))
             outcomes = [outcome for reference in ready if (outcome := self._advance(reference)) is not None]
             outcomes += self._overdue()
+            self._heard = time.monotonic() if ready else self._heard
+            self._wake()
             self._look()
             if end is not None and time.monotonic() >= end:
                 break
@@ -190,12 +195,11 @@ class RayExecutor:
         return None
 
     def _crashed(self, running: Running, error: BaseException) -> Outcome:
-        first = next(iter(str(error).strip().splitlines()), "")
         lost = isinstance(error, LOST)
         reason = Reason.WORKER_CRASHED
         if isinstance(error, ray.exceptions.OutOfMemoryError) or (not lost and self._killed_for_memory(running.node)):
             reason = Reason.OUT_OF_MEMORY
-        crash = f"{type(error).__name__}: {first}"[:500]
+        crash = f"{type(error).__name__}: {first(error)}"[:500]
         return Outcome(running.task, crash=crash, reason=reason, lost=lost, node=running.node)
 
     def _killed_for_memory(self, node: str) -> bool:
@@ -216,12 +220,25 @@ class RayExecutor:
             if running.began and task.deadline is not None and now > running.began + task.deadline:
                 ray.cancel(reference, force=True)
                 # A stopped process hears no cancellation and would keep its CPUs.
-                end = ray.remote(max_retries=0, num_cpus=0)(_end)
-                end.options(scheduling_strategy=_only_on(running.node)).remote(running.process)
+                self._on(running.node, kill, running.process)
                 del self._running[reference]
                 crash = f"killed after {now - running.began:.0f} s, predicted {task.seconds:.1f} s"
                 outcomes.append(Outcome(task, crash=crash, reason=Reason.TIMED_OUT, node=running.node))
         return outcomes
+
+    def _on(self, node: str, function: Callable[..., object], argument: object) -> None:
+        """Have a node do something that needs no CPU."""
+        remote = ray.remote(max_retries=0, num_cpus=0)(function)
+        remote.options(scheduling_strategy=_only_on(node)).remote(argument)
+
+    def _wake(self) -> None:
+        """After a long silence end workers that were stopped before what they got could begin: no deadline counts."""
+        if all(running.began for running in self._running.values()) or time.monotonic() < self._heard + SILENCE:
+            return
+        self._heard = time.monotonic()
+        busy = frozenset(running.process for running in self._running.values() if running.began)
+        for node in self._roster.admitted:
+            self._on(node, kill_stopped, busy)
 
     def _look(self) -> None:
         """Nodes that came and went: what waits is asked for anew when the largest node may have gone."""
@@ -245,7 +262,7 @@ class RayExecutor:
         try:
             nodes = [node for node in _nodes() if node["Alive"] and node["Resources"].get("CPU")]
         except (ray.exceptions.RayError, ConnectionError) as error:
-            raise JobError(f"the Ray cluster has gone: {_first(error)}; start it, then run the same command") from error
+            raise JobError(f"the Ray cluster has gone: {first(error)}; start it, then run the same command") from error
         return {
             node["NodeID"]: node
             for node in nodes
@@ -282,7 +299,7 @@ class RayExecutor:
         roster, end = self._roster, time.monotonic() + self._patience
         if self._patience:
             self._report(f"no node has {roster.wanted()} yet: waiting {self._patience:.0f} s for one")
-        ask = ray.remote(max_retries=0, num_cpus=1)(_end)
+        ask = ray.remote(max_retries=0, num_cpus=1)(kill)
         wish = ask.options(resources=roster.resources or None, label_selector=roster.labels or None).remote(0)
         while not (there := self._there()) and time.monotonic() < end:
             time.sleep(POLL / 2)
@@ -302,7 +319,7 @@ class RayExecutor:
             try:
                 answers[node] = ray.get(reference, timeout=0)
             except (ray.exceptions.RayError, ray.exceptions.RaySystemError, TimeoutError) as error:
-                answers[node] = f"it cannot run zoospectra: {_first(error)}"
+                answers[node] = f"it cannot run zoospectra: {first(error)}"
         return answers
 
     def _refuse(self, node: str, why: str, name: str = "") -> None:
@@ -341,24 +358,7 @@ def _join(address: str | None, cpus: int | None) -> None:
         except Exception as error:  # Ray raises the bare class where a node does not start
             ray.shutdown()
             where = f"cluster.address={address}" if address else "cluster=local"
-            raise JobError(f"{where}: {_first(error)}; {_advice(error, address)}") from error
-
-
-def _advice(error: BaseException, address: str | None) -> str:
-    """What to do about a Ray that does not start or answer."""
-    text = f"{type(error).__name__} {error}".lower()
-    if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
-        token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
-        return f"it answers, but not to this driver, or too late: {token}, and use its version of Ray"
-    if address is None:
-        return "free disk and memory of this machine, or use cluster=inline"
-    return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
-
-
-def _first(error: BaseException) -> str:
-    """The first line of an error that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+            raise JobError(f"{where}: {first(error)}; {advice(error, address)}") from error
 
 
 def _only_on(node: str) -> NodeAffinitySchedulingStrategy:
@@ -380,13 +380,6 @@ def _runtime_env(empty: str, *, shared: bool) -> dict[str, Any]:
 def _stream_tables() -> None:
     """Let this process, which has joined Ray, send tables as streams."""
     ray.util.register_serializer(pa.Table, serializer=stream, deserializer=streamed)
-
-
-def _end(process: int) -> None:
-    """Kill a worker of this node; 0 for none."""
-    with suppress(ProcessLookupError):
-        if process:
-            os.kill(process, signal.SIGKILL)
 
 
 def _call_in(folder: str, wanted: Wanted, task: Task) -> Iterator[Begun | Outcome]:

@@ -1,4 +1,4 @@
-"""What Ray needs to start or join: a folder with nothing in it, and nobody who reads its own lines."""
+"""What Ray needs to start or join: a folder with nothing in it, silence, and words for its errors."""
 
 from __future__ import annotations
 
@@ -39,3 +39,20 @@ def unheard() -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def advice(error: BaseException, address: str | None) -> str:
+    """What to do about a Ray that does not start or answer."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
+        token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
+        return f"it answers, but not to this driver, or too late: {token}, and use its version of Ray"
+    if address is None:
+        return "free disk and memory of this machine, or use cluster=inline"
+    return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
+
+
+def first(error: BaseException) -> str:
+    """The first line of an error that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
