@@ -7,9 +7,10 @@ Not covered: parts that no generation has yet; `build.refresh` first.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -17,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zoospectra.warehouse.arrow import over, registered
-from zoospectra.warehouse.connect import connect, is_locked, newest
+from zoospectra.warehouse.arrow import over
+from zoospectra.warehouse.connect import connect, newest
 from zoospectra.warehouse.identity import ModelId, ResultId, SpectrumId, seed_of
 from zoospectra.warehouse.intact import set_aside
+from zoospectra.warehouse.reader import Reader, read_newest
 from zoospectra.warehouse.schema import PARTS, WRITTEN
 from zoospectra.warehouse.unfinished import Asked, Listing, Progress, progress
 
@@ -94,10 +96,6 @@ class Candidates:
     """Those that have results and that no listed layer has: what an interrupted run computed."""
 
 
-MEMORY, ENOUGH = "96MB", "4GB"
-"""What DuckDB may take in the process of a run for questions, of which blocks that it has read are the most; and what
-it may where that is not enough."""
-
 SEEDS = 100_000
 """Rows of results that are looked at together for their seeds."""
 
@@ -123,44 +121,27 @@ class Knowledge:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.resolve()
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._path: Path | None = None
-        try:
-            self._path = newest(directory)
-        except ValueError:
-            return
+        self._reader: Reader | None = None
         self._seeds: npt.NDArray[np.uint64] | None = None
-        self._connection = connect(self._path, read_only=True)
-        if not is_locked(self._connection):  # else it is a person's, with a limit of its own
-            self._connection.execute(f"SET memory_limit = '{MEMORY}'").fetchall()
-
-    def _ask(
-        self, sql: str, values: object = None, tables: Mapping[str, pa.Table] | None = None
-    ) -> list[tuple[Any, ...]]:
-        """Rows of a statement that sees these tables, with more memory where it needs that."""
-        assert self._connection is not None
-        with registered(self._connection, **(tables or {})):
-            try:
-                return self._connection.execute(sql, values).fetchall()
-            except duckdb.OutOfMemoryException:
-                if is_locked(self._connection):
-                    raise
-            self._connection.execute(f"SET memory_limit = '{ENOUGH}'").fetchall()
-            return self._connection.execute(sql, values).fetchall()
+        with suppress(ValueError):
+            self._reader = read_newest(directory)
 
     def close(self) -> None:
         """Let go of the generation."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def progress(self, models: Iterable[Listing], asked: Asked) -> Progress:
         """Which of these models lack something."""
-        return progress(self._ask if self._connection is not None else None, models, asked)
+        done = progress(self._reader, models, asked)
+        if self._reader is not None:
+            self._reader.forget()
+        return done
 
     def of_models(self, models: Sequence[ModelId]) -> Known:
         """Everything about these models and the bytes of their layers."""
-        if self._connection is None or not models:
+        if self._reader is None or not models:
             return Known()
         layers: dict[ModelId, list[LayerRow]] = {}
         skipped: dict[ModelId, list[SkipRow]] = {}
@@ -168,16 +149,16 @@ class Knowledge:
         sql = f"""SELECT model_id, revision, {", ".join(LayerRow._fields)}
             FROM layers_history SEMI JOIN asked_models USING (model_id, revision)
             ORDER BY model_id, revision, layer_id"""
-        for model_id, revision, *row in self._ask(sql, tables=asked):
+        for model_id, revision, *row in self._reader.rows(sql, tables=asked):
             layer = LayerRow(*row)
             layers.setdefault(ModelId(model_id, revision), []).append(layer._replace(shape=tuple(layer.shape or ())))
         sql = f"""SELECT model_id, revision, {", ".join(SkipRow._fields)}
             FROM skipped_history SEMI JOIN asked_models USING (model_id, revision)"""
-        for model_id, revision, *row in self._ask(sql, tables=asked):
+        for model_id, revision, *row in self._reader.rows(sql, tables=asked):
             skipped.setdefault(ModelId(model_id, revision), []).append(SkipRow(*row))
         sql = """SELECT model_id, revision, reader, listed_layers, coalesce(listed_skips, 0)
                  FROM indexed SEMI JOIN asked_models USING (model_id, revision)"""
-        listings = {ModelId(*row[:2]): row[2:] for row in self._ask(sql, tables=asked)}
+        listings = {ModelId(*row[:2]): row[2:] for row in self._reader.rows(sql, tables=asked)}
         readers = {
             model: reader
             for model, (reader, listed, left_out) in listings.items()
@@ -198,13 +179,13 @@ class Knowledge:
     def of_contents(self, content_hashes: Collection[str]) -> Known:
         """Results and spectra of these bytes."""
         hashes = self._met(content_hashes)
-        if not hashes:
+        if self._reader is None or not hashes:
             return Known()
         asked = {"asked_contents": pa.table({"content_hash": pa.array(hashes, pa.string())})}
-        results = self._ask("FROM result_index SEMI JOIN asked_contents USING (content_hash)", tables=asked)
+        results = self._reader.rows("FROM result_index SEMI JOIN asked_contents USING (content_hash)", tables=asked)
         sql = """SELECT content_hash, unfold, code_version, file
                  FROM spectra_index SEMI JOIN asked_contents USING (content_hash)"""
-        spectra = self._ask(sql, tables=asked)
+        spectra = self._reader.rows(sql, tables=asked)
         return Known(
             spectra={SpectrumId(*row[:3]): self._directory / row[3] for row in spectra},
             metrics=frozenset(ResultId(*row[:4]) for row in results),
@@ -214,7 +195,7 @@ class Knowledge:
     def _met(self, content_hashes: Collection[str]) -> list[str]:
         """Those of these contents that may have results, in order: almost all that have none are told by their seed."""
         hashes, seeds = sorted(content_hashes), self.seeds()
-        if self._connection is None or not hashes:
+        if not hashes:
             return []
         try:
             asked = np.array([seed_of(content_hash) for content_hash in hashes], np.uint64)
@@ -225,19 +206,19 @@ class Knowledge:
 
     def seeds(self) -> npt.NDArray[np.uint64]:
         """Seeds of all contents that have results, ascending: 8 bytes each, so that those of millions are in memory."""
-        if self._connection is None:
+        if self._reader is None:
             return np.array([], np.uint64)
         if self._seeds is None:
             sql = """SELECT TRY_CAST('0x' || content_hash[:16] AS UBIGINT) AS seed FROM result_index
                      WHERE seed IS NOT NULL"""
-            batches = self._connection.sql(sql).to_arrow_reader(SEEDS)  # in the order of contents: few come twice
+            batches = self._reader.batches(sql, SEEDS)  # in the order of contents: few come twice
             some = [np.unique(batch["seed"].to_numpy()) for batch in batches]
             self._seeds = np.unique(np.concatenate([np.array([], np.uint64), *some]))
         return self._seeds
 
     def candidates(self, model: str, layers: Collection[tuple[str, str]]) -> Candidates:
         """Contents that layers (tensor, longname) of a model may have, at most ALIKE a layer, its own before others."""
-        if self._connection is None or not layers:
+        if self._reader is None or not layers:
             return Candidates()
         tensors, longnames = map(list, zip(*sorted(layers), strict=True))
         sql = """SELECT tensor, longname, content_hash FROM layers_history
@@ -245,18 +226,18 @@ class Knowledge:
                  QUALIFY row_number() OVER (PARTITION BY tensor, longname
                     ORDER BY bool_or(model_id = $1) DESC, bool_or(latest) DESC, content_hash) <= $2"""
         asked = pa.table({"tensor": tensors, "longname": longnames})
-        rows = self._ask(sql, [model, ALIKE], {"asked_layers": asked})
+        rows = self._reader.rows(sql, [model, ALIKE], {"asked_layers": asked})
         named: dict[tuple[str, str], list[str]] = {}
         for tensor, longname, content_hash in rows:
             named.setdefault((tensor, longname), []).append(content_hash)
         sql = "SELECT DISTINCT content_hash FROM result_index ANTI JOIN layers_history USING (content_hash)"
-        loose = [content_hash for (content_hash,) in self._ask(sql)]
+        loose = [content_hash for (content_hash,) in self._reader.rows(sql)]
         return Candidates({name: tuple(hashes) for name, hashes in named.items()}, tuple(sorted(loose)))
 
     def spectra_parts(self) -> list[Path]:
         """Parts that hold the stored spectra that count."""
         sql = "SELECT DISTINCT file FROM spectra_index ORDER BY ALL"
-        rows = self._connection.execute(sql).fetchall() if self._connection else []
+        rows = self._reader.rows(sql) if self._reader else []
         return [self._directory / file for (file,) in rows]
 
     def contents(self, size: int) -> Iterator[list[ContentRow]]:
@@ -264,15 +245,14 @@ class Knowledge:
 
         What the generation had when this began, whatever is published meanwhile.
         """
-        if self._connection is None:
+        if self._reader is None:
             return
-        assert self._path is not None
-        with connect(self._path, read_only=True) as connection:  # closing the other one would close its cursors
-            order = connection.sql(ORDER).to_arrow_table()
+        with Reader(self._reader.path) as reader:  # the other one may be closed meanwhile
+            order = reader.table(ORDER)
             for first in range(0, len(order), size):  # lists of all owners at once took 5 KB a content
                 part = order.slice(first, size)
-                with registered(connection, asked_contents=part.append_column("place", pa.array(range(len(part))))):
-                    rows = connection.execute(CONTENTS).fetchall()
+                asked = part.append_column("place", pa.array(range(len(part))))
+                rows = reader.rows(CONTENTS, tables={"asked_contents": asked})
                 yield [
                     ContentRow(
                         LayerRow(*layer.values())._replace(shape=tuple(layer["shape"] or ())),

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from zoospectra.warehouse import clock
+from zoospectra.warehouse.allocator import give_back
 from zoospectra.warehouse.parts import conform, place, stamped
 
 BYTES = 32 * 2**20
@@ -98,7 +99,7 @@ class Log:
             list(threads.map(write, [part for part in parts if part[0] in LAST]))
         self._waiting.clear()
         self._bytes = 0
-        pa.default_memory_pool().release_unused()
+        give_back()
 
     def _write(self, name: str, now: datetime.datetime, part: tuple[str, int, list[pa.Table]]) -> None:
         kind, number, tables = part

@@ -24,12 +24,13 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -202,6 +203,21 @@ def write(directory: Path, kind: str, key: str, table: pa.Table, model_id: str |
     return path
 
 
+def write_all(directory: Path, kind: str, key: str, tables: Iterable[pa.Table]) -> Path:
+    """The same with rows of several tables of one schema, at least one, of which one is in memory at a time."""
+    now = datetime.datetime.now(datetime.UTC)
+    rows = (stamped(conform(kind, table), now) for table in tables)
+    first = next(rows)
+    schema = first.schema.with_metadata({**(first.schema.metadata or {}), KIND: kind})
+
+    def fill(file: BinaryIO) -> None:
+        with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
+            for table in chain([first], rows):
+                writer.write_table(table)
+
+    return _put(part_path(directory, kind, key), fill)
+
+
 def stamped(table: pa.Table, when: datetime.datetime) -> pa.Table:
     """The table with the time it was written as its last column."""
     return table.append_column(WRITTEN, pa.repeat(pa.scalar(when, WRITTEN.type), len(table)))
@@ -215,12 +231,15 @@ def place(path: Path, kind: str, table: pa.Table, sources: Iterable[Source] = ()
     words: dict[bytes | str, bytes | str] = {**(table.schema.metadata or {}), KIND: kind}
     if names := list(sources):
         words[SOURCES] = json.dumps(names)
-    table = table.replace_schema_metadata(words)
+    return _put(path, partial(_write_parquet, kind, table.replace_schema_metadata(words)), checked=checked)
+
+
+def _put(path: Path, fill: Callable[[BinaryIO], None], *, checked: bool = False) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
         with written(path.parent), temporary.open("wb") as file:
-            _write_parquet(kind, table, file)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         if checked:
@@ -242,7 +261,7 @@ def checksum(path: Path) -> str:
     return f"{crc:08x}"
 
 
-def _write_parquet(kind: str, table: pa.Table, file: object) -> None:
+def _write_parquet(kind: str, table: pa.Table, file: BinaryIO) -> None:
     if kind == "spectra":
         # Eigenvalues hardly repeat: split into byte planes zstd takes a fifth off, plain it would add a fifth. In the
         # order of their hashes a fit finds them in one row group.

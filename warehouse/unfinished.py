@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from zoospectra.warehouse.identity import ModelId
+from zoospectra.warehouse.reader import Reader
 
 TOGETHER = 20_000
 """Models that are asked for by one statement: 30 MB. Tables are in the order of models, and it reads a part of them."""
@@ -66,9 +67,6 @@ class Progress:
     """Their failures."""
 
 
-Ask = Callable[[str, Mapping[str, Any], Mapping[str, pa.Table]], list[Any]]
-"""Rows of a statement, with its $parameters and the tables that it sees."""
-
 PROGRESS = """
 WITH layer AS (
     SELECT model_id, revision, count(*) AS layers
@@ -109,8 +107,8 @@ FROM model
 """
 
 
-def progress(ask: Ask | None, models: Iterable[Listing], asked: Asked) -> Progress:
-    """Which of these models lack something; ask: None where there is no generation yet."""
+def progress(reader: Reader | None, models: Iterable[Listing], asked: Asked) -> Progress:
+    """Which of these models lack something; reader: None where there is no generation yet."""
     done, first = Progress(), 0
     results = zip(*asked.results, strict=True) if asked.results else ([], [], [])
     kinds = pa.table(dict(zip(ResultKind._fields, map(list, results), strict=True)))
@@ -119,7 +117,7 @@ def progress(ask: Ask | None, models: Iterable[Listing], asked: Asked) -> Progre
     while chunk := list(itertools.islice(waiting, TOGETHER)):
         numbers = range(first, first + len(chunk))
         first += len(chunk)
-        if ask is None:
+        if reader is None:
             done.unfinished.extend(numbers)
             done.listed.extend(itertools.repeat(FRESH, len(chunk)))
             continue
@@ -127,7 +125,7 @@ def progress(ask: Ask | None, models: Iterable[Listing], asked: Asked) -> Progre
         named = {"n": numbers, "key": [listing.key for listing in chunk], "model_id": ids}
         named["revision"] = [listing.model.revision for listing in chunk]
         ends = {"first": min(ids), "last": max(ids)}
-        ((unfinished, listed, layers, skipped, failed),) = ask(
+        ((unfinished, listed, layers, skipped, failed),) = reader.rows(
             PROGRESS, fixed | ends, {"asked_models": pa.table(named), "asked_results": kinds}
         )
         done.unfinished.extend(unfinished)

@@ -230,7 +230,7 @@ def _analysis(name: str, path: str, wanted: Wanted | Sequence[Wanted] | None, ke
         chosen = tuple(pair for pair, layer in pairs if any(means(item, layer) for item in asked))
         indexed = replace(indexed, layers=chosen)
     tables, lost = _results(indexed, kept.profile)
-    catalog = rows.models([Model(model_id=name, zoo="", name=name, revision="", path=path)], "memory")
+    catalog = rows.models([Model(model_id=name, zoo="", name=name, revision="", path=path)], "memory", ())
     tables |= {"models": catalog, "layers": rows.layers((identity, layer) for layer in indexed.layers)}
     tables["skipped"] = rows.skipped((identity, skip) for skip in [*indexed.skips, *lost])
     with generation(tables) as connection:

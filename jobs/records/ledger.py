@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from zoospectra.warehouse.allocator import give_back
 from zoospectra.warehouse.known import has_snapshot
 from zoospectra.warehouse.schema import PARTS
 from zoospectra.zoo.model import Model
+
+TOGETHER = 10_000
+"""Models whose rows are made and written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,18 @@ def begin(verb: str, warehouse: Path, models: Sequence[Model] = ()) -> Entry:
         return Entry(run_id, verb, started)
     digest = rows.snapshot(models)
     if not has_snapshot(warehouse, digest):
-        parts.write(warehouse, "reported_metrics", digest, rows.reported_metrics(models, digest))
-        parts.write(warehouse, "models", digest, rows.models(models, digest))
+        extra = rows.extra_columns(models)
+        reported = (rows.reported_metrics(some, digest) for some in _some(models))
+        parts.write_all(warehouse, "reported_metrics", digest, reported)
+        parts.write_all(warehouse, "models", digest, (rows.models(some, digest, extra) for some in _some(models)))
         give_back()
     return Entry(run_id, verb, started, models[0].zoo, digest)
+
+
+def _some(models: Iterable[Model]) -> Iterator[list[Model]]:
+    rest = iter(models)
+    while some := list(itertools.islice(rest, TOGETHER)):
+        yield some
 
 
 def end(entry: Entry, warehouse: Path, *, config: str, status: Exit, counts: Mapping[str, int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from math import prod
 from typing import Any, NamedTuple
 
@@ -51,7 +51,7 @@ class MetricsOf(NamedTuple):
         return ResultId(self.content_hash, self.profile.unfold, self.profile.key, FIT_VERSION)
 
 
-def snapshot(models: Sequence[Model]) -> str:
+def snapshot(models: Iterable[Model]) -> str:
     """Digest of everything a catalog says: the same catalog has the same snapshot on every night."""
     digest = hashlib.blake2b(b"[", digest_size=10)
     for n, model in enumerate(models):  # as one JSON list of all, which would take as much memory again
@@ -68,18 +68,25 @@ def _plain(model: Model) -> dict[str, Any]:
     }
 
 
-def models(catalog: Sequence[Model], digest: str) -> pa.Table:
-    """Catalog rows; extra columns are typed by their values and carry a comment."""
+def extra_columns(catalog: Iterable[Model]) -> list[pa.Field]:
+    """The columns that a catalog has beyond the contract, typed by their values, with a comment."""
+    kinds: dict[str, set[type]] = {}
+    for model in catalog:
+        for name, value in catalog_columns(model).items():
+            kinds.setdefault(name, set()).update([type(value)] if value is not None else [])
+    return [field(name, _type(kinds[name]), "as in the catalog", f"{name} of the catalog") for name in sorted(kinds)]
+
+
+def models(catalog: Sequence[Model], digest: str, extra: Sequence[pa.Field]) -> pa.Table:
+    """Catalog rows, with the extra columns."""
     schema = PARTS["models"]
     columns = {"snapshot": pa.repeat(digest, len(catalog))}
     for name in set(schema.names) - columns.keys():
         columns[name] = pa.array((_text(getattr(model, name)) for model in catalog), schema.field(name).type)
     table = pa.table(columns, schema=schema)
-    extra = [catalog_columns(model) for model in catalog]
-    for name in sorted({name for values in extra for name in values}):
-        values = [_text(row.get(name)) for row in extra]
-        column = field(name, _type(values), "as in the catalog", f"{name} of the catalog")
-        table = table.append_column(column, pa.array([_cast(value, column.type) for value in values], column.type))
+    for column in extra:
+        values = (_cast(_text(model.extra.get(column.name)), column.type) for model in catalog)
+        table = table.append_column(column, pa.array(values, column.type))
     return table
 
 
@@ -87,8 +94,7 @@ def _text(value: Any) -> Any:  # noqa: ANN401 - catalog values of any plain type
     return as_text(value) if isinstance(value, str) else value
 
 
-def _type(values: Sequence[Any]) -> pa.DataType:
-    kinds = {type(value) for value in values if value is not None}
+def _type(kinds: Set[type]) -> pa.DataType:
     if kinds == {bool}:
         return pa.bool_()
     if kinds <= {int}:

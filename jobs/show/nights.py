@@ -13,15 +13,13 @@ from zoospectra.warehouse.disk import written
 SHOWN = 5
 """Names that a sentence lists; the page has all."""
 
-PAGE = """<!doctype html>
+HEAD = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark"><title>{title}</title>
 <style>
 body {{ font: 1rem/1.5 system-ui; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere }}
 </style>
 <h1>{title}</h1>
-{sections}
-</html>
 """
 
 
@@ -56,17 +54,16 @@ def _words(failure: Failure) -> str:
 
 
 def write_page(night: Night, run_id: str, warehouse: Path) -> Path:
-    """Write DIR/nights/RUN.html; returns its path."""
-    folder = warehouse / "nights"
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [
-        f"<h2>{len(lines)} {title}</h2>\n<ul>\n"
-        + "".join(f"<li>{escape(plain(line))}</li>\n" for line in lines)
-        + "</ul>"
-        for title, lines in sections(night)
-    ]
-    page = PAGE.format(title=escape(f"Run {run_id}"), sections="\n".join(parts) or "<p>Nothing changed.</p>")
-    path = folder / f"{run_id}.html"
-    with written(path):
-        path.write_text(page, encoding="utf-8")
+    """Write DIR/nights/RUN.html, line by line; returns its path."""
+    path = warehouse / "nights" / f"{run_id}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written(path), path.open("w", encoding="utf-8") as page:
+        page.write(HEAD.format(title=escape(f"Run {run_id}")))
+        none = True
+        for title, lines in sections(night):
+            page.write(f"<h2>{len(lines)} {title}</h2>\n<ul>\n")
+            page.writelines(f"<li>{escape(plain(line))}</li>\n" for line in lines)
+            page.write("</ul>\n")
+            none = False
+        page.write("<p>Nothing changed.</p>\n</html>\n" if none else "</html>\n")
     return path

@@ -14,8 +14,7 @@ from zoospectra.analysis.profile import Profile
 from zoospectra.jobs.show.display import print_table
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.work.execute import Run
-from zoospectra.warehouse.arrow import over
-from zoospectra.warehouse.query import query
+from zoospectra.warehouse.reader import Reader, read_newest
 from zoospectra.zoo.checkpoint.trouble import Reason
 from zoospectra.zoo.model import Model
 
@@ -28,12 +27,22 @@ SHOWN_MODELS, SHOWN_LINES = 20, 20
 SHOWN_FAILURES = 20
 """Groups of failures of one model and reason that are listed."""
 
-SKIPPED = "SELECT model_id, reason, count(*) AS tensors FROM skipped WHERE NOT failed GROUP BY ALL"
-FAILED = """SELECT model_id, reason, detail, count(*) AS tensors, min(tensor) AS first
-    FROM skipped WHERE failed GROUP BY ALL"""
-FITS = """SELECT model_id, count(*) AS layers, count(*) FILTER (WHERE outcome = 'fit') AS fits
-    FROM layer_metrics GROUP BY ALL"""
-"""What is counted by model in the warehouse: rows of tensors stay there."""
+SKIPPED = """SELECT reason AS "skipped by rule", count(*) AS tensors
+    FROM skipped SEMI JOIN scope USING (model_id) WHERE NOT failed GROUP BY ALL ORDER BY 2 DESC, 1"""
+FAILED = f"""SELECT model_id AS failed, reason, count(*) AS tensors, coalesce(min(tensor), '(the model)') AS "such as",
+        detail, count(*) OVER () AS groups
+    FROM skipped SEMI JOIN scope USING (model_id) WHERE failed GROUP BY model_id, reason, detail
+    ORDER BY model_id, min(tensor), reason, detail LIMIT {SHOWN_FAILURES}"""
+FITS = """SELECT count(*) AS layers, count(*) FILTER (WHERE outcome = 'fit') AS fits
+    FROM layer_metrics SEMI JOIN scope USING (model_id)"""
+FIRST = f"""SELECT count(*), min(model_id, {SHOWN_MODELS}) FROM model_metrics SEMI JOIN scope USING (model_id)
+    WHERE profile = $profile AND model_id BETWEEN $low AND $high"""
+AVERAGES = f"""SELECT {", ".join(("model_id", "series", "dataset", "num_layers", *METRICS))} FROM model_metrics
+    WHERE profile = $profile AND model_id IN ({{names}}) ORDER BY model_id"""
+"""What is read of the models in `scope`: the warehouse counts and chooses, and nothing grows with them here."""
+
+TOGETHER = 20_000
+"""Models whose averages are made together."""
 
 ADVICE = {str(reason): reason.advice for reason in Reason}
 """Code of a reason -> what it means."""
@@ -54,21 +63,21 @@ class Target:
 
 def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile], warehouse: Path) -> None:
     """Print the summary of one scan, read back from the warehouse it built."""
-    scope = pa.table({"model_id": pa.array({model.model_id for model in models}, pa.string())})
-    _print_skipped(_scoped(warehouse, SKIPPED, scope, "reason, sum(tensors)::BIGINT AS tensors", "2 DESC, 1"))
-    _print_failed(_scoped(warehouse, FAILED, scope, "*", "model_id, first, reason, detail"))
-    for profile in profiles:
-        averages = _averages(warehouse, profile.name, scope)
-        target = _target(models)
-        _print_averages(averages, profile.name, target)
-        if target:
-            _print_regressions(warehouse, profile.name, target.metric)
-    (fits,) = _scoped(warehouse, FITS, scope, "sum(fits)::BIGINT AS fits, sum(layers)::BIGINT AS layers").to_pylist()
+    scope = {"scope": pa.table({"model_id": pa.array((model.model_id for model in models), pa.string())})}
+    target = _target(models)
+    with read_newest(warehouse) as reader:
+        _print_skipped(reader.table(SKIPPED, tables=scope))
+        _print_failed(reader.table(FAILED, tables=scope))
+        for profile in profiles:
+            _print_averages(reader, scope, profile.name, target)
+            if target:
+                _print_regressions(reader, profile.name, target.metric)
+        ((layers, fits),) = reader.rows(FITS, tables=scope)
     counts = run.counts
     work = f"{counts.analysed} tensors analysed now, {counts.fitted} fitted from stored spectra"
     print(
         f"run {run.run_id}: {counts.models} models, {counts.layers} layers ({work}), "
-        f"{fits['fits'] or 0} of {fits['layers'] or 0} fits, {counts.skipped} tensors skipped by rule, "
+        f"{fits} of {layers} fits, {counts.skipped} tensors skipped by rule, "
         f"{counts.failed} failed"
     )
     print(f"warehouse: {warehouse / 'warehouse.duckdb'}")
@@ -77,34 +86,17 @@ def print_summary(run: Run, models: Sequence[Model], profiles: Sequence[Profile]
         print(f"next: zoospectra report{where}, zoospectra study study=simpson{where}, zoospectra sql{where}")
 
 
-def _scoped(warehouse: Path, sql: str, scope: pa.Table, columns: str, order: str = "ALL") -> pa.Table:
-    """Columns, summed where they are sums, of a query's rows of the models in scope."""
-    group = "" if columns == "*" else "GROUP BY ALL"
-    words = f"SELECT {columns} FROM asked SEMI JOIN scope USING (model_id) {group} ORDER BY {order}"
-    return over({"asked": query(warehouse, sql), "scope": scope}, words)
-
-
 def _print_skipped(rows: pa.Table) -> None:
     if len(rows):
-        meanings = [ADVICE.get(reason, "") for reason in rows["reason"].to_pylist()]
-        print_table(pa.table({"skipped by rule": rows["reason"], "tensors": rows["tensors"], "meaning": meanings}))
+        print_table(rows.append_column("meaning", [[ADVICE.get(reason.as_py(), "") for reason in rows[0]]]))
 
 
 def _print_failed(rows: pa.Table) -> None:
-    table = rows.slice(0, SHOWN_FAILURES).select(["model_id", "reason", "tensors", "first", "detail"])
-    table = table.set_column(3, "first", table["first"].fill_null("(the model)"))
-    if len(table):
-        print_table(
-            table.rename_columns(["failed", "reason", "tensors", "such as", "detail"]), keep=("reason", "detail")
-        )
-    if len(rows) > SHOWN_FAILURES:
-        print(f'... and {len(rows) - SHOWN_FAILURES} more groups: zoospectra sql "FROM skipped WHERE failed"')
-
-
-def _averages(warehouse: Path, profile: str, scope: pa.Table) -> pa.Table:
-    columns = ", ".join(("model_id", "series", "dataset", "num_layers", *METRICS))
-    name = profile.replace("'", "''")
-    return _scoped(warehouse, f"SELECT {columns} FROM model_metrics WHERE profile = '{name}'", scope, "*", "model_id")
+    if len(rows):
+        print_table(rows.drop_columns("groups"), keep=("reason", "detail"))
+        left = rows["groups"][0].as_py() - len(rows)
+        if left:
+            print(f'... and {left} more groups: zoospectra sql "FROM skipped WHERE failed"')
 
 
 def _target(models: Sequence[Model]) -> Target | None:
@@ -117,28 +109,44 @@ def _target(models: Sequence[Model]) -> Target | None:
     return Target(chosen, {model_id: (metric.dataset, metric.value) for model_id, metric in reported})
 
 
-def _print_averages(rows: pa.Table, profile: str, target: Target | None) -> None:
+def _first(reader: Reader, scope: pa.Array, profile: str) -> tuple[int, list[str]]:
+    """How many of these models have averages, and the first of them by name; asked for TOGETHER at a time."""
+    ordered, models, first = scope.sort(), 0, list[str]()
+    for at in range(0, len(ordered), TOGETHER):
+        some = ordered.slice(at, TOGETHER)
+        values = {"profile": profile, "low": some[0].as_py(), "high": some[-1].as_py()}
+        ((count, names),) = reader.rows(FIRST, values, {"scope": pa.table({"model_id": some})})
+        models += count
+        first += names or []
+    return models, sorted(first)[:SHOWN_MODELS]
+
+
+def _print_averages(reader: Reader, scope: Mapping[str, pa.Table], profile: str, target: Target | None) -> None:
+    models, first = _first(reader, scope["scope"]["model_id"].combine_chunks(), profile)
+    if not models:
+        return
+    names = {f"model{n}": model_id for n, model_id in enumerate(first)}
+    sql = AVERAGES.format(names=", ".join(f"${name}" for name in names))  # constants: only these models are averaged
     table = []
-    for row in rows.slice(0, SHOWN_MODELS).to_pylist():
+    for row in reader.table(sql, {"profile": profile, **names}).to_pylist():
         shown = {"model": row["model_id"], "series": row["series"], "layers": row["num_layers"]}
         shown |= {metric: row[metric] for metric in METRICS}
         if target:
             shown[target.metric] = target.values.get(row["model_id"], (None, None))[1]
         table.append(shown)
-    if table:
-        title = f"averages over layers, profile {profile}"
-        print_table(pa.Table.from_pylist(table), title, digits=4, whole=False, keep=[target.metric] if target else ())
-    if len(rows) > SHOWN_MODELS:
-        print(f'... and {len(rows) - SHOWN_MODELS} more: zoospectra sql "FROM model_metrics"')
+    title = f"averages over layers, profile {profile}"
+    print_table(pa.Table.from_pylist(table), title, digits=4, whole=False, keep=[target.metric] if target else ())
+    if left := models - len(first):
+        print(f'... and {left} more: zoospectra sql "FROM model_metrics"')
 
 
-def _print_regressions(warehouse: Path, profile: str, target: str) -> None:
+def _print_regressions(reader: Reader, profile: str, target: str) -> None:
     """The warehouse's own regressions: the reported metric on each average, by data set and series, and pooled."""
     lines = " UNION ALL ".join(
         f"SELECT '{metric}' AS metric, * FROM regress('{metric}', $target, profile_name := $profile)"
         for metric in METRICS
     )
-    rows = query(warehouse, lines, {"target": target, "profile": profile}).to_pylist()
+    rows = reader.table(lines, {"target": target, "profile": profile}).to_pylist()
     groups = Counter(row["dataset"] for row in rows if row["metric"] == METRICS[0])
     rows = [row for row in rows if row["group"] != POOLED or groups[row["dataset"]] > 2]
     table = [

@@ -14,6 +14,8 @@ from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.fetch.settings import FetchSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from zoospectra.jobs.words.command import Configuration
@@ -47,7 +49,7 @@ class Request:
 
     settings: CatalogSettings
     """As composed."""
-    models: tuple[Model, ...]
+    models: Sequence[Model]
     """What the zoo lists and the user chose."""
 
 

@@ -18,6 +18,8 @@ from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.fetch.settings import GB, FetchSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zoospectra.analysis.profile import Profile
     from zoospectra.jobs.words.command import Configuration
     from zoospectra.jobs.work.execute import Run
@@ -84,7 +86,7 @@ class Request:
 
     settings: ScanSettings
     """As composed."""
-    models: tuple[Model, ...]
+    models: Sequence[Model]
     """What the zoo lists and the user chose."""
     profiles: tuple[Profile, ...]
     """Conventions to analyse by."""
@@ -156,8 +158,8 @@ def scan(request: Request) -> Scan:
         log(f"scan: {len(request.models)} models of {settings.zoo.name}")
         before = state(warehouse)
         run = execute(job, partial(Engine.open_models, models=request.models))
-        scope = {model.model_id for model in request.models}
-        change = night(before, state(warehouse), scope, zoo=settings.zoo.name if whole else None)
+        scope = (model.model_id for model in request.models)
+        change = night(before, state(warehouse, before), scope, zoo=settings.zoo.name if whole else None)
         for sentence in (f"run {run.run_id} ended: {run.counts.failed} failed", *sentences(change)):
             log(f"scan: {sentence}")
     return Scan(request, run, change, write_page(change, run.run_id, warehouse))

@@ -22,6 +22,31 @@ LAYERS = 20_000
 """Listed layers that are in memory together, those of one model aside."""
 
 
+class Choice:
+    """The models of a catalog that have weights to open, by their place among those; gone through once, before."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self._models = models
+        self._places = array("q")
+        self.published: list[Model] = []
+        """Models whose source publishes their metrics."""
+        self.blocked: list[Model] = []
+        """Models that could not even be listed."""
+
+    def __iter__(self) -> Iterator[Model]:
+        for place, model in enumerate(self._models):
+            if model.published is not None:
+                self.published.append(model)
+            elif model.trouble is not None:
+                self.blocked.append(model)
+            else:
+                self._places.append(place)
+                yield model
+
+    def __getitem__(self, place: int) -> Model:
+        return self._models[self._places[place]]
+
+
 class Due(NamedTuple):
     """A model that is to be opened."""
 
@@ -47,7 +72,7 @@ class Order(NamedTuple):
     """Predicted time of opening all."""
 
 
-def longest_first(models: Sequence[Model], left: Progress) -> Order:
+def longest_first(models: Choice, left: Progress) -> Order:
     """The models that lack something, those that take longest to open first, else in their order."""
     seconds = array("d", (opening_of(models[place].path).seconds for place in left.unfinished))
     ranks = np.argsort(-np.asarray(seconds), kind="stable")

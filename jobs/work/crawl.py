@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from zoospectra.jobs.words.verb import REGISTRY, VARIANTS
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources import SOURCES, Crawl, source
 from zoospectra.zoo.sources.watch import WATCH
+from zoospectra.zoo.spool import spooled
 
 SILENCE = 300.0
 """Seconds that a disk may take to answer about one file or folder while a zoo is listed."""
@@ -38,7 +40,7 @@ class ZooSettings:
     """Options of the source, a record of its own."""
 
 
-def crawl(zoo: ZooSettings, cache: Path, globs: Sequence[str] = (), limit: int | None = None) -> tuple[Model, ...]:
+def crawl(zoo: ZooSettings, cache: Path, globs: Sequence[str] = (), limit: int | None = None) -> Sequence[Model]:
     """Models of a zoo, those that any glob matches by name or id, at most `limit`, in the zoo's order.
 
     Raises ValueError on an unknown source, a missing folder, an unreadable catalog, a choice that matches nothing.
@@ -48,12 +50,13 @@ def crawl(zoo: ZooSettings, cache: Path, globs: Sequence[str] = (), limit: int |
         raise ValueError(msg)
     with _watched():
         models = source(zoo.source).crawl(zoo.options, Crawl(zoo.name, cache, _report))
-    chosen = [model for model in models if not globs or any(_matches(model, glob) for glob in globs)]
+    matching = (model for model in models if any(_matches(model, glob) for glob in globs)) if globs else models
+    chosen = spooled(matching if limit is None else itertools.islice(matching, limit))
     if not chosen:
         some = ", ".join(model.name for model in models[:3])
         msg = f"no model of zoo={zoo.name} matches {', '.join(globs)}: expected globs on names such as {some}"
         raise ValueError(msg if models else f"zoo={zoo.name} lists no model that was asked for")
-    return tuple(chosen[:limit])
+    return chosen
 
 
 @contextmanager

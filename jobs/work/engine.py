@@ -19,7 +19,7 @@ from zoospectra.jobs.work.account import Account
 from zoospectra.jobs.work.ahead import Fetch, Fetched
 from zoospectra.jobs.work.analyse import Analysed, analyse
 from zoospectra.jobs.work.batch import Batch, Opened, opened
-from zoospectra.jobs.work.coming import LAYERS, Due, batches, longest_first
+from zoospectra.jobs.work.coming import LAYERS, Choice, Due, batches, longest_first
 from zoospectra.jobs.work.contents import SPECTRUM_LOST
 from zoospectra.jobs.work.executors import Executor, Outcome, Task, Wanted, node
 from zoospectra.jobs.work.executors.task import Capacity
@@ -112,23 +112,22 @@ class Engine:
         Large models come first. A model whose source publishes its metrics has no weights: its rows are kept at once.
         """
         self.counts.models = len(models)
-        printed = [model for model in models if model.published is not None]
-        self.counts.layers += published.keep(self._root, printed, self._knowledge)
-        self.counts.failed += self._account.keeper.keep_troubles(models)
-        weighed = [model for model in models if model.published is None and model.trouble is None]
-        listings = (keep.listing(model, self._rules.key) for model in weighed)
+        chosen = Choice(models)
+        listings = (keep.listing(model, self._rules.key) for model in chosen)
         done = self._knowledge.progress(listings, todo.asked(self._profiles, keep.reader(self._rules.key)))
+        self.counts.layers += published.keep(self._root, chosen.published, self._knowledge)
+        self.counts.failed += self._account.keeper.keep_troubles(chosen.blocked)
         self.counts.layers += done.layers
         self.counts.skipped += done.skipped
         self.counts.failed += done.failed
         self._unopened = len(done.unfinished)
         self._few = self._unopened < self._slots
-        left = longest_first(weighed, done)
+        left = longest_first(chosen, done)
         self._progress.expect(left.seconds)
         self._packer.seconds = share(left.seconds, self._shard_seconds, self._slots)
-        return self._opened(weighed, batches(left))
+        return self._opened(chosen, batches(left))
 
-    def _opened(self, models: Sequence[Model], chunks: Iterable[Sequence[Due]]) -> Iterator[Task]:
+    def _opened(self, models: Choice, chunks: Iterable[Sequence[Due]]) -> Iterator[Task]:
         """Tasks of models by their positions; those of a chunk are chosen at once, by what is known then."""
         for chunk in chunks:
             met = [models[due.place] for due in chunk if due.known]

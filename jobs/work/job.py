@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Job:
     """Where results are kept."""
     cluster: Cluster
     """Where tasks run."""
-    models: tuple[Model, ...] = ()
+    models: Sequence[Model] = ()
     """The catalog it works on; none for a run on the warehouse itself."""
     attempts: int = 2
     """Tries of a task whose worker died."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from zoospectra.warehouse.arrow import over
 from zoospectra.warehouse.build import renew
-from zoospectra.warehouse.query import query
+from zoospectra.warehouse.connect import newest
+from zoospectra.warehouse.reader import Reader
 
 SQL = {
-    "models": "SELECT model_id, revision FROM models WHERE latest",
+    "models": "SELECT model_id, hash(revision) AS revision FROM models WHERE latest",
     "failures": "SELECT DISTINCT model_id, tensor, reason FROM skipped WHERE failed",
     "reported": """SELECT model_id, dataset, metric, value, coalesce(higher_is_better, false) AS higher_is_better
         FROM reported_newest() WHERE value IS NOT NULL""",
@@ -49,8 +50,14 @@ class Failure(NamedTuple):
     """Stable code, see zoo.checkpoint.trouble."""
 
 
-State = Mapping[str, pa.Table]
-"""What a warehouse says at one time: a table for each name in SQL."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a warehouse says at one time."""
+
+    generation: Path | None = None
+    """Where it says so; None where there is none yet."""
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    """A table for each name in SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +80,26 @@ class Night:
     """Failures of the run's models that are over."""
 
 
-def state(warehouse: Path) -> State:
+def state(warehouse: Path, before: State | None = None) -> State:
     """The state of a warehouse; an empty one where there is none yet. One of another version is built anew first.
 
-    Raises ValueError as `build.renew` does.
+    before: what it was, which is returned where nothing was published since. Raises ValueError as `build.renew` does.
     """
     if not (warehouse / "warehouse.duckdb").exists():
-        return {}
+        return State()
     renew(warehouse)
-    return {name: query(warehouse, sql) for name, sql in SQL.items()}
+    generation = newest(warehouse)
+    if before is not None and before.generation == generation:
+        return before
+    with Reader(generation) as reader:
+        return State(generation, {name: reader.table(sql) for name, sql in SQL.items()})
 
 
 def night(before: State, after: State, scope: Iterable[str], *, zoo: str | None) -> Night:
     """What changed for the models `scope` of a run; `zoo`: whose ids it listed whole, None where some were chosen."""
-    tables = {"scope": pa.table({"model_id": pa.array(scope, pa.string())})}
-    for name, table in after.items():
-        tables |= {f"{name}_after": table, f"{name}_before": before.get(name, table.schema.empty_table())}
+    tables = {"scope": pa.table({"model_id": pa.array(scope, pa.string()).unique()})}
+    for name, table in after.tables.items():
+        tables |= {f"{name}_after": table, f"{name}_before": before.tables.get(name, table.schema.empty_table())}
     for side in ("before", "after"):
         tables[side] = over(tables, f"FROM failures_{side} SEMI JOIN scope USING (model_id)")
     rows = {name: over(tables, sql, {"zoo": zoo} if "$zoo" in sql else None) for name, sql in DIFFERENCES.items()}

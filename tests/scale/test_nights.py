@@ -19,7 +19,7 @@ FILES = 200
 SCAN = """
 import resource, sys, time
 from zoospectra.jobs.main import main
-status = main(sys.argv[1:])
+status = main()
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(f"driver: {status} {used.ru_maxrss // 1024} {time.process_time():.1f}")
 """

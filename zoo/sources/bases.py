@@ -87,8 +87,8 @@ def _own(model: Model, models: Sequence[Model], called: dict[str, list[int]]) ->
                 if len(firsts := called.setdefault(name, [])) < 2:  # one of them may be the adapter itself
                     firsts.append(place)
     places = (*called.get(stated, ()), *called.get(f"models--{stated.replace('/', '--')}/", ()))
-    others = (models[place] for place in sorted(places) if models[place] is not model)
-    first = next(others, None)
+    others = (models[place] for place in sorted(places))
+    first = next((other for other in others if other.model_id != model.model_id), None)
     if first is not None:
         return first.path, first.revision
     return (stated, "") if is_weights_here(stated) else None

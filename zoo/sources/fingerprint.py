@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,10 @@ class FileState(NamedTuple):
     """Its number in the file system."""
 
 
+PACKED = struct.Struct("<qqQI?B?")
+"""Numbers of a Fingerprint: of its FileState, its rules, what follows: a checksum of so many bytes less one, nets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What is known about a file."""
@@ -88,9 +93,26 @@ class Fingerprint:
     """Its nets."""
     rules: int = 0
     """Version of the rules that told them; 0 when nobody asked."""
+    looked: bool = False
+    """Whether the file was looked at in this crawl: each is once, for a crawl asks five times."""
+
+    def packed(self) -> bytes:
+        """The same in 100 bytes, where the record and what it holds take 400; struct.error for numbers of no file."""
+        digest = b"" if self.sha256 is None else bytes.fromhex(self.sha256)
+        length = 0 if self.sha256 is None else 1 + len(digest)
+        head = PACKED.pack(*self.seen, self.rules, self.looked, length, self.nets is not None)
+        return head + digest + (b"" if self.nets is None else json.dumps(self.nets).encode())
 
 
-def _no_entries() -> dict[str, Fingerprint]:
+def unpacked(packed: bytes) -> Fingerprint:
+    """What is known about a file."""
+    *seen, rules, looked, length, has_nets = PACKED.unpack_from(packed)
+    end = PACKED.size + max(0, length - 1)
+    nets = tuple(json.loads(packed[end:])) if has_nets else None
+    return Fingerprint(FileState(*seen), packed[PACKED.size : end].hex() if length else None, nets, rules, looked)
+
+
+def _no_entries() -> dict[str, bytes]:
     return {}
 
 
@@ -102,12 +124,10 @@ class FingerprintCache:
     """JSON-lines file of the cache; None keeps it in memory only."""
     hash_file: Callable[[str], str] = file_sha256
     """How a file that is not known is read."""
-    entries: dict[str, Fingerprint] = field(default_factory=_no_entries)
-    """By absolute path."""
+    entries: dict[str, bytes] = field(default_factory=_no_entries)
+    """Packed fingerprints by absolute path."""
     doubt: bool = False
     """Whether every file that is asked for is read once, however unchanged it looks."""
-    looked: set[str] = field(default_factory=set)
-    """Absolute paths of files that were looked at: each is once, for a crawl asks five times."""
     states: dict[FileState, str | None] | None = None
     """Checksums that were known at the start by what the files were then; None until a file is new."""
     changed: bool = False
@@ -126,13 +146,10 @@ class FingerprintCache:
         path = Path(folder) / "fingerprints.jsonl"
         cache = cls(path, hash_file, doubt=doubt)
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            with path.open(encoding="utf-8") as lines:
+                cache.entries.update(entry for line in lines if (entry := _entry(line)) is not None)
         except (OSError, UnicodeDecodeError):
-            return cache
-        for line in lines:
-            entry = _entry(line)
-            if entry is not None:
-                cache.entries[entry[0]] = entry[1]
+            cache.entries.clear()
         return cache
 
     def sha256(self, path: str) -> str:
@@ -142,7 +159,7 @@ class FingerprintCache:
         if known.sha256 is not None:
             return known.sha256
         digest = self.hash_file(where)
-        self.entries[where] = replace(known, sha256=digest)
+        self.entries[where] = replace(known, sha256=digest).packed()
         self.changed = True
         return digest
 
@@ -164,30 +181,33 @@ class FingerprintCache:
                 Path(where).open("rb").close()
         except OSError:
             return None
-        known = self.entries[where]
+        known = unpacked(self.entries[where])
         if known.rules != RULES:
-            known = self.entries[where] = replace(known, nets=read(where), rules=RULES)
+            known = replace(known, nets=read(where), rules=RULES)
+            self.entries[where] = known.packed()
             self.changed = True
         return known.nets
 
     def _fingerprint(self, where: str) -> Fingerprint:
-        if where in self.looked:
-            return self.entries[where]
+        packed = self.entries.get(where)
+        known = None if packed is None else unpacked(packed)
+        if known is not None and known.looked:
+            return known
         WATCH.at(where)
         status = plain_file(where)
         seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
-        known = self.entries.get(where)
         if known is None or known.seen != seen or self.doubt:
             moved = None if self.doubt or known is not None else self._moved(seen)
-            known = self.entries[where] = Fingerprint(seen, moved)
+            known = Fingerprint(seen, moved)
             self.changed = True
-        self.looked.add(where)
+        known = replace(known, looked=True)
+        self.entries[where] = known.packed()
         return known
 
     def _moved(self, seen: FileState) -> str | None:
         """Checksum of a file that is under a new name, or under several."""
         if self.states is None:
-            self.states = {known.seen: known.sha256 for known in self.entries.values()}
+            self.states = {known.seen: known.sha256 for known in map(unpacked, self.entries.values())}
         return self.states.get(seen)
 
     def save(self) -> None:
@@ -198,7 +218,8 @@ class FingerprintCache:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=self.path.parent, prefix=".fingerprints-", delete=False
         ) as file:
-            for where, entry in sorted(self.entries.items()):
+            for where in sorted(self.entries):
+                entry = unpacked(self.entries[where])
                 file.write(json.dumps([where, *entry.seen, entry.sha256, entry.rules, entry.nets]) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -210,7 +231,7 @@ def _absolute(path: str) -> str:
     return path if os.path.isabs(path) else str(Path(path).absolute())
 
 
-def _entry(line: str) -> tuple[str, Fingerprint] | None:
+def _entry(line: str) -> tuple[str, bytes] | None:
     """One line of the cache; None for anything else."""
     try:
         path, *seen, sha256, rules, nets = json.loads(line)
@@ -219,4 +240,7 @@ def _entry(line: str) -> tuple[str, Fingerprint] | None:
     plain = [type(item) for item in (path, *seen, sha256 or "", rules)] == [str, int, int, int, str, int]
     if not plain or not (nets is None or (isinstance(nets, list) and all(isinstance(net, str) for net in nets))):
         return None
-    return path, Fingerprint(FileState(*seen), sha256, nets if nets is None else tuple(nets), rules)
+    try:
+        return path, Fingerprint(FileState(*seen), sha256, nets if nets is None else tuple(nets), rules).packed()
+    except (struct.error, ValueError):  # numbers or checksums of no file
+        return None

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from zoospectra.zoo.checkpoint.folder import INDEX, listing
@@ -32,6 +33,7 @@ from zoospectra.zoo.sources.catalog import CatalogEntry, read_catalog
 from zoospectra.zoo.sources.fingerprint import STATE, FingerprintCache, state_revision
 from zoospectra.zoo.sources.record import Crawl, Source
 from zoospectra.zoo.sources.watch import WATCH
+from zoospectra.zoo.spool import spooled
 
 CATALOG = "catalog.csv"
 """Name of the catalog inside the folder."""
@@ -80,7 +82,7 @@ class LocalOptions:
 
 def crawl(
     path: str, name: str = "local", fingerprints: FingerprintCache | None = None, base: str | None = None
-) -> tuple[Model, ...]:
+) -> Sequence[Model]:
     """Models of a folder in the order of their paths, then those that only the catalog knows.
 
     `name` is the zoo's name and the first part of every model_id. Files are read for their checksum only, and only
@@ -91,32 +93,32 @@ def crawl(
     WATCH.at(path)
     cache = fingerprints if fingerprints is not None else FingerprintCache()
     if root.is_file():
-        present, left = _nets({root.name: root}, {}, cache)
-        models = [_model(place, key, name, None, cache) for key, place in present.items()]
+        present, left = _nets(root.parent, [root.name], {}, cache)
+        models = spooled(_model(root.parent / key, key, name, None, cache) for key in present)
     elif root.is_dir():
         listed = read_catalog(root / CATALOG) if (root / CATALOG).is_file() else {}
         blocked: list[OSError] = []
-        places = {place.relative_to(root).as_posix(): place for place in candidates(root, blocked.append)}
-        present, left = _nets(dict(sorted(places.items())), listed, cache)
-        models = [_model(place, key, name, listed.get(key), cache) for key, place in present.items()]
-        models += [_listed(root, listed[key], name, cache) for key in sorted(listed.keys() - present.keys())]
-        models += [_blocked(error, root, name) for error in blocked]
+        keys = sorted(place.relative_to(root).as_posix() for place in candidates(root, blocked.append))
+        present, left = _nets(root, keys, listed, cache)
+        known = (_model(root / key, key, name, listed.get(key), cache) for key in present)
+        absent = (_listed(root, listed[key], name, cache) for key in sorted(listed.keys() - present))
+        models = spooled(chain(known, absent, (_blocked(error, root, name) for error in blocked)))
     else:
         msg = f"zoo.path={path}: no such file or folder; give a folder of weight files"
         raise ValueError(msg)
     if not models:
         msg = f"zoo.path={path} holds no weight files; expected one of {' '.join(SUFFIXES)}"
         raise ValueError(msg)
-    found = tuple(with_bases(_with_rows(models, left), base, lambda place: _digest(place, cache)))
+    found = spooled(with_bases(_with_rows(models, left), base, lambda place: _digest(place, cache)))
     cache.save()
     WATCH.at("")
     return found
 
 
-def _with_rows(models: list[Model], left: Sequence[str]) -> tuple[Model, ...]:
+def _with_rows(models: Sequence[Model], left: Sequence[str]) -> Sequence[Model]:
     """The models, each with a row for every file of training that is nearest to it: in its folder, or in one above."""
     if not left:
-        return tuple(models)
+        return models
     firsts: dict[str, int] = {}  # of a folder
     for number, model in enumerate(models):
         for folder in _folders(model.name):
@@ -127,7 +129,7 @@ def _with_rows(models: list[Model], left: Sequence[str]) -> tuple[Model, ...]:
         name = key.encode("utf-8", "backslashreplace").decode("utf-8")
         detail = "a file of the zoo that is no model: the state of training"
         rows.setdefault(nearest, []).append(Skip(name, Reason.OPTIMIZER_STATE, detail, False))
-    return tuple(replace(model, beside=tuple(rows.get(number, ()))) for number, model in enumerate(models))
+    return spooled(replace(model, beside=tuple(rows.get(number, ()))) for number, model in enumerate(models))
 
 
 def _folders(name: str) -> Iterator[str]:
@@ -143,9 +145,9 @@ def tree(root: Path) -> dict[str, Path]:
 
     A folder that is a model has the name '.'; files of training state are left out.
     """
-    found = {place.relative_to(root).as_posix(): place for place in candidates(root)}
-    present, _ = _nets(dict(sorted(found.items())), {}, FingerprintCache(None, lambda _: ""))
-    return present
+    keys = sorted(place.relative_to(root).as_posix() for place in candidates(root))
+    present, _ = _nets(root, keys, {}, FingerprintCache(None, lambda _: ""))
+    return {key: root / key for key in present}
 
 
 def candidates(root: Path, blocked: Callable[[OSError], None] = lambda error: None) -> Iterator[Path]:
@@ -159,15 +161,15 @@ def candidates(root: Path, blocked: Callable[[OSError], None] = lambda error: No
     for folder, folders, files in os.walk(root, onerror=blocked):
         parent = Path(folder)
         try:
-            models = _models_in(parent, folders, files, base)
+            models: Iterable[Path] = _models_in(parent, folders, files, base)
         except OSError as error:
             blocked(error)
-            models = []
+            models = ()
         yield from models
         folders[:] = sorted(name for name in folders if _walked(parent, name, folders))
 
 
-def _models_in(parent: Path, folders: list[str], files: Sequence[str], base: Path) -> list[Path]:
+def _models_in(parent: Path, folders: list[str], files: Sequence[str], base: Path) -> Iterable[Path]:
     """What models of one folder are opened by; `folders` loses those that are parts of one. OSError: a blocked way."""
     parts = {path.relative_to(parent).parts[0] for path in parts_of(parent)}  # a folder in a format of folders
     within = _inside(parent, base)
@@ -178,7 +180,7 @@ def _models_in(parent: Path, folders: list[str], files: Sequence[str], base: Pat
     weights = [name for name in names if is_weight_file(parent / name)]
     WATCH.at(str(parent))
     listed = listing(names, weights, _read_by(parent) if within else ()).models
-    return models + [parent / name if name else parent for name in listed]
+    return chain(models, (parent / name if name else parent for name in listed))
 
 
 def _walked(parent: Path, name: str, folders: Collection[str]) -> bool:
@@ -208,21 +210,24 @@ def _base(root: Path) -> Path:
 
 
 def _nets(
-    places: dict[str, Path], listed: Mapping[str, CatalogEntry], cache: FingerprintCache
-) -> tuple[dict[str, Path], list[str]]:
-    """The same with one entry a net, for files with several nets that the catalog does not name; and the files of
-    training state, which are none.
+    root: Path, keys: Sequence[str], listed: Mapping[str, CatalogEntry], cache: FingerprintCache
+) -> tuple[Sequence[str], list[str]]:
+    """The same names below root with one a net, for files with several nets that the catalog does not name; and the
+    files of training state, which are none.
     """
-    present: dict[str, Path] = {}
+    present: list[str] = []
     left: list[str] = []
-    for key, path in places.items():
-        nets = cache.nets(str(path), listed_nets) if key not in listed and os.path.isfile(path) else None
+    several = False
+    for key in keys:
+        path = os.path.join(root, key)
+        nets = cache.nets(path, listed_nets) if key not in listed and os.path.isfile(path) else None
         if nets is None:
-            present[key] = path
+            present.append(key)
         else:
-            present |= {f"{key}#{net}": path.with_name(f"{path.name}#{net}") for net in nets}
+            several = True
+            present += [f"{key}#{net}" for net in nets]
             left += [] if nets else [key]
-    return present, left
+    return list(dict.fromkeys(present)) if several else present, left  # a file may be called as a net is
 
 
 def is_weight_file(path: Path) -> bool:
@@ -346,7 +351,7 @@ def _text(config: Mapping[str, object], key: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _crawl(options: LocalOptions, crawling: Crawl) -> tuple[Model, ...]:
+def _crawl(options: LocalOptions, crawling: Crawl) -> Sequence[Model]:
     known = FingerprintCache.load(crawling.cache, doubt=options.rehash)
     return crawl(str(options.path), crawling.zoo, known, options.base)
 

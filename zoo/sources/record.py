@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -32,5 +32,5 @@ class Source(Generic[Options]):
     """Its name in SOURCES and in `zoo.source`."""
     options: type[Options]
     """Frozen dataclass: the keys `zoo.KEY` besides source and name; checks its values when made."""
-    crawl: Callable[[Options, Crawl], tuple[Model, ...]]
+    crawl: Callable[[Options, Crawl], Sequence[Model]]
     """Lists models without reading a tensor. ValueError for what the user can mend."""

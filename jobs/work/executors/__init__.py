@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from zoospectra.jobs.exit import JobError
+from zoospectra.jobs.exit import PROCESS, JobError
 from zoospectra.jobs.work.executors.asks import check_labels, check_resources
 from zoospectra.jobs.work.executors.task import PATIENCE, Ahead, Executor, Outcome, Patience, Task, Wanted
 
@@ -89,6 +89,10 @@ def _inline(cluster: Cluster, _wanted: Wanted, _report: Report) -> Executor:
 
 
 def _ray(cluster: Cluster, wanted: Wanted, report: Report) -> Executor:
+    from zoospectra.warehouse.allocator import keep_little
+
+    if PROCESS.own:  # which does nothing now but adopt results; inline it would pay for every large array
+        keep_little()
     from zoospectra.jobs.work.executors.ray import RayExecutor
 
     return RayExecutor(

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class PypiOptions:
             raise ValueError(msg)
 
 
-def crawl(options: PypiOptions, crawling: Crawl) -> tuple[Model, ...]:
+def crawl(options: PypiOptions, crawling: Crawl) -> Sequence[Model]:
     """Models of every wheel; ValueError for a folder without wheels and for a file that is none."""
     folder = Path(str(options.path))
     wheels = sorted(folder.glob("*.whl")) if folder.is_dir() else []
