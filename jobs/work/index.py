@@ -22,7 +22,7 @@ from zoospectra.zoo.layers.layer import Layer
 from zoospectra.zoo.layers.rules import NO_RULES, Rules
 from zoospectra.zoo.layers.values import Hashed, read_hashed, read_layer
 
-TOGETHER = 1 << 20
+TOGETHER = 1 << 22
 """Elements of layers that are in memory together while they are hashed and sketched; a larger layer alone."""
 
 

@@ -207,7 +207,7 @@ def _sinusoids(values: AnyArray) -> bool:
     if columns % 4 == 0:
         quarters = values.reshape(rows, 4, -1)
         pairs.append((quarters[:, 0::2], quarters[:, 1::2]))
-    return any(_circle(a[:8], b[:8]) and _circle(a, b) for a, b in pairs)
+    return any(_circle(a[:8, :64], b[:8, :64]) and _circle(a, b) for a, b in pairs)
 
 
 def _circle(a: AnyArray, b: AnyArray) -> bool:

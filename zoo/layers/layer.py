@@ -82,6 +82,8 @@ class Layer:
     @property
     def refs(self) -> tuple[TensorRef, ...]:
         """Every stored tensor that its values are computed from."""
+        if self.assembly is None and self.change is None:
+            return self.ref.parts or (self.ref,)
         made = [self.assembly, self.change.update] if self.change else [self.assembly]
         parts = [part for each in made if each for part in each.parts]
         all_of_them = (self.ref, *parts, *(self.change.parts if self.change else ()))
