@@ -10,8 +10,6 @@ import datetime
 import secrets
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,8 +22,6 @@ BYTES = 32 * 2**20
 """Rows that are written at once however little time has passed, bytes in memory."""
 TABLE = 4096
 """Bytes that an Arrow table takes beside its values."""
-THREADS = 4
-"""Parts that are written side by side."""
 LAST = ("layer_metrics", "indexed")
 """Kinds whose rows say that a piece of work is done."""
 
@@ -92,16 +88,11 @@ class Log:
         for (kind, _), table in self._waiting.items():
             columns = tuple((column.name, column.type) for column in table.schema)
             groups.setdefault(kind, {}).setdefault(columns, []).append(table)
-        write = partial(self._write, f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}", now)
-        parts = [(kind, n, tables) for kind, alike in groups.items() for n, tables in enumerate(alike.values())]
-        with ThreadPoolExecutor(THREADS) as threads:
-            list(threads.map(write, [part for part in parts if part[0] not in LAST]))
-            list(threads.map(write, [part for part in parts if part[0] in LAST]))
+        name = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+        for kind in sorted(groups, key=lambda kind: (kind in LAST, kind)):
+            for number, tables in enumerate(groups[kind].values()):
+                rows = stamped(pa.concat_tables(tables), now)
+                place(self._folder / f"{kind}-{name}-{number}.parquet", kind, rows, checked=True)
         self._waiting.clear()
         self._bytes = 0
         give_back()
-
-    def _write(self, name: str, now: datetime.datetime, part: tuple[str, int, list[pa.Table]]) -> None:
-        kind, number, tables = part
-        rows = stamped(pa.concat_tables(tables), now)
-        place(self._folder / f"{kind}-{name}-{number}.parquet", kind, rows, checked=True)

@@ -86,7 +86,7 @@ def local_files(path: str) -> tuple[str, ...]:
     return () if is_remote(path) else (place(path)[0],)
 
 
-TAPER = 2
+TAPER = 1.25
 """Tasks a slot that the checkpoints left would make, if each were as long as the next one."""
 
 SPLIT = 64 << 20

@@ -14,7 +14,7 @@ from zoospectra.warehouse.query import query
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = 20_000
-MEGABYTES = 500
+MEGABYTES = 400
 FILES = 200
 SCAN = """
 import resource, sys, time

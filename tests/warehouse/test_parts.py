@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.warehouse.knowledge import everything
 from zoospectra.warehouse.build import build, refresh
 from zoospectra.warehouse.known import read_spectra
-from zoospectra.warehouse.parts import list_parts, part_path, slug, sweep, write
+from zoospectra.warehouse.parts import conform, list_parts, part_path, slug, sweep, write
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.schema import PARTS, field, unit_and_comment
 
@@ -70,6 +70,13 @@ def test_misuse_says_what_was_expected(lake, make_table, make_metric) -> None:
             write(lake.directory, "layer_metrics", "k", clash, "m")
     assert list_parts(lake.directory) == []
     assert list(lake.directory.glob("**/*.part")) == []
+
+
+def test_tables_that_differ_in_a_unit_alone_keep_theirs(make_table, make_metric) -> None:
+    for unit in ("1", "weights"):
+        more = make_table("layer_metrics", [make_metric("h", 2.0)])
+        more = more.append_column(field("hill", pa.float64(), unit, "x"), pa.array([1.0]))
+        assert conform("layer_metrics", more).schema.field("hill").metadata[b"unit"] == unit.encode()
 
 
 def test_nan_inside_a_spectrum_is_refused(lake, make_table) -> None:

@@ -132,6 +132,8 @@ class FingerprintCache:
     """Checksums that were known at the start by what the files were then; None until a file is new."""
     changed: bool = False
     """Whether there is anything that the file does not have."""
+    last: tuple[str, Fingerprint] | None = None
+    """The file that was asked for last, and most often is again."""
 
     @classmethod
     def load(
@@ -159,7 +161,7 @@ class FingerprintCache:
         if known.sha256 is not None:
             return known.sha256
         digest = self.hash_file(where)
-        self.entries[where] = replace(known, sha256=digest).packed()
+        self._keep(where, replace(known, sha256=digest))
         self.changed = True
         return digest
 
@@ -181,17 +183,19 @@ class FingerprintCache:
                 Path(where).open("rb").close()
         except OSError:
             return None
-        known = unpacked(self.entries[where])
+        known = self._fingerprint(where)
         if known.rules != RULES:
-            known = replace(known, nets=read(where), rules=RULES)
-            self.entries[where] = known.packed()
+            known = self._keep(where, replace(known, nets=read(where), rules=RULES))
             self.changed = True
         return known.nets
 
     def _fingerprint(self, where: str) -> Fingerprint:
+        if self.last is not None and self.last[0] == where:
+            return self.last[1]
         packed = self.entries.get(where)
         known = None if packed is None else unpacked(packed)
         if known is not None and known.looked:
+            self.last = where, known
             return known
         WATCH.at(where)
         status = plain_file(where)
@@ -200,8 +204,11 @@ class FingerprintCache:
             moved = None if self.doubt or known is not None else self._moved(seen)
             known = Fingerprint(seen, moved)
             self.changed = True
-        known = replace(known, looked=True)
+        return self._keep(where, replace(known, looked=True))
+
+    def _keep(self, where: str, known: Fingerprint) -> Fingerprint:
         self.entries[where] = known.packed()
+        self.last = where, known
         return known
 
     def _moved(self, seen: FileState) -> str | None:
