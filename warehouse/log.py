@@ -6,7 +6,6 @@ model's listing) is written after all that belongs to it. Not covered: reading p
 
 from __future__ import annotations
 
-import datetime
 import secrets
 import threading
 from collections.abc import Mapping
