@@ -128,16 +128,12 @@ def conform(kind: str, table: pa.Table) -> pa.Table:
     layout = _layout(kind, table.schema, table.schema.serialize().to_pybytes())
     if layout is not None:
         arrays = [
-            pa.nulls(len(table), column.type) if n is None else _cast(table.column(n), column.type)
+            pa.nulls(len(table), column.type) if n is None else table.column(n).cast(column.type)
             for column, n in zip(layout.schema, layout.places, strict=True)
         ]
         table = pa.table(arrays, schema=layout.schema)
     _check_values(kind, table)
     return table
-
-
-def _cast(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    return array if array.type.equals(wanted) else array.cast(wanted)
 
 
 class _Layout(NamedTuple):
@@ -205,7 +201,7 @@ def write(directory: Path, kind: str, key: str, table: pa.Table, model_id: str |
 
 def write_all(directory: Path, kind: str, key: str, tables: Iterable[pa.Table]) -> Path:
     """The same with rows of several tables of one schema, at least one, of which one is in memory at a time."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = clock.now(directory)
     rows = (stamped(conform(kind, table), now) for table in tables)
     first = next(rows)
     schema = first.schema.with_metadata({**(first.schema.metadata or {}), KIND: kind})
