@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from tests.jobs import places
 from zoospectra.jobs.exit import JobError
 from zoospectra.jobs.work.executors import EXECUTORS, Cluster, Executor, Outcome, Task, Wanted, node, open_executor
+from zoospectra.jobs.work.executors.deaf import kill_stopped
 from zoospectra.jobs.work.executors.task import Patience
 from zoospectra.jobs.work.schedule import run
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -233,6 +235,27 @@ def test_idle_workers_that_are_stopped_take_no_task_with_them(monkeypatch: pytes
             assert sorted(outcome.value for outcome in after) == [0, 1, 4]
     finally:
         executor.close(cancel=True)
+
+
+def test_only_idle_workers_and_those_of_the_run_are_killed_when_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getppid", os.getpid)  # as of a worker of this process
+    titles = ["ray::IDLE", "ray::read net", "ray::another's task", "ray::running"]
+    words = ["bash", "-c", 'exec -a "$0" cat']
+    processes = [subprocess.Popen([*words, title], stdin=subprocess.PIPE) for title in titles]
+    while any(b"bash" in Path(f"/proc/{process.pid}/cmdline").read_bytes() for process in processes):
+        time.sleep(0.01)
+    try:
+        for process in processes[:3]:
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        own = {processes[1].pid, processes[3].pid}
+        assert sorted(kill_stopped(own)) == sorted(process.pid for process in processes[:2])
+        assert [process.wait(10) for process in processes[:2]] == [-signal.SIGKILL] * 2
+        assert [process.poll() for process in processes[2:]] == [None, None]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 def test_a_failure_of_access_is_tried_again_and_then_said(executor: Executor, tmp_path: Path) -> None:

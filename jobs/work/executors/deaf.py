@@ -14,8 +14,8 @@ from pathlib import Path
 STOPPED = ("T", "t")
 """States of a process in /proc that was stopped, by a signal or a debugger."""
 
-WORKER, AGENT = "ray::", "Agent"
-"""What the title of a Ray worker begins with, and what ends that of a raylet's own helpers."""
+IDLE = "ray::IDLE"
+"""What a Ray worker without a task calls itself."""
 
 
 def kill(process: int) -> None:
@@ -25,23 +25,23 @@ def kill(process: int) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def kill_stopped(busy: Collection[int]) -> list[int]:
-    """Kill the stopped workers of this node but those that are known to be at work; returns their numbers."""
-    raylet = os.getppid()
-    stopped = [process for process in stopped_children(raylet) if process not in busy]
+def kill_stopped(own: Collection[int]) -> list[int]:
+    """Kill the stopped workers of this node that are idle or are these processes; returns their numbers.
+
+    What others do on a shared cluster stays: a worker that somebody looks at with a debugger is stopped too.
+    """
+    stopped = [process for process, title in stopped_children(os.getppid()).items() if title == IDLE or process in own]
     for process in stopped:
         kill(process)
     return stopped
 
 
-def stopped_children(parent: int) -> list[int]:
-    """Stopped workers of a raylet, by what /proc says; none where there is no /proc."""
-    stopped = []
+def stopped_children(parent: int) -> dict[int, str]:
+    """Stopped processes of a raylet with their titles, by what /proc says; none where there is no /proc."""
+    stopped = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):  # one that has ended meanwhile
             state, above = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
             if state in STOPPED and int(above) == parent:
-                title = (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode("utf-8", "replace")
-                if title.startswith(WORKER) and not title.endswith(AGENT):
-                    stopped.append(int(folder.name))
+                stopped[int(folder.name)] = (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode("utf-8", "replace")
     return stopped

@@ -123,6 +123,7 @@ class RayExecutor:
         self._wanted = wanted or Wanted()
         self._code = Wanted(self._wanted.versions)
         self._running: dict[Any, Running] = {}
+        self._workers: set[tuple[str, int]] = set()  # processes that have worked for this run, by node
         self._looked, self._heard = 0.0, time.monotonic()
         self._call = ray.remote(max_retries=0, num_returns="streaming")(_call_in)
         try:
@@ -188,6 +189,7 @@ class RayExecutor:
             return dataclasses.replace(answer, task=running.task, node=running.node)
         if answer.trouble is None:
             running.node, running.process, running.began = answer.node, answer.process, time.monotonic()
+            self._workers.add((answer.node, answer.process))
             return None
         del self._running[reference]
         self._refuse(answer.node, answer.trouble)
@@ -236,9 +238,9 @@ class RayExecutor:
         if all(running.began for running in self._running.values()) or time.monotonic() < self._heard + SILENCE:
             return
         self._heard = time.monotonic()
-        busy = frozenset(running.process for running in self._running.values() if running.began)
+        busy = {(running.node, running.process) for running in self._running.values() if running.began}
         for node in self._roster.admitted:
-            self._on(node, kill_stopped, busy)
+            self._on(node, kill_stopped, {process for where, process in self._workers - busy if where == node})
 
     def _look(self) -> None:
         """Nodes that came and went: what waits is asked for anew when the largest node may have gone."""
