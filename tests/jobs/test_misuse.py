@@ -119,7 +119,7 @@ def test_describe_of_what_is_not_a_checkpoint(tmp_path: Path, capsys: pytest.Cap
     assert "notes.safetensors" in said(["describe", str(file)], capsys)
 
 
-@pytest.mark.parametrize("cluster", ["inline", pytest.param("local", marks=pytest.mark.ray)])
+@pytest.mark.parametrize("cluster", ["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.slow])])
 def test_a_gpu_that_is_not_there(tmp_path: Path, cluster: str, capsys: pytest.CaptureFixture[str]) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
