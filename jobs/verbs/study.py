@@ -102,10 +102,10 @@ class Done:
 def check(settings: StudySettings, configuration: Configuration) -> Request:
     """Design tables and statistics; ValueError for a missing warehouse and options that name what is not there."""
     from zoospectra.analysis.studies.record import parameters
-    from zoospectra.warehouse import build
+    from zoospectra.warehouse import build, clock
     from zoospectra.warehouse.studies import designs, selects
 
-    started = datetime.datetime.now(datetime.UTC)
+    started = clock.now(Path(settings.warehouse.dir))
     build.renew(Path(settings.warehouse.dir), settings.warehouse.keep)
     chosen = settings.study
     kind = study_of(chosen.kind)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import psutil
 
+from tests.namespaces import UNSHARED
+
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
-NAMESPACES = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
 
 Shows = Mapping[Path, Path | None]
 """Folders of a node that have the contents of another one there, or none."""
@@ -104,7 +105,7 @@ class Nodes:
                 f"mount --bind {real} {there}" if real else f"mount -t tmpfs none {there}"
                 for there, real in shows.items()
             ]
-            command = ["unshare", "-m", "bash", "-c", " && ".join([*mounts, 'exec "$@"']), "bash", *command]
+            command = [*UNSHARED, " && ".join([*mounts, 'exec "$@"']), "bash", *command]
         quiet = subprocess.DEVNULL
         started = subprocess.Popen(command, env=self.environment, stdout=quiet, stderr=quiet, start_new_session=True)
         self._started.append(started)

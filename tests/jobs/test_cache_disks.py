@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.nodes import NAMESPACES
 from tests.loopback import Loopback, Repo
+from tests.namespaces import UNSHARED, mounts
 from tests.zoo.fetch import models
 from zoospectra.warehouse.query import query
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not NAMESPACES, reason="needs the right to mount in a namespace"),
+    mounts,
 ]
 MAIN = "import sys; from zoospectra.jobs.main import main; sys.exit(main())"
 ROWS = "SELECT * EXCLUDE (written) FROM layer_metrics ORDER BY ALL"
@@ -47,9 +47,7 @@ def start(hub: Loopback, data: Path, setup: str = "true") -> subprocess.Popen[st
     command = f"{setup} && exec {sys.executable} -c '{MAIN}' scan {words}"
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "PYTHONPATH": str(Path(__file__).parents[2])}
     pipe = subprocess.PIPE
-    return subprocess.Popen(
-        ["unshare", "-m", "bash", "-c", command], env=environment, stdout=subprocess.DEVNULL, stderr=pipe, text=True
-    )
+    return subprocess.Popen([*UNSHARED, command], env=environment, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.jobs.test_nights import retrain, scan
 from tests.jobs.zoos import make_zoo
+from zoospectra.jobs.main import main
 from zoospectra.warehouse import clock
 from zoospectra.warehouse.query import query
 from zoospectra.zoo.fetch.limiter import ServerState, believable, reserve
@@ -54,6 +55,10 @@ def test_rows_of_today_win_over_rows_from_a_clock_that_was_ahead(
     for name, sql in STATES.items():
         assert query(data, sql).equals(query(tmp_path / "fresh", sql)), name
     assert query(data, "SELECT count(*) AS n FROM models WHERE latest")["n"].to_pylist() == [2]
+    assert main(["study", "study=health", f"warehouse.dir={data}"]) == 0
+    took = query(data, "SELECT verb, finished - started < INTERVAL 1 HOUR AS short FROM runs").to_pylist()
+    assert {"verb": "study", "short": True} in took
+    assert all(run["short"] for run in took)
 
 
 def test_a_server_is_not_left_alone_until_a_day_that_a_wrong_clock_has_set() -> None:

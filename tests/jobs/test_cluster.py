@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.jobs.nodes import NAMESPACES, Nodes
+from tests.jobs.nodes import Nodes
 from tests.jobs.zoos import make_zoo
+from tests.namespaces import mounts, unshared
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
 
@@ -30,7 +31,7 @@ TABLES = {
 }
 FAULTS = ("driver", "worker", "raylet", "blind", "hang", "full", "worker", "driver")
 
-pytestmark = [pytest.mark.ray, pytest.mark.skipif(not NAMESPACES, reason="needs the right to mount in a namespace")]
+pytestmark = [pytest.mark.ray, mounts]
 
 
 def tables(data: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -187,7 +188,7 @@ def on_a_full_disk(zoo: Path, data: Path, kilobytes: int) -> int:
     words = f"scan zoo=local zoo.path={zoo} cluster=inline warehouse.dir={full}"
     copy = f"mount -t tmpfs -o size={kilobytes}k none {full} && cp -a {data}/. {full}/"
     code = f"{copy}; {sys.executable} -c '{MAIN[2]}' {words}; status=$?; cp -a {full}/. {data}/; exit $status"
-    return subprocess.run(["unshare", "-m", "bash", "-c", code], check=False, capture_output=True).returncode
+    return unshared(code).returncode
 
 
 @pytest.mark.slow

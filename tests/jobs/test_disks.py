@@ -14,6 +14,7 @@ import pyarrow.csv
 import pytest
 
 from tests.jobs.zoos import make_zoo
+from tests.namespaces import mounts, unshared
 from zoospectra.jobs.exit import JobError, broken_disk
 from zoospectra.jobs.main import main
 from zoospectra.jobs.work.executors.address import knock
@@ -21,8 +22,6 @@ from zoospectra.warehouse.connect import generations
 from zoospectra.warehouse.disk import written
 from zoospectra.warehouse.query import query
 
-NAMESPACES = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
-mounts = pytest.mark.skipif(not NAMESPACES, reason="needs the right to mount in a namespace of its own")
 MAIN = "import sys; from zoospectra.jobs.main import main; sys.exit(main())"
 COUNTS = "SELECT (SELECT count(*) FROM layers), (SELECT count(*) FROM layer_metrics), (SELECT count(*) FROM models)"
 
@@ -40,7 +39,7 @@ def scan(zoo: Path, data: Path, mount: str, then: str = "") -> subprocess.Comple
             f"[ $status = 0 ] && {{ cat /dev/zero > {data}/full; {run} {then} warehouse.dir={data}/w; status=$?; }}; "
         )
     code += f"rm -rf {data}.kept; mkdir {data}.kept; cp -r {data}/w {data}.kept; exit $status"
-    return subprocess.run(["unshare", "-m", "bash", "-c", code], check=False, capture_output=True, text=True)
+    return unshared(code)
 
 
 @mounts
@@ -130,14 +129,7 @@ def test_a_machine_without_room_for_temporary_files(tmp_path: Path, cluster: str
     words = f"scan zoo=local zoo.path={zoo} cluster={cluster} warehouse.dir={tmp_path}/w"
     only = "import tempfile, os; tempfile._candidate_tempdir_list = lambda: [os.environ['T']]; "  # not this machine's
     code = f'{"; ".join(mount)}; cd $T; {sys.executable} -c "{only}{MAIN}" {words}'
-    ended = subprocess.run(
-        ["unshare", "-m", "bash", "-c", code],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"T": str(temporary)},
-    )
+    ended = unshared(code, T=str(temporary))
     line = ended.stderr.strip().splitlines()[-1]
     if cluster == "inline":
         assert ended.returncode == 0, ended.stderr

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.nodes import NAMESPACES, Nodes
+from tests.jobs.nodes import Nodes
 from tests.jobs.test_cluster import scan, tables
 from tests.jobs.zoos import make_zoo
+from tests.namespaces import mounts
 from zoospectra.analysis.profile import FIT_VERSION
 from zoospectra.jobs.main import main
 
@@ -21,7 +22,7 @@ pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(not NAMESPACES, reason="needs the right to mount in a namespace"),
+    mounts,
 ]
 
 

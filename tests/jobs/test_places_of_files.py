@@ -11,17 +11,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.jobs.nodes import NAMESPACES, Nodes
+from tests.jobs.nodes import Nodes
 from tests.jobs.test_cluster import scan, start, tables
 from tests.jobs.zoos import make_zoo
 from tests.loopback import Loopback, Repo
+from tests.namespaces import mounts
 from tests.zoo.fetch import models
 from zoospectra.jobs.main import main
 
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
-    pytest.mark.skipif(not NAMESPACES, reason="needs the right to mount in a namespace"),
+    mounts,
 ]
 
 

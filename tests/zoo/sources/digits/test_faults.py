@@ -13,6 +13,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from tests.namespaces import mounts, unshared
 from zoospectra.zoo.sources.digits import crawl
 from zoospectra.zoo.sources.digits.population import Design, Recipe, TrainingSettings
 from zoospectra.zoo.sources.digits.weights import read_metadata
@@ -119,19 +120,8 @@ def test_old_unfinished_files_are_removed_and_young_ones_left(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0,
-    reason="needs the right to mount in a namespace of its own",
-)
+@mounts
 def test_a_machine_whose_processes_get_no_locks_trains_in_one(tmp_path: Path) -> None:
     code = f'mount -t tmpfs -o ro none /dev/shm && exec {sys.executable} -c "$SCRIPT" {tmp_path}'
-    ended = subprocess.run(
-        ["unshare", "-m", "bash", "-c", code],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"SCRIPT": SCRIPT},
-    )
+    ended = unshared(code, ROOT, SCRIPT=SCRIPT)
     assert (ended.returncode, ended.stdout.count("\n")) == (0, len(DESIGN.recipes)), ended.stderr
