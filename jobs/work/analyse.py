@@ -21,6 +21,7 @@ from zoospectra.jobs.work.plan import Item, Shard, needed
 from zoospectra.jobs.work.seen import Seen, another, check_layer, look
 from zoospectra.warehouse.identity import ResultId, seed_of
 from zoospectra.warehouse.known import read_spectra
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.values import read_factors, read_layer
 
 
@@ -61,9 +62,13 @@ def analyse(shard: Shard) -> Analysed:
         if item.layer is None and not known.keys() >= set(needed(shard.profiles)):
             lacking.add(item.content_hash)
             continue
-        for unfold, computed in _spectra(item, shard, known):
-            spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
-            known[unfold] = computed
+        try:
+            for unfold, computed in _spectra(item, shard, known):
+                spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
+                known[unfold] = computed
+        except CheckpointError:
+            _check_files(shard, before, look(paths))
+            raise
         ready.append((item, known))
     # Fits once all spectra are there: what a step needs stays in the caches.
     for item, known in ready:
