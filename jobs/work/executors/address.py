@@ -48,7 +48,7 @@ def knock(address: str, seconds: float = ANSWER_SECONDS) -> None:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS) as connection:
             connection.settimeout(seconds)
-            if encrypted or _speaks_grpc(connection) and (client or _knows_the_question(connection)):
+            if encrypted or (_speaks_grpc(connection) and (client or _knows_the_question(connection))):
                 return
     except OSError as error:
         words = f"cluster.address={address}: {host}:{port} does not answer ({error.strerror or error})"

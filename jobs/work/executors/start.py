@@ -83,12 +83,14 @@ def advice(error: BaseException, address: str | None) -> str:
     if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
         token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
         return f"it answers, but not to this driver, or too late: {token}, and use its version of Ray"
+    if "version mismatch" in text:
+        return "use its versions of Ray and Python"
     if address is None:
         return "free disk and memory of this machine, or use cluster=inline"
     return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
 
 
 def first(error: BaseException) -> str:
-    """The first line of an error that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    """The first line of an error that says something, with what follows where that only begins."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return (" ".join(lines) if lines[0].endswith(":") else lines[0])[:300]
