@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -24,6 +25,9 @@ sys.dont_write_bytecode = False
 # More processes than cores: a thread that waits spinning takes the core from the process it waits for.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+
+# Imports and collection make a million objects that stay: they are looked through for waste neither now nor later.
+gc.disable()
 
 LONGEST = (
     "jobs/test_scan.py",
@@ -64,6 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """One thread in this process, whatever was imported: its tests run beside those of two others."""
+    gc.freeze()
+    gc.enable()
     threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
