@@ -29,10 +29,10 @@ def test_a_file_that_another_takes_the_place_of_is_read_again_by_the_next_run(
     save_file(values(0), zoo / "a.safetensors")
     save_file(values(1), zoo / "b.safetensors")
 
-    def swapped(argument: object) -> object:
+    def swapped(*arguments: object) -> object:
         save_file(values(2), tmp_path / "new")
         os.replace(tmp_path / "new", zoo / "a.safetensors")
-        return stage(argument)  # type: ignore[operator]
+        return stage(*arguments)  # type: ignore[operator]
 
     monkeypatch.setattr(tasks, "open_batch", swapped if stage is open_batch else open_batch)
     monkeypatch.setattr("zoospectra.jobs.work.batch.analyse", swapped if stage is analyse else analyse)
