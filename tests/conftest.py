@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -25,29 +26,61 @@ sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
+# Imports and collection make a million objects that stay: they are looked through for waste neither now nor later.
+gc.disable()
+
 LONGEST = (
     "jobs/test_scan.py",
-    "test_readme.py",
     "door/test_hostile_folder.py",
-    "jobs/test_nights.py",
-    "zoo/sources/digits/test_faults.py",
-    "jobs/test_executors.py",
-    "zoo/sources/digits/test_digits.py",
     "jobs/test_cluster.py",
-    "warehouse/test_contract.py",
+    "jobs/test_damage.py",
+    "jobs/studies/test_studies.py",
+    "test_readme.py",
+    "jobs/test_executors.py",
+    "warehouse/test_build.py",
+    "zoo/sources/digits/test_faults.py",
+    "warehouse/test_publish.py",
+    "warehouse/test_versions.py",
+    "jobs/test_nights.py",
+    "jobs/studies/test_natcomm2021.py",
+    "warehouse/test_merge.py",
+    "jobs/figures/test_files.py",
+    "jobs/studies/test_health.py",
+    "analysis/test_calibration.py",
+    "analysis/test_simpson.py",
+    "jobs/test_integrity.py",
     "jobs/test_two_scans.py",
     "jobs/test_disks.py",
-    "jobs/test_coming.py",
+    "warehouse/test_parts.py",
     "jobs/test_what_a_night_brought.py",
-    "analysis/test_hostile_spectra.py",
-    "jobs/test_damage.py",
-    "jobs/test_large_models.py",
-    "warehouse/test_publish.py",
-    "jobs/studies/test_natcomm2021.py",
-    "analysis/test_weightwatcher_oracle.py",
-    "test_contributing.py",
+    "zoo/checkpoint/formats/test_hostile_pickles.py",
+    "jobs/test_hub_scan.py",
+    "warehouse/test_counting.py",
+    "jobs/test_kin.py",
     "door/test_weightwatcher.py",
+    "jobs/test_refit.py",
+    "jobs/test_check.py",
+    "door/test_analyze.py",
+    "zoo/sources/digits/test_digits.py",
+    "warehouse/test_contract.py",
+    "jobs/test_coming.py",
+    "test_house.py",
+    "bench/test_memory.py",
+    "jobs/test_sketches.py",
+    "jobs/test_batch.py",
+    "jobs/test_large_models.py",
+    "jobs/test_help.py",
+    "test_contributing.py",
     "jobs/test_misuse.py",
+    "jobs/test_hydra.py",
+    "jobs/test_published_scan.py",
+    "analysis/test_weightwatcher_oracle.py",
+    "jobs/test_du.py",
+    "zoo/sources/test_published.py",
+    "jobs/test_layer.py",
+    "analysis/test_spectrum.py",
+    "test_notebooks.py",
+    "jobs/test_engine.py",
 )
 """Files that take longest, first: else a process ends with one of them alone. The others follow by count of tests."""
 
@@ -64,6 +97,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """One thread in this process, whatever was imported: its tests run beside those of two others."""
+    gc.freeze()
+    gc.enable()
     threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -205,6 +205,7 @@ def defined(path: Path) -> Iterator[tuple[str, ast.stmt]]:
             yield node.target.id, node
 
 
+@cache
 def used(node: ast.AST) -> Counter[str]:
     """How often each name is read, looked up as an attribute, or spelled in a string."""
     names: Counter[str] = Counter()

@@ -76,11 +76,13 @@ def of_kind(*kinds: str) -> tuple[Definition, ...]:
     return tuple(definition for definition in definitions() if definition.kind in kinds)
 
 
+@cache
 def text(folder: str, name: str) -> str:
     """A file of sql/<folder>, without its suffix."""
     return (SQL / folder / f"{name}.sql").read_text()
 
 
+@cache
 def names(folder: str) -> tuple[str, ...]:
     """Names of the files of sql/<folder>, sorted, without suffix; () when there is no such folder."""
     if not (SQL / folder).is_dir():

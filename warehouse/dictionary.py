@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,16 +88,17 @@ def describe(connection: duckdb.DuckDBPyConnection, meanings: Meanings, only: Co
     sql = """SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
              WHERE NOT internal AND database_name = current_database() GROUP BY table_name"""
     columns = dict(connection.execute(sql).fetchall())
+    comments: list[str] = []
     for definition in of_kind("TABLE", "VIEW", "MACRO"):
         if only is None or definition.name in only:
-            _comment(connection, definition.commented, definition.comment)
-            for column in columns.get(definition.name, []):
-                unit, comment = explain(definition, column, meanings)
-                _comment(connection, f"COLUMN {quoted(definition.name)}.{quoted(column)}", f"{comment} [{unit}]")
+            comments.append(_comment(definition.commented, definition.comment))
+            for column, (unit, comment) in explain(definition, columns.get(definition.name, []), meanings).items():
+                comments.append(_comment(f"COLUMN {quoted(definition.name)}.{quoted(column)}", f"{comment} [{unit}]"))
+    connection.execute(";".join(comments)).fetchall()  # hundreds: read together they take a third less
 
 
-def explain(definition: Definition, column: str, meanings: Meanings) -> Meaning:
-    """Unit and comment of one column of a table or view."""
+def explain(definition: Definition, columns: Iterable[str], meanings: Meanings) -> dict[str, Meaning]:
+    """Unit and comment of these columns of a table or view."""
     known: dict[str, Meaning] = {}
     for kind in reversed(definition.columns):
         known |= meanings.get(kind, {})
@@ -106,12 +107,16 @@ def explain(definition: Definition, column: str, meanings: Meanings) -> Meaning:
     if definition.name == "snapshots":
         known["models"] = Meaning("count", "Models it lists")
     lower = {name.lower(): value for name, value in known.items()}
-    metric = column if column in known else column.removesuffix(MEDIAN)
-    unit, comment = known.get(metric) or lower.get(metric.lower()) or UNKNOWN
-    of_the_model = column in PARTS["models"].names or column in BUILT or column == "profile"
-    averaged = definition.name in ("model_metrics", "model_slice_metrics") and not of_the_model
-    average = "Mean" if metric == column else "Median"
-    return Meaning(unit, f"{average}, see rule: {comment}") if averaged else Meaning(unit, comment)
+    averages = definition.name in ("model_metrics", "model_slice_metrics")
+    explained: dict[str, Meaning] = {}
+    for column in columns:
+        metric = column if column in known else column.removesuffix(MEDIAN)
+        unit, comment = known.get(metric) or lower.get(metric.lower()) or UNKNOWN
+        of_the_model = column in PARTS["models"].names or column in BUILT or column == "profile"
+        average = "Mean" if metric == column else "Median"
+        averaged = averages and not of_the_model
+        explained[column] = Meaning(unit, f"{average}, see rule: {comment}" if averaged else comment)
+    return explained
 
 
 def descriptions() -> dict[str, str]:
@@ -119,9 +124,9 @@ def descriptions() -> dict[str, str]:
     return {definition.name: definition.comment for definition in of_kind("TABLE", "VIEW", "MACRO")}
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, what: str, text: str) -> None:
+def _comment(what: str, text: str) -> str:
     escaped = text.replace("'", "''")
-    connection.execute(f"COMMENT ON {what} IS '{escaped}'").fetchall()
+    return f"COMMENT ON {what} IS '{escaped}'"
 
 
 def dictionary(directory: Path) -> list[DictionaryRow]:

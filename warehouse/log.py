@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from zoospectra.warehouse import clock
 from zoospectra.warehouse.allocator import give_back
-from zoospectra.warehouse.parts import conform, place, stamped
+from zoospectra.warehouse.conform import conform
+from zoospectra.warehouse.parts import place, stamped
 
 BYTES = 32 * 2**20
 """Rows that are written at once however little time has passed, bytes in memory."""
@@ -43,7 +44,7 @@ class Log:
     def put(self, key: str, tables: Mapping[str, pa.Table]) -> None:
         """Add tables by kind, on disk together; the same key replaces what it brought and is not written yet.
 
-        Raises ValueError as `parts.conform` does, and OSError when the disk refuses.
+        Raises ValueError as `conform` does, and OSError when the disk refuses.
         """
         conformed = {kind: conform(kind, table) for kind, table in tables.items()}
         with self._lock:
@@ -58,11 +59,12 @@ class Log:
                 self._timer.daemon = True
                 self._timer.start()
 
-    def flush(self) -> None:
-        """Write what waits; raises OSError when the disk refuses, and the rows wait on."""
+    def flush(self, least: int = 0) -> None:
+        """Write what waits, if it has `least` bytes; raises OSError when the disk refuses, and the rows wait on."""
         with self._lock:
             self._raise()
-            self._flush()
+            if self._bytes >= least:
+                self._flush()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -91,7 +93,7 @@ class Log:
         for kind in sorted(groups, key=lambda kind: (kind in LAST, kind)):
             for number, tables in enumerate(groups[kind].values()):
                 rows = stamped(pa.concat_tables(tables), now)
-                place(self._folder / f"{kind}-{name}-{number}.parquet", kind, rows, checked=True)
+                place(self._folder / f"{kind}-{name}-{number}.parquet", kind, rows, checked=True, fast=True)
         self._waiting.clear()
         self._bytes = 0
         give_back()

@@ -10,9 +10,9 @@ import duckdb
 import pyarrow as pa
 
 from zoospectra.warehouse.build import without_blanks
+from zoospectra.warehouse.conform import conform
 from zoospectra.warehouse.connect import connect
 from zoospectra.warehouse.definitions import definitions
-from zoospectra.warehouse.parts import conform
 from zoospectra.warehouse.schema import PARTS, WRITTEN
 from zoospectra.warehouse.version import version
 
@@ -21,7 +21,7 @@ from zoospectra.warehouse.version import version
 def generation(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the tables, views and macros of a warehouse that holds these rows, by kind of part.
 
-    Raises ValueError as `parts.conform` does.
+    Raises ValueError as `conform` does.
     """
     now = pa.scalar(datetime.datetime.now(datetime.UTC), WRITTEN.type)
     with connect() as connection:

@@ -21,7 +21,7 @@ from zoospectra.warehouse.connect import connect, quoted
 from zoospectra.warehouse.dictionary import meanings_of
 from zoospectra.warehouse.intact import is_intact, set_aside
 from zoospectra.warehouse.parts import PartFile, contract_part, live_parts
-from zoospectra.warehouse.schema import PARTS, Meaning
+from zoospectra.warehouse.schema import PARTS, WRITTEN, Meaning
 
 FILE = "rows.duckdb"
 CHUNK = 200
@@ -30,6 +30,10 @@ LOADED = """CREATE TABLE IF NOT EXISTS loaded
     (file VARCHAR, kind VARCHAR, bytes BIGINT, modified BIGINT)"""
 MEANINGS = """CREATE TABLE IF NOT EXISTS meanings
     (kind VARCHAR, "column" VARCHAR, unit VARCHAR, comment VARCHAR)"""
+TABLES = """SELECT table_name, list(column_name) FROM duckdb_columns()
+    WHERE NOT internal AND database_name = current_database() GROUP BY table_name"""
+EVALS = "evals"
+"""Column of spectra that is not copied."""
 INDEXED = """INSERT INTO indexed BY NAME
     SELECT model_id, revision, regexp_extract(filename, 'layers-(.*)\\.parquet$', 1) AS reader,
         count(*) AS listed_layers, max(written) AS written, filename
@@ -57,11 +61,12 @@ def _open(directory: Path, settings: dict[str, str]) -> duckdb.DuckDBPyConnectio
     try:
         _run(connection, LOADED)
         _run(connection, MEANINGS)
-        for kind in PARTS:
-            first, select = [str(contract_part(directory, kind))], _select(kind, directory)
-            _run(connection, f"CREATE TABLE IF NOT EXISTS {kind} AS {select}", [first])
-            wanted = _columns(connection, f"DESCRIBE {select}", [first])
-            if lacking := wanted.keys() - _columns(connection, f"DESCRIBE {kind}").keys():
+        there = dict(connection.execute(TABLES).fetchall())
+        for kind, schema in PARTS.items():
+            first = [str(contract_part(directory, kind))]
+            if kind not in there:
+                _run(connection, f"CREATE TABLE {kind} AS {_select(kind, directory)}", [first])
+            elif lacking := {*schema.names, WRITTEN.name, "filename"} - {EVALS, *there[kind]}:
                 msg = f"{kind} lacks {sorted(lacking)}: rows of another version"
                 raise duckdb.CatalogException(msg)
     except duckdb.Error:
@@ -71,7 +76,7 @@ def _open(directory: Path, settings: dict[str, str]) -> duckdb.DuckDBPyConnectio
 
 
 def _select(kind: str, directory: Path) -> str:
-    left_out = "filename, evals" if kind == "spectra" else "filename"
+    left_out = f"filename, {EVALS}" if kind == "spectra" else "filename"
     start = len(str(directory.resolve())) + 2
     return f"""SELECT * EXCLUDE ({left_out}), substr(filename, {start}) AS filename
                FROM read_parquet($1, union_by_name = true, filename = true)"""
@@ -180,10 +185,10 @@ def _note(
         _run(connection, INDEXED)
     connection.unregister("added")
     words = meanings_of(connection, [str(part.path) for part in parts])
-    for column, meaning in words.items():
-        if column not in PARTS[kind].names:
-            _run(connection, 'DELETE FROM meanings WHERE kind = $1 AND "column" = $2', [kind, column])
-            _run(connection, "INSERT INTO meanings VALUES ($1, $2, $3, $4)", [kind, column, *meaning])
+    if beyond := [(column, *meaning) for column, meaning in words.items() if column not in PARTS[kind].names]:
+        columns = [list(values) for values in zip(*beyond, strict=True)]
+        _run(connection, 'DELETE FROM meanings WHERE kind = $1 AND list_contains($2, "column")', [kind, columns[0]])
+        _run(connection, "INSERT INTO meanings SELECT $1, unnest($2), unnest($3), unnest($4)", [kind, *columns])
 
 
 def meanings(connection: duckdb.DuckDBPyConnection, schema: str) -> dict[str, dict[str, Meaning]]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from safetensors.numpy import save_file
 
@@ -24,10 +23,12 @@ from zoospectra.jobs.benches.pair import Contender, Row, compare
 from zoospectra.jobs.benches.peers import installed, peer, quiet
 from zoospectra.jobs.benches.pool import analyse_files
 from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.work.analyse import Analysed
 from zoospectra.jobs.work.engine import Engine
-from zoospectra.jobs.work.executors import Cluster, Executor, open_executor
+from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, open_executor
 from zoospectra.jobs.work.executors.call import set_threads
 from zoospectra.jobs.work.job import Job
+from zoospectra.jobs.work.keep import MEANWHILE
 from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.model import Model
@@ -117,15 +118,22 @@ def _ours(
 
 def scan(models: Sequence[Model], profile: Profile, executor: Executor) -> list[float]:
     """Analyse models into parts of an empty folder; sorted alphas."""
+    alphas: list[float | None] = []
+
+    def keep(outcome: Outcome) -> list[Task]:
+        analysed = outcome.value if isinstance(outcome.value, Analysed) else getattr(outcome.value, "analysed", None)
+        if analysed is not None and "layer_metrics" in analysed.tables:
+            alphas.extend(analysed.tables["layer_metrics"]["alpha"].to_pylist())
+        return engine.handle(outcome)
+
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         job = Job("scan", (profile,), WarehouseSettings(dir=folder), Cluster("ray", cpus=executor.slots))
         engine = Engine(root, job, ProgressLine("bench", quiet=True))
         engine.executor = executor
-        run(engine.open_models(models), executor, engine.handle)
+        run(engine.open_models(models), executor, keep, tick=lambda idle: engine.flush(MEANWHILE) if idle else None)
         engine.close()
-        metrics = pq.read_table([*root.rglob("layer_metrics-*.parquet")], columns=["alpha"])
-    return sorted(alpha for alpha in metrics["alpha"].to_pylist() if alpha is not None)
+    return sorted(alpha for alpha in alphas if alpha is not None)
 
 
 def _weightwatcher(files: Sequence[Mapping[str, Any]]) -> Contender:

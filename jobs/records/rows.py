@@ -121,30 +121,21 @@ def reported_metrics(catalog: Sequence[Model], digest: str) -> pa.Table:
 
 def layers(hashed: Iterable[tuple[ModelId, tuple[Layer, str]]]) -> pa.Table:
     """One row a layer of a model, with its content hash and the matrices of the default unfold rule."""
-    data = []
-    for model, (layer, content_hash) in hashed:
-        shape = unfold_rule("slices").shape_of(layer.shape, layer.layer_type)
-        data.append(
-            {
-                "model_id": model.model_id,
-                "revision": model.revision,
-                "layer_id": layer.layer_id,
-                "longname": layer.longname,
-                "tensor": layer.ref.name,
-                "layer_type": layer.layer_type,
-                "group": layer.group,
-                "N": shape.N,
-                "M": shape.M,
-                "Q": shape.N / shape.M,
-                "rf": shape.rf,
-                "shape": list(layer.ref.shape),
-                "dtype": layer.dtype,
-                "note": layer.note,
-                "params": prod(layer.ref.shape),
-                "content_hash": content_hash,
-            }
-        )
-    return pa.Table.from_pylist(data, schema=PARTS["layers"])
+    listed = list(hashed)
+    models, chosen = [model for model, _ in listed], [layer for _, (layer, _) in listed]
+    shapes = [unfold_rule("slices").shape_of(layer.shape, layer.layer_type) for layer in chosen]
+    columns: dict[str, list[Any]] = {name: [getattr(model, name) for model in models] for name in ModelId._fields}
+    for name in ("layer_id", "longname", "layer_type", "group", "dtype", "note"):
+        columns[name] = [getattr(layer, name) for layer in chosen]
+    for name in ("N", "M", "rf"):
+        columns[name] = [getattr(shape, name) for shape in shapes]
+    columns["tensor"] = [layer.ref.name for layer in chosen]
+    columns["shape"] = [layer.ref.shape for layer in chosen]
+    columns["params"] = [prod(layer.ref.shape) for layer in chosen]
+    columns["Q"] = [shape.N / shape.M for shape in shapes]
+    columns["content_hash"] = [content_hash for _, (_, content_hash) in listed]
+    schema = PARTS["layers"]
+    return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)
 
 
 def skipped(skips: Iterable[tuple[ModelId, Skip]], *, added: bool = False) -> pa.Table:

@@ -142,11 +142,13 @@ def _print_averages(reader: Reader, scope: Mapping[str, pa.Table], profile: str,
 
 def _print_regressions(reader: Reader, profile: str, target: str) -> None:
     """The warehouse's own regressions: the reported metric on each average, by data set and series, and pooled."""
+    names = ("dataset", "group", "n", "slope", "r2", "rmse", "kendall_tau", "reason")
+    asked = ", ".join(f'"{name}"' for name in names)
     lines = " UNION ALL ".join(
-        f"SELECT '{metric}' AS metric, * FROM regress('{metric}', $target, profile_name := $profile)"
-        for metric in METRICS
+        f"SELECT '{metric}', {asked} FROM regress('{metric}', $target, profile_name := $profile)" for metric in METRICS
     )
-    rows = reader.table(lines, {"target": target, "profile": profile}).to_pylist()
+    answer = reader.rows(lines, {"target": target, "profile": profile})  # DuckDB plans these once, for Arrow twice
+    rows = [dict(zip(("metric", *names), row, strict=True)) for row in answer]
     groups = Counter(row["dataset"] for row in rows if row["metric"] == METRICS[0])
     rows = [row for row in rows if row["group"] != POOLED or groups[row["dataset"]] > 2]
     table = [

@@ -15,6 +15,7 @@ import typing
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +62,7 @@ class Configuration:
         """Values of conf/<group>/<name>.yaml; MisuseError lists the names there are."""
         with self.hydra():
             self._check_option(group, name)
-            values = OmegaConf.to_container(compose(config_name=f"{group}/{name}"), resolve=True)
+            values = OmegaConf.to_container(self._asked(f"{group}/{name}"), resolve=True)
         assert isinstance(values, dict)
         return {str(key): value for key, value in dict(values[group]).items()}
 
@@ -121,7 +122,7 @@ class Configuration:
                 self._check_option(group, option)
             read: list[str] = []
             if others := [word for word in overrides if word not in chosen]:
-                leaves = dict(_leaves(schema, compose(name, overrides=[*chosen, *filling])))
+                leaves = dict(_leaves(schema, self._asked(name, *chosen, *filling)))
                 keys = {key: type_ for key, type_ in leaves.items() if key not in own}
                 read = [_override(word, keys, groups) for word in others]
             composed = compose(name, overrides=[*chosen, *filling, *read], return_hydra_config=True)
@@ -153,6 +154,10 @@ class Configuration:
             raise MisuseError(what or _one_line(error)) from error
         finally:
             GlobalHydra.instance().clear()
+
+    def _asked(self, name: str | None, *words: str) -> DictConfig:
+        """A configuration that is only read; those of the package's files alone are composed once a process."""
+        return compose(name, overrides=[*words]) if self._folders else _packaged(name, words)
 
     def _refuse_hydra(self, name: str) -> None:
         """MisuseError for a user's own primary file that sets what belongs to Hydra's own command."""
@@ -198,6 +203,11 @@ class Configuration:
         if name not in known:
             what = f"unknown {group or 'configuration'} {name!r}{did_you_mean(name, known)}"
             raise MisuseError(f"{what}: expected one of {', '.join(known)}")
+
+
+@lru_cache(64)
+def _packaged(name: str | None, words: tuple[str, ...]) -> DictConfig:
+    return compose(name, overrides=[*words])
 
 
 def _fields(schema: type[Any]) -> tuple[dataclasses.Field[Any], ...]:

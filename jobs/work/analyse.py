@@ -21,8 +21,12 @@ from zoospectra.jobs.work.plan import Item, Shard, needed
 from zoospectra.jobs.work.seen import Seen, another, check_layer, look
 from zoospectra.warehouse.identity import ResultId, seed_of
 from zoospectra.warehouse.known import read_spectra
+from zoospectra.zoo.checkpoint.mapped import reach
+from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.values import read_factors, read_layer
+
+NOTHING_READ: Mapping[str, AnyArray] = {}
 
 
 class Done(NamedTuple):
@@ -48,22 +52,24 @@ class Analysed:
     """Content hashes whose stored spectra cannot be read any more, and whose weights are not at hand."""
 
 
-def analyse(shard: Shard) -> Analysed:
-    """Spectra of what has none yet, then every profile's metrics."""
+def analyse(shard: Shard, values: Mapping[str, AnyArray] = NOTHING_READ) -> Analysed:
+    """Spectra of what has none yet, then every profile's metrics; values: of contents that need not be read again."""
     stored = _stored(shard)
     spectra: list[rows.SpectrumOf] = []
     metrics: list[rows.MetricsOf] = []
     lacking = set()
     paths = {ref.path for item in shard.items if item.layer for ref in item.layer.refs}
     before = look(paths)
+    names = needed(shard.profiles)
     ready: list[tuple[Item, dict[str, Spectrum]]] = []
     for item in shard.items:
         known = dict(stored.get(item.content_hash, ()))
-        if item.layer is None and not known.keys() >= set(needed(shard.profiles)):
+        if item.layer is None and not known.keys() >= set(names):
             lacking.add(item.content_hash)
             continue
+        missing = [name for name in names if name not in known]
         try:
-            for unfold, computed in _spectra(item, shard, known):
+            for unfold, computed in _spectra(item, missing, shard.device, values.get(item.content_hash)):
                 spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
                 known[unfold] = computed
         except CheckpointError:
@@ -106,21 +112,20 @@ def without(analysed: Analysed, contents: Collection[str]) -> Analysed:
     )
 
 
-def _spectra(item: Item, shard: Shard, known: Mapping[str, Spectrum]) -> Iterator[tuple[str, Spectrum]]:
-    """The raw spectra that the profiles need and that are not kept yet; the weights are read at most once."""
-    missing = [name for name in needed(shard.profiles) if name not in known]
+def _spectra(item: Item, missing: list[str], device: str, values: AnyArray | None) -> Iterator[tuple[str, Spectrum]]:
+    """The raw spectra that are needed and not kept yet; the weights are read once at most."""
+    if not missing:
+        return
+    assert item.layer is not None, "analyse passes over such items"
+    factors = read_factors(item.layer) if "slices" in missing else None
+    if factors is not None:  # whatever else is needed: an update of rank r has r eigenvalues, not min(N, M)
+        yield "slices", product_spectrum(*factors)
+        missing = [name for name in missing if name != "slices"]
     if missing:
-        assert item.layer is not None, "analyse passes over such items"
-        factors = read_factors(item.layer) if "slices" in missing else None
-        if factors is not None:  # whatever else is needed: an update of rank r has r eigenvalues, not min(N, M)
-            yield "slices", product_spectrum(*factors)
-            missing.remove("slices")
-        if not missing:
-            return
-        array = read_layer(item.layer)
+        array = read_layer(item.layer) if values is None else reach(values)
         seed = seed_of(item.content_hash)
         for name in missing:
-            yield name, spectrum(matrices(array, item.layer_type, name, seed), shard.device)
+            yield name, spectrum(matrices(array, item.layer_type, name, seed), device)
 
 
 def _stored(shard: Shard) -> dict[str, list[tuple[str, Spectrum]]]:

@@ -8,8 +8,9 @@ Not covered: remote models, and those of more than opening.SMALL bytes.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -65,10 +66,20 @@ class Opened:
     analysed: Analysed
     """Results of what was analysed at once."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travels with its thousands of small records in one piece: Ray's pickler asks Python about each of them."""
+        records = pickle.dumps((self.models, replace(self.analysed, tables={})), pickle.HIGHEST_PROTOCOL)
+        return _arrived, (records, self.tables, self.analysed.tables)
+
     @property
     def skips(self) -> tuple[Skip, ...]:
         """Everything that is no layer."""
         return tuple(skip for model in self.models for skip in model.skips)
+
+
+def _arrived(records: bytes, tables: Mapping[str, pa.Table], results: Mapping[str, pa.Table]) -> Opened:
+    models, analysed = pickle.loads(records)  # noqa: S301 - of our own worker, as all that Ray brings
+    return Opened(models, tables, replace(analysed, tables=results))
 
 
 NOTHING = Analysed({}, frozenset())
@@ -78,8 +89,10 @@ def open_batch(batch: Batch) -> Opened:
     """List models, and analyse what is new."""
     indexed = index_all(batch.requests)
     items = _new(batch, indexed) if batch.profiles else ()
-    name = batch.requests[0].model.model_id
-    return opened(batch, indexed, analyse(Shard(name, "", tuple(items), batch.profiles)) if items else NOTHING)
+    if not items:
+        return opened(batch, indexed)
+    shard = Shard(batch.requests[0].model.model_id, "", items, batch.profiles)
+    return opened(batch, indexed, analyse(shard, {h: array for each in indexed for h, array in each.values.items()}))
 
 
 def opened(batch: Batch, indexed: Sequence[Indexed], analysed: Analysed = NOTHING) -> Opened:

@@ -97,9 +97,9 @@ class Engine:
         self._account.forget()
         self._sketched.clear()
 
-    def flush(self) -> None:
-        """Put what is finished on disk."""
-        self._account.keeper.flush()
+    def flush(self, least: int = 0) -> None:
+        """Put what is finished on disk, if it has `least` bytes."""
+        self._account.keeper.flush(least)
 
     @property
     def full(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from zoospectra.jobs.exit import JobError, exit_status
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
+from zoospectra.jobs.work import keep
 from zoospectra.jobs.work.ahead import Fetched
 from zoospectra.jobs.work.batch import Opened
 from zoospectra.jobs.work.engine import Engine
@@ -104,8 +105,10 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
     root, began = Path(job.warehouse.dir), time.monotonic()
     next_at = began + PUBLISH_SECONDS
 
-    def publish() -> None:
+    def between(idle: bool) -> None:
         nonlocal next_at
+        if idle:
+            engine.flush(keep.MEANWHILE)
         due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > next_at
         if due or engine.full:
             engine.flush()
@@ -134,7 +137,7 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
                 attempts=job.attempts,
                 patience=job.cluster.patience,
                 blocked=_blocked,
-                tick=publish,
+                tick=between,
                 coming=Coming(tasks, job.ahead),
             )
         finished = True

@@ -12,6 +12,7 @@ from zoospectra.analysis.spectrum import is_finite
 from zoospectra.jobs.work.seen import Seen, changed, check_model, look, of_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
+from zoospectra.zoo.checkpoint.mapped import is_mapped
 from zoospectra.zoo.checkpoint.remote import prefetched
 from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -86,6 +87,8 @@ class Indexed:
     """One of every distinct layer that was read."""
     seen: Seen = ()
     """The files as they were when it was opened."""
+    values: Mapping[str, AnyArray] = field(default_factory=dict)
+    """Content hash -> values that a mapped file holds, so that keeping them takes no memory; for the same task."""
 
 
 def unopened(request: IndexRequest, error: CheckpointError) -> Indexed:
@@ -128,6 +131,8 @@ class _Opened:
     """What is read, by layer_id."""
     seen: Seen = ()
     """Its files as they are."""
+    values: dict[str, AnyArray] = field(default_factory=dict)
+    """See Indexed."""
 
     @property
     def left(self) -> list[Layer]:
@@ -147,7 +152,7 @@ class _Opened:
         skips = (*self.skips, *(each.skip for each in layers_read if each.skip), *copied)
         sketches = {each.sketched.content_hash: each.sketched for each in layers_read if each.sketched}
         listed = tuple((held.layer, held.content_hash) for held in kept)
-        return Indexed(listed, skips, tuple(sketches.values()), self.seen)
+        return Indexed(listed, skips, tuple(sketches.values()), self.seen, self.values)
 
 
 def _opened(request: IndexRequest) -> _Opened:
@@ -167,21 +172,25 @@ def _read(some: Sequence[tuple[_Opened, Layer]]) -> None:
     """Read layers of checkpoints, each once."""
     kept = {content_hash for each, _ in some for content_hash in each.request.sketched}
     read = read_some([(layer, each.known(layer)) for each, layer in some], kept)
-    for (each, layer), values in zip(some, read, strict=True):
+    for (each, layer), (values, array) in zip(some, read, strict=True):
         each.read[layer.layer_id] = values
+        if values.held is not None and array is not None and is_mapped(array):
+            each.values[values.held.content_hash] = array
 
 
 def read_one(layer: Layer) -> ReadLayer:
     """Read the values of a layer, see read_some."""
-    return read_some([(layer, None)])[0]
+    return read_some([(layer, None)])[0][0]
 
 
 @QUIET
-def read_some(some: Sequence[tuple[Layer, str | None]], kept: Collection[str] = ()) -> list[ReadLayer]:
+def read_some(
+    some: Sequence[tuple[Layer, str | None]], kept: Collection[str] = ()
+) -> list[tuple[ReadLayer, AnyArray | None]]:
     """Read the values of layers once, for hash, sketch, and whether they are layers; never a CheckpointError.
 
     Each comes with its content hash where an earlier run read it; kept: contents whose sketch is kept, whose values are
-    then not read.
+    then not read. Values that were read come too.
     """
     read: dict[int, ReadLayer] = {}
     values: dict[int, Hashed] = {}
@@ -202,7 +211,7 @@ def read_some(some: Sequence[tuple[Layer, str | None]], kept: Collection[str] = 
         constant = plain.min == plain.max and is_constant(each)
         held = HashedLayer(layer, content_hash, corners(layer, each), constant)
         read[n] = ReadLayer(held, sketched=Sketched(content_hash, each.size, linear, plain))
-    return [read[n] for n in range(len(some))]
+    return [(read[n], values[n].values if n in values else None) for n in range(len(some))]
 
 
 def _unread(layer: Layer, error: CheckpointError) -> ReadLayer:

@@ -21,6 +21,10 @@ READER_VERSION = "3"
 """Changes when a reader or a layer rule finds other layers in the same bytes: older indexes are then made anew."""
 
 
+MEANWHILE = 1 << 20
+"""Bytes of finished rows that are written while a slot has nothing to do: the end of a run has less to write."""
+
+
 def reader(rules: str = "") -> str:
     """What lists a model's layers; `rules` is the key of the user's own rules, if any."""
     return f"{READER_VERSION} {rules}" if rules else READER_VERSION
@@ -82,6 +86,6 @@ class Keeper:
         table = rows.skipped([(model, skip)], added=True)
         self._log.put(f"{model.model_id} {model.revision} {skip.tensor}", {"skipped": table})
 
-    def flush(self) -> None:
-        """Put on disk what waits."""
-        self._log.flush()
+    def flush(self, least: int = 0) -> None:
+        """Put on disk what waits, if it has `least` bytes."""
+        self._log.flush(least)

@@ -86,8 +86,8 @@ def local_files(path: str) -> tuple[str, ...]:
     return () if is_remote(path) else (place(path)[0],)
 
 
-TAPER = 1.25
-"""Tasks a slot that the checkpoints left would make, if each were as long as the next one."""
+ROUND = 0.85
+"""Share of the work left that the next task of every slot does together."""
 
 SPLIT = 64 << 20
 """Bytes of a local model above which it is read by pieces where models are fewer than slots, which would wait."""
@@ -161,7 +161,8 @@ def unlisted(small: Iterable[Priced]) -> tuple[list[Priced], list[Priced]]:
 def together(openings: Sequence[Priced], seconds: float, slots: int) -> list[tuple[Priced, ...]]:
     """Small checkpoints travel together, copies one after the other; a remote one, or one that is not there, alone.
 
-    About `seconds` of work a task at most, and less and less towards the end, so that no slot waits long for the last.
+    About `seconds` of work a task at most. In rounds of a task a slot, each a ROUND of what is left, so that tasks are
+    few and yet no slot waits long for the last (factoring: Hummel, Schonberg, Flynn 1992).
     """
     alike: dict[str, list[Priced]] = {}
     for each in openings:
@@ -169,12 +170,15 @@ def together(openings: Sequence[Priced], seconds: float, slots: int) -> list[tup
     left = sum(each.opening.seconds for each in openings)
     batches: list[tuple[Priced, ...]] = []
     filled = room = 0.0
+    of_round = slots
     for each in (each for copies in alike.values() for each in copies):
         path, cost = each.request.path, each.opening.seconds
         alone = is_remote(path) or not os.path.exists(path)
         if alone or filled + cost > room:
             batches.append(())
-            filled, room = 0.0, even(seconds, SHARDS / TAPER * left, slots)
+            of_round, filled = of_round % slots + 1, 0.0
+            if of_round == 1:
+                room = even(seconds, SHARDS * ROUND * left, slots)
         batches[-1] += (each,)
         filled, left = room if alone else filled + cost, left - cost
     return batches

@@ -35,6 +35,9 @@ TENSORS, MOST_TENSORS = 500, 10_000
 LOSSES = 5
 """Nodes that may be lost under one task before it is suspected: spot nodes are taken away whatever they do."""
 
+GLANCE = 0.002
+"""Seconds that an outcome may take which is awaited before the time of idle slots is used."""
+
 TICK = 5.0
 """Seconds between two looks at the clock while nothing ends."""
 
@@ -90,17 +93,19 @@ def run(
     attempts: int = 2,
     patience: Patience = PATIENCE,
     blocked: Callable[[Outcome], bool] = inaccessible,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[bool], None] = lambda _: None,
     coming: Coming = NOTHING,
 ) -> None:
     """Run tasks, and those that `handle` returns for an outcome, until none is left.
 
     Further ones are asked for while less than AHEAD seconds a slot wait. handle sees every final outcome, in completion
     order, in the caller's thread: value, error, or a crash that happened `attempts` times. `blocked` tells what another
-    node or time may better; `tick` is called between outcomes, at least every TICK seconds where the executor can wait.
+    node or time may better; `tick` is called between outcomes, at least every TICK seconds where the executor can wait,
+    and once with True when slots have begun to have nothing to do.
     KeyboardInterrupt passes through after the executor's tasks are cancelled by its owner.
     """
     wait, held, running, fetching = _Waiting(executor, coming), 0, 0, 0  # held: bytes fetched and not opened
+    idle = False
 
     def submit(task: Task) -> None:
         executor.submit(dataclasses.replace(task, deadline=patience.deadline(task)))
@@ -114,13 +119,15 @@ def run(
         while running < WINDOW * executor.slots and wait.draw(fetching):
             submit(wait.take())
             running += 1
-        for outcome in executor.wait(TICK):
+        outcomes = executor.wait(GLANCE if idle else TICK)
+        for outcome in outcomes:
             running, fetching = running - (not outcome.task.fetches), fetching - outcome.task.fetches
             retry = again(outcome, attempts, blocked)
             new = list(handle(outcome)) if retry is None else [retry]
             held += sum(task.fetched for task in new if not task.fetches) - outcome.task.fetched
             wait.add(new)
-        tick()
+        tick(idle and not outcomes)
+        idle = bool(outcomes) and running < executor.slots and not wait.draw(fetching)
 
 
 class _Waiting:

@@ -125,8 +125,17 @@ SMALLEST = 3
 TRIALS = 1000
 FRESH = 730_000
 """First seed of the populations that no rule was made with."""
-HEAVY = frozenset({"no trend inside, 40 groups of 3", "no trend inside, 40 groups of 40"})
-"""Not in the default suite: 40 groups of 4 stand for them."""
+HEAVY = frozenset(
+    {
+        "no trend inside, 2 groups of 40",
+        "no trend inside, 5 groups of 40",
+        "no trend inside, 40 groups of 3",
+        "no trend inside, 40 groups of 40",
+        "unrelated group means, slope inside, 4 groups of 20",
+        "unrelated group means, slope inside, 40 groups of 4",
+    }
+)
+"""Not in the default suite: 2 groups of 20, 5 of 3 and 40 of 4 stand for those, and 2, 3 and 6 groups for these."""
 
 
 def false_share(name: str, trials: int, first: int = 0) -> float:

@@ -19,6 +19,12 @@ PROFILES = {
     for path in sorted((Path(__file__).parents[2] / "conf" / "profile").glob("*.yaml"))
 }
 SIZES = [1, 2, 3, 7, 8, 9, 19, 20, 21, 50, 144, 1000, 20000]
+CASES = [
+    # a few replicates of 20,000 take as long as everything else; those of 1000 show the same
+    pytest.param(name, K, marks=[pytest.mark.slow] * (K > 1000 and profile.replicas > 0))
+    for name, profile in PROFILES.items()
+    for K in SIZES
+]
 
 
 def spectra(K: int) -> dict[str, np.ndarray]:
@@ -38,8 +44,7 @@ def spectra(K: int) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("name", PROFILES)
-@pytest.mark.parametrize("K", SIZES)
+@pytest.mark.parametrize(("name", "K"), CASES)
 @pytest.mark.filterwarnings("error")
 def test_a_status_and_no_noise(name: str, K: int, capfd: pytest.CaptureFixture[str]) -> None:
     profile = PROFILES[name]

@@ -15,8 +15,11 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.jobs.zoos import make_zoo
+from zoospectra.jobs.main import main
 from zoospectra.warehouse.query import query
 
+FIRST = "zoospectra scan zoo=local zoo.path=my_models"
+"""The README's, which runs here as it stands, on Ray, with what it starts."""
 NAMES = ("analysis", "zoo", "conf", "jobs", "warehouse", "torch", "numpy", "pyarrow", "ray", "threadpoolctl", "random")
 """A researcher's own files, and names that shadow what we, Ray, or a starting process import."""
 TABLE = "SELECT model_id, longname, profile, alpha, D, log_norm, status FROM layer_metrics ORDER BY ALL"
@@ -50,35 +53,37 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
-    """The table of a scan in a folder without anything."""
-    folder = tmp_path_factory.mktemp("plain")
-    run([CONSOLE, "scan", "zoo=local", f"zoo.path={zoo}", "warehouse.dir=data", "cluster=inline"], folder)
-    return query(folder / "data", TABLE).to_pylist()
+    """The table of a scan in this process, before anything is planted."""
+    data = tmp_path_factory.mktemp("plain") / "data"
+    assert main(["scan", "zoo=local", f"zoo.path={zoo}", f"warehouse.dir={data}", "cluster=inline"]) == 0
+    return query(data, TABLE).to_pylist()
 
 
 WAYS = {
+    "README": [CONSOLE, *FIRST.split()[1:]],
     "console": [CONSOLE, "scan", "zoo=local", "zoo.path={zoo}", "warehouse.dir={data}", "cluster={cluster}"],
     "module": [sys.executable, "-m", "zoospectra"],
     "script elsewhere": [sys.executable, "{elsewhere}/work.py", "{zoo}", "{data}", "{cluster}"],
     "script beside them": [sys.executable, "work.py", "{zoo}", "{data}", "{cluster}"],
 }
 WAYS["module"] += WAYS["console"][1:]
-
-
-ON_RAY = [
-    pytest.param("console", "local", marks=pytest.mark.ray),
+CASES = [
+    pytest.param("README", "local", marks=pytest.mark.ray),
+    pytest.param("console", "inline", marks=pytest.mark.slow),
+    *((way, "inline") for way in ("module", "script elsewhere", "script beside them")),
     pytest.param("script beside them", "local", marks=[pytest.mark.ray, pytest.mark.slow]),
 ]
 
 
-@pytest.mark.parametrize(("way", "cluster"), [*((way, "inline") for way in WAYS), *ON_RAY])
+@pytest.mark.parametrize(("way", "cluster"), CASES)
 def test_nothing_is_imported_from_the_current_folder_or_the_zoo(
     way: str, cluster: str, zoo: Path, expected: list[dict[str, object]], tmp_path: Path
 ) -> None:
     marker, folder, elsewhere = tmp_path / "marker", tmp_path / "cwd", tmp_path / "elsewhere"
     # the interpreter itself, before any line of ours, looks for its own modules beside a script and for `python -m`
-    plant(folder, marker, NAMES if "elsewhere" in way or way == "console" else NAMES[:-1])
+    plant(folder, marker, NAMES if way in ("README", "console", "script elsewhere") else NAMES[:-1])
     plant(zoo, marker)
+    (folder / "my_models").symlink_to(zoo)
     elsewhere.mkdir()
     for place in (elsewhere, folder):
         (place / "work.py").write_text(SCRIPT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -85,9 +86,9 @@ def test_a_tensor_whose_analysis_breaks_costs_nothing_else(
     sql = "SELECT DISTINCT content_hash FROM layers WHERE model_id = 'local/net2.safetensors' AND longname = 'fc1'"
     guilty = seed_of(query(listed[0], sql)["content_hash"][0].as_py())
 
-    def breaks(shard: Shard) -> Analysed:
+    def breaks(shard: Shard, *values: Any) -> Analysed:
         assert guilty not in {seed_of(item.content_hash) for item in shard.items}, "the guilty one"
-        return analyse(shard)
+        return analyse(shard, *values)
 
     monkeypatch.setattr(batch, "analyse", breaks)
     monkeypatch.setattr(engine, "analyse", breaks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,29 @@ def values(seed: int) -> dict[str, np.ndarray]:
     return {"fc.weight": np.random.default_rng(seed).standard_normal((60, 40)).astype("f4")}
 
 
-@pytest.mark.parametrize("stage", [pytest.param(open_batch, marks=pytest.mark.slow), analyse])
+@pytest.mark.parametrize(
+    ("stage", "in_place"),
+    [
+        pytest.param(open_batch, False, marks=pytest.mark.slow),
+        pytest.param(analyse, False, marks=pytest.mark.slow),
+        (analyse, True),
+    ],
+)
 def test_a_file_that_another_takes_the_place_of_is_read_again_by_the_next_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: object, in_place: bool
 ) -> None:
     zoo = tmp_path / "zoo"
     zoo.mkdir()
     save_file(values(0), zoo / "a.safetensors")
     save_file(values(1), zoo / "b.safetensors")
 
-    def swapped(argument: object) -> object:
+    def swapped(*arguments: object) -> object:
         save_file(values(2), tmp_path / "new")
-        os.replace(tmp_path / "new", zoo / "a.safetensors")
-        return stage(argument)  # type: ignore[operator]
+        if in_place:  # what is mapped already changes too
+            shutil.copyfile(tmp_path / "new", zoo / "a.safetensors")
+        else:
+            os.replace(tmp_path / "new", zoo / "a.safetensors")
+        return stage(*arguments)  # type: ignore[operator]
 
     monkeypatch.setattr(tasks, "open_batch", swapped if stage is open_batch else open_batch)
     monkeypatch.setattr("zoospectra.jobs.work.batch.analyse", swapped if stage is analyse else analyse)

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zoospectra.warehouse.parts import conform, part_path
+from zoospectra.warehouse.conform import conform
+from zoospectra.warehouse.parts import part_path
 from zoospectra.warehouse.schema import PARTS, WRITTEN, field
 
 DEPTH = field("depth", pa.int64(), "count", "Depth of the network")

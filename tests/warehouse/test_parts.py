@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from tests.warehouse.knowledge import everything
 from zoospectra.warehouse.build import build, refresh
+from zoospectra.warehouse.conform import conform
 from zoospectra.warehouse.known import read_spectra
-from zoospectra.warehouse.parts import conform, list_parts, part_path, slug, sweep, write
+from zoospectra.warehouse.parts import list_parts, part_path, slug, sweep, write
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.schema import PARTS, field, unit_and_comment
 

@@ -66,6 +66,11 @@ def reach(array: AnyArray) -> AnyArray:
     return array
 
 
+def is_mapped(array: AnyArray) -> bool:
+    """Whether an array's values lie in a mapped file, and not in memory of their own."""
+    return _mapped(array) is not None
+
+
 def _mapped(array: object) -> Mapped | None:
     """The mapped file that an array looks at; None when it lies in memory of its own."""
     found = None

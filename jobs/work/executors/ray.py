@@ -14,9 +14,8 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 # Read when ray is imported: no copy of the working tree to workers, no GPU for tasks that ask for none, no telemetry.
@@ -38,6 +37,7 @@ from zoospectra.jobs.work.executors.call import call
 from zoospectra.jobs.work.executors.deaf import kill, kill_stopped
 from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
 from zoospectra.jobs.work.executors.roster import Roster
+from zoospectra.jobs.work.executors.running import Begun, Running
 from zoospectra.jobs.work.executors.start import advice, empty_folder, first, joining, own_signals
 from zoospectra.jobs.work.executors.tables import stream, streamed
 from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
@@ -60,37 +60,14 @@ POLL = 2.0
 SILENCE = 60.0
 """Seconds without an answer after which, while tasks wait, stopped workers are looked for."""
 
+BREATH = 0.005
+"""Seconds that the tasks which follow those that ended may take to begin before the outcomes are handled."""
+
 HANDSHAKE_SECONDS = 120.0
 """Seconds that a node may take to describe itself: a fresh worker imports the package from a cold disk."""
 
 LOST = (ray.exceptions.NodeDiedError, ray.exceptions.ObjectLostError, ray.exceptions.LocalRayletDiedError)
 """Errors that say that a whole node went."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """The first answer of a task: it runs."""
-
-    node: str
-    """Ray's id of the node."""
-    process: int
-    """Number of the worker's process there."""
-    trouble: str | None
-    """Why it does not run there after all."""
-
-
-@dataclass(slots=True)
-class Running:
-    """A submitted task."""
-
-    task: Task
-    """What runs."""
-    node: str = ""
-    """Where; '' while it waits."""
-    process: int = 0
-    """Number of its process there."""
-    began: float = 0.0
-    """Monotonic seconds at which it was seen to have begun."""
 
 
 class RayExecutor:
@@ -159,7 +136,8 @@ class RayExecutor:
             if ready:
                 more, _ = ray.wait(running, num_returns=len(running), timeout=0)
                 ready = list(dict.fromkeys([*ready, *more]))
-            outcomes = [outcome for reference in ready if (outcome := self._advance(reference)) is not None]
+            outcomes = self._answers(ready)
+            outcomes += self._answers(self._following(len(outcomes)))
             outcomes += self._overdue()
             self._heard = time.monotonic() if ready else self._heard
             self._wake()
@@ -175,6 +153,14 @@ class RayExecutor:
         self._running.clear()
         if self._own:
             ray.shutdown()
+
+    def _answers(self, ready: Iterable[Any]) -> list[Outcome]:
+        return [outcome for reference in ready if (outcome := self._advance(reference)) is not None]
+
+    def _following(self, ended: int) -> list[Any]:
+        """Tasks that began after others had ended: Ray hands a worker its next one while this interpreter is idle."""
+        waiting = [reference for reference, running in self._running.items() if not running.began] if ended else []
+        return ray.wait(waiting, num_returns=min(ended, len(waiting)), timeout=BREATH)[0] if waiting else []
 
     def _advance(self, reference: Any) -> Outcome | None:  # noqa: ANN401 - ray's generators are untyped
         """The next answer of a task: None when it has only begun, or begins anew on another node."""

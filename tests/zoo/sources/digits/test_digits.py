@@ -124,7 +124,7 @@ def test_only_what_is_missing_or_cut_is_trained_again_to_the_same_bytes(cache: P
     deleted.unlink()
     cut.write_bytes(cut.read_bytes()[:-4])
     reports: list[tuple[int, int, str]] = []
-    again = crawl(cache, workers=1, design=TINY, progress=lambda *report: reports.append(report))
+    again = crawl(cache, workers=0, design=TINY, progress=lambda *report: reports.append(report))
     assert again == models
     assert {name for _, _, name in reports} == {deleted.stem, cut.stem}
     assert [report[:2] for report in reports] == [(2, 3), (3, 3)]
