@@ -47,6 +47,11 @@ def room_of(module: str) -> str:
     return room if room in ROOMS else "door"
 
 
+def files_of(room: str) -> list[Path]:
+    """Files of a room or of the door."""
+    return [path for path in FILES if room_of(module_of(path)) == room]
+
+
 @cache
 def tree(path: Path) -> ast.Module:
     """Syntax tree of a file."""

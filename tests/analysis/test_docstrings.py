@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for path in (ROOT / "analysis").rglob("*.py") if path.parent.name != "statistics")
 # (K,), (S, N, M), (..., M), (out, in, *kernel); or in words, where every shape will do.
@@ -24,16 +22,10 @@ def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef]:
             yield node
 
 
-FUNCTIONS = [
-    pytest.param(function, id=f"{path.relative_to(ROOT)}:{function.name}")
-    for path in FILES
-    for function in public(ast.parse(path.read_text()).body)
-]
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_shapes_are_stated(function: ast.FunctionDef) -> None:
-    text = ast.get_docstring(function) or ""
-    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    if any("Array" in ast.unparse(argument.annotation) for argument in arguments if argument.annotation):
-        assert SHAPE.search(text), "takes an array: state its shape, as in (K,) or (S, N, M)"
+def test_shapes_are_stated() -> None:
+    for path, function in ((file, one) for file in FILES for one in public(ast.parse(file.read_text()).body)):
+        text = ast.get_docstring(function) or ""
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        if any("Array" in ast.unparse(argument.annotation) for argument in arguments if argument.annotation):
+            where = f"{path.relative_to(ROOT)}:{function.name}"
+            assert SHAPE.search(text), f"{where} takes an array: state its shape, as in (K,) or (S, N, M)"

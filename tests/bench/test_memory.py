@@ -90,7 +90,7 @@ def measured(path: Path, rows: int, columns: int, dtype: str) -> tuple[int, int]
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc to tell memory from files")
-@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+@pytest.mark.parametrize("dtype", [pytest.param("F32", marks=pytest.mark.slow), "BF16"])
 def test_a_medium_layer(tmp_path, dtype) -> None:
     grown, planned = measured(tmp_path / "medium.safetensors", 600, 9000, dtype)
     assert grown <= planned
