@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
+from zoospectra.jobs.silence import watch
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.words.command import Configuration
 from zoospectra.jobs.words.line import MisuseError, misuse, sort_words
@@ -30,6 +31,8 @@ def prepare(verb: Verb, name: str, words: Sequence[str]) -> Any:  # noqa: ANN401
         print(configuration.text(name, verb.settings, line.overrides, verb.positional))
         return None
     settings = configuration.settings(name, verb.settings, line.overrides, verb.positional, line.positional)
+    if hasattr(settings, "warehouse"):
+        watch(settings.warehouse.dir)
     with misuse():
         return verb.check(settings, configuration)
 

@@ -14,14 +14,12 @@ from typing import Any
 from zoospectra.jobs.exit import PROCESS, Exit, end_process
 from zoospectra.jobs.show.log import tell
 from zoospectra.jobs.show.plain import plain
+from zoospectra.jobs.silence import is_silent
 from zoospectra.jobs.words.verb import REGISTRY, VARIANTS
 from zoospectra.zoo.model import Model
 from zoospectra.zoo.sources import SOURCES, Crawl, source
 from zoospectra.zoo.sources.watch import WATCH
 from zoospectra.zoo.spool import spooled
-
-SILENCE = 300.0
-"""Seconds that a disk may take to answer about one file or folder while a zoo is listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +71,10 @@ def _watched() -> Iterator[None]:
 
 
 def _watch(over: threading.Event) -> None:
-    while not over.wait(min(1.0, SILENCE / 4)):
-        if (seconds := WATCH.seconds()) > SILENCE:
-            words = f"{plain(WATCH.path)} or what lies beside it does not answer for {seconds:.0f} s"
-            advice = "is its mount hanging? Mount it anew, then run the same command"
-            end_process(f"zoospectra: {words}: {advice}", Exit.BROKE)
+    if is_silent(lambda: (WATCH.path, WATCH.since) if WATCH.path else object(), over):
+        words = f"{plain(WATCH.path)} or what lies beside it does not answer for {WATCH.seconds():.0f} s"
+        advice = "is its mount hanging? Mount it anew, then run the same command"
+        end_process(f"zoospectra: {words}: {advice}", Exit.BROKE)
 
 
 def _matches(model: Model, glob: str) -> bool:

@@ -105,10 +105,10 @@ def test_a_zoo_that_cannot_be_listed_is_no_misuse(zoo: Path) -> None:
 
 HANGING = """import time
 from zoospectra.jobs.main import main
-from zoospectra.jobs.work import crawl
+from zoospectra.jobs import silence
 from zoospectra.zoo.sources import fingerprint
 fingerprint.plain_file = lambda path: time.sleep(600)
-crawl.SILENCE = 1.0
+silence.SILENCE = 1.0
 main()
 """
 """The command where a look at a file never comes back."""

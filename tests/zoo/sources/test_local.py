@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.namespaces import mounts, unshared
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason
 from zoospectra.zoo.sources import SOURCES, source
@@ -242,3 +246,60 @@ def _opened(path: str) -> CheckpointError | None:
     except CheckpointError as error:
         return error
     return None
+
+
+SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+TWICE = """import sys
+from pathlib import Path
+from zoospectra.zoo.sources.fingerprint import FingerprintCache, file_sha256
+path, times = Path(sys.argv[1], "a.pt"), set()
+for number in range(3):
+    path.write_bytes(b"%032d" % number)
+    cache = FingerprintCache.load(sys.argv[1])
+    assert cache.sha256(str(path)) == file_sha256(path)
+    cache.save()
+    times.add(path.stat().st_mtime_ns)
+assert len(times) == 3 and not sum(times) % 10**9, times
+"""
+
+
+@mounts
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("mkfs.ext4", path=SBIN) is None, reason="needs a file system that keeps whole seconds")
+def test_a_file_that_changes_twice_in_one_second_of_its_clock_is_read_again(tmp_path: Path) -> None:
+    """Both changes have one time, one size, one inode."""
+    code = f"truncate -s 4M {tmp_path}/disk && mkfs.ext4 -q -I 128 {tmp_path}/disk && mkdir {tmp_path}/on && "
+    code += (
+        f"mount -o loop {tmp_path}/disk {tmp_path}/on && exec {sys.executable} - {tmp_path}/on <<'END'\n{TWICE}\nEND"
+    )
+    ended = unshared(code, PATH=SBIN)
+    if "mount:" in ended.stderr:
+        pytest.skip(f"needs a loop device: {ended.stderr}")
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("seconds", [0, -(10**9), 4 * 10**9, 13 * 10**9, time.time() + 10**7])
+def test_times_of_a_wrong_clock_are_times(tmp_path: Path, seconds: float) -> None:
+    """1970, 1938, 2096, 2381 and next year; then the file is changed by whoever sets no time, and set back."""
+    path = tmp_path / "a.pt"
+
+    def digest() -> str:
+        cache = FingerprintCache.load(tmp_path / "cache", counting := Counting())
+        found = cache.sha256(str(path))
+        cache.save()
+        read.extend(counting.read)
+        return found
+
+    read: list[str] = []
+    path.write_bytes(b"one")
+    os.utime(path, (seconds, seconds))
+    assert digest() == digest() == file_sha256(path)
+    path.write_bytes(b"two")
+    assert digest() == file_sha256(path)
+    os.utime(path, (seconds + 1, seconds + 1))
+    path.with_suffix(".new").write_bytes(b"six")
+    os.replace(path.with_suffix(".new"), path)
+    os.utime(path, (seconds, seconds))
+    assert digest() == file_sha256(path)
+    assert read == ["a.pt"] * 3
