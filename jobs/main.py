@@ -7,9 +7,19 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from zoospectra.jobs.exit import PROCESS, Exit, JobError, broken_disk, exit_status
+from zoospectra.jobs.exit import (
+    KEPT,
+    PROCESS,
+    Exit,
+    JobError,
+    broken_disk,
+    ended,
+    exit_status,
+    heed_signals,
+    no_memory,
+)
 from zoospectra.jobs.show.plain import plain
 from zoospectra.jobs.verbs import VERBS
 from zoospectra.jobs.words.line import MULTIRUN
@@ -25,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     PROCESS.own = argv is None
     if PROCESS.own:  # Arrow's own pool keeps what each thread has used: 50 MB more after 11 MB of rows were written
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+        _open_streams()
+        heed_signals()
     _show_every_name()
     name = words[0] if words else "--help"
     try:
@@ -33,15 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(name, str(error))
         return Exit.BROKE
     except KeyboardInterrupt:
-        _complain(name, "interrupted; what was finished is kept, the same command goes on from there")
-        return Exit.INTERRUPTED
+        how, status = ("interrupted", Exit.INTERRUPTED) if PROCESS.ended is None else ended(PROCESS.ended)
+        _complain(name, f"{how}; {KEPT}")
+        return status
     except BrokenPipeError:  # whoever read the output has enough, such as `head`
         _print_no_more()
         return Exit.DONE
     except SystemExit:  # what rich makes of the same
         return Exit.DONE
-    except OSError as error:
-        line = broken_disk(error)
+    except (OSError, MemoryError, ImportError) as error:
+        line = broken_disk(error) if isinstance(error, OSError) else no_memory(error)
         if line is None:
             raise
         _complain(name, line)
@@ -66,6 +79,17 @@ def _dispatch(words: Sequence[str]) -> int:
             print(f"zoospectra {version('zoospectra')}")
         return Exit.DONE
     return _run(words[0], words[1:])
+
+
+def _open_streams() -> None:
+    """What was closed before the start goes nowhere: else the next file that is opened is written to as stdout."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def _show_every_name() -> None:
@@ -168,7 +192,8 @@ def _help(name: str, words: Sequence[str]) -> str:
 
 
 def _complain(name: str, text: str) -> None:
-    print(f"zoospectra {plain(name)}: {plain(text)}", file=sys.stderr)
+    with suppress(OSError):  # a terminal that was closed
+        print(f"zoospectra {plain(name)}: {plain(text)}", file=sys.stderr)
 
 
 def _usage() -> str:

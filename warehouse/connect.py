@@ -23,9 +23,11 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 DISK = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EACCES, errno.ENOTDIR),
-    *(errno.EMFILE, errno.ENFILE),
+    *(errno.EMFILE, errno.ENFILE, errno.EFBIG),
 )
 """What a disk may answer."""
+REFUSED = (errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE)
+"""Of these, what says that a file may be there, and cannot be had."""
 GONE = "database does not exist"
 """What DuckDB says instead of ENOENT."""
 GENERATION = re.compile(r"warehouse-(\d+)\.duckdb")
@@ -38,9 +40,16 @@ def connect(
 
     All connections of a process to one path share an instance and its settings: where one of them has locked these,
     they are as that one left them.
-    Raises duckdb.IOException when the file is missing (read_only), locked by a writer, or no database.
+    Raises duckdb.IOException when the file is missing (read_only), locked by a writer, or no database; OSError when the
+    system refuses it.
     """
-    connection = duckdb.connect(str(path), read_only=read_only, config=SETTINGS | (settings or {}))
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only, config=SETTINGS | (settings or {}))
+    except duckdb.IOException as error:
+        number = next((number for number in REFUSED if f": {os.strerror(number)}" in str(error)), None)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     if not is_locked(connection):
         connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
     return connection
@@ -59,10 +68,15 @@ def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
 
 @contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """DuckDB's words about a full, read-only or vanished disk below `directory` as Python's OSError, which names it."""
+    """DuckDB's words about a full, read-only or vanished disk below `directory` as Python's OSError, which names it.
+
+    A process that gets no memory is Python's MemoryError, in DuckDB's words.
+    """
     try:
         with written(directory):
             yield
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryError(str(error).partition("\n")[0]) from error
     except duckdb.Error as error:
         text = str(error).replace(GONE, os.strerror(errno.ENOENT))
         number = next((number for number in DISK if os.strerror(number) in text), None)

@@ -71,6 +71,8 @@ class Reader:
             self._allow(ENOUGH)
             try:
                 return ask()
+            except duckdb.OutOfMemoryException as error:
+                raise MemoryError(str(error).partition("\n")[0]) from error
             finally:
                 self._allow(MEMORY)
 

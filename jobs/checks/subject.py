@@ -10,6 +10,7 @@ from zoospectra.jobs.words.verb import did_you_mean
 from zoospectra.warehouse.query import query
 from zoospectra.zoo.checkpoint.formats import listed_nets, place
 from zoospectra.zoo.checkpoint.formats.table import SUFFIXES
+from zoospectra.zoo.checkpoint.plain import may_be_file
 from zoospectra.zoo.sources.hub.query import ID, parse_id
 
 
@@ -69,7 +70,10 @@ def _paths(target: str) -> list[str]:
     where, net = place(target)
     if net is not None:
         return [target]
-    if Path(where).is_file():
+    if not Path(where).is_dir():
+        if not may_be_file(where):
+            msg = f"{target}: a pipe, a socket or a device; expected a checkpoint, or a folder of them"
+            raise ValueError(msg)
         return [f"{target}#{name}" for name in listed_nets(where) or ()] or [target]
     if not any(Path(where).iterdir()):
         msg = f"{target}: an empty folder; expected a checkpoint, or a folder of them"

@@ -23,6 +23,7 @@ from zoospectra.warehouse.identity import ResultId, seed_of
 from zoospectra.warehouse.known import read_spectra
 from zoospectra.zoo.checkpoint.mapped import reach
 from zoospectra.zoo.checkpoint.tensor import AnyArray
+from zoospectra.zoo.checkpoint.trouble import CheckpointError
 from zoospectra.zoo.layers.values import read_factors, read_layer
 
 NOTHING_READ: Mapping[str, AnyArray] = {}
@@ -67,9 +68,13 @@ def analyse(shard: Shard, values: Mapping[str, AnyArray] = NOTHING_READ) -> Anal
             lacking.add(item.content_hash)
             continue
         missing = [name for name in names if name not in known]
-        for unfold, computed in _spectra(item, missing, shard.device, values.get(item.content_hash)):
-            spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
-            known[unfold] = computed
+        try:
+            for unfold, computed in _spectra(item, missing, shard.device, values.get(item.content_hash)):
+                spectra.append(rows.SpectrumOf(item.content_hash, unfold, computed))
+                known[unfold] = computed
+        except CheckpointError:
+            _check_files(shard, before, look(paths))
+            raise
         ready.append((item, known))
     # Fits once all spectra are there: what a step needs stays in the caches.
     for item, known in ready:

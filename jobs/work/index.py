@@ -9,7 +9,7 @@ from math import prod
 from zoospectra.analysis.reductions import Reductions, sketch_and_reductions, sketches_and_reductions
 from zoospectra.analysis.sketch import QUIET, Sketch
 from zoospectra.analysis.spectrum import is_finite
-from zoospectra.jobs.work.seen import Seen, check_model, of_layers
+from zoospectra.jobs.work.seen import Seen, changed, check_model, look, of_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
 from zoospectra.zoo.checkpoint.mapped import is_mapped
@@ -144,7 +144,9 @@ class _Opened:
         return self.request.hashes.get((layer.ref.name, layer.longname))
 
     def indexed(self) -> Indexed:
-        """What the checkpoint holds, once all is read."""
+        """What the checkpoint holds, once all is read; one that changed meanwhile says nothing of itself."""
+        if of_layers(self.chosen) != self.seen:
+            return unopened(self.request, changed(self.request.path))
         layers_read = [self.read[layer.layer_id] for layer in self.chosen]
         kept, copied = without_copies([each.held for each in layers_read if each.held])
         skips = (*self.skips, *(each.skip for each in layers_read if each.skip), *copied)
@@ -158,7 +160,9 @@ def _opened(request: IndexRequest) -> _Opened:
         check_model(request.path, request.model.revision, request.seen)
         checkpoint = open_checkpoint(request.path)
     except CheckpointError as error:
-        return _Opened(request, [], list(unopened(request, error).skips), {})
+        now = look(state[0] for state in request.seen)
+        why = error if now == request.seen else changed(request.path)
+        return _Opened(request, [], list(unopened(request, why).skips), {})
     chosen, skips = layers(checkpoint.tensors, checkpoint.config, request.rules)
     skips = [*checkpoint.skips, *request.beside, *skips]
     return _Opened(request, chosen, skips, dict(request.read), of_layers(chosen))

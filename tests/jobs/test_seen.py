@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from pathlib import Path
@@ -60,3 +61,36 @@ def test_a_file_that_another_takes_the_place_of_is_read_again_by_the_next_run(
     assert main(scan) == 0
     expected = sorted(float(np.sum(values(seed)["fc.weight"].astype("f8") ** 2)) for seed in (1, 2))
     assert query(tmp_path / "w", norms)["norm"].to_pylist() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "index.read_hashed",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("index.open_checkpoint", "analyse.read_layer")),
+    ],
+)
+def test_a_copy_under_way_is_no_verdict_on_the_bytes_that_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A file cut short while it is read and then whole again has the revision that it had: its trouble may not last."""
+    file, rest = tmp_path / "zoo" / "a.safetensors", values(0) | {f"{n}.weight": values(n)["fc.weight"] for n in (1, 2)}
+    file.parent.mkdir()
+    save_file(rest, file)
+    whole, (module, name) = file.read_bytes(), place.split(".")
+    real = getattr(importlib.import_module(f"zoospectra.jobs.work.{module}"), name)
+
+    def cut_short(*words: object) -> object:
+        os.truncate(file, 300)
+        return real(*words)
+
+    monkeypatch.setattr(f"zoospectra.jobs.work.{place}", cut_short)
+    scan = ["scan", "zoo=local", f"zoo.path={file.parent}", "cluster=inline", f"warehouse.dir={tmp_path / 'w'}"]
+    assert main(scan) == 3
+    reasons = query(tmp_path / "w", "SELECT DISTINCT reason FROM skipped WHERE failed")["reason"].to_pylist()
+    assert reasons == ["changed_meanwhile"]
+    monkeypatch.undo()
+    file.write_bytes(whole)
+    assert main(scan) == 0
+    counts = "SELECT (SELECT count(*) FROM layer_metrics), (SELECT count(*) FROM skipped)"
+    assert list(query(tmp_path / "w", counts).to_pylist()[0].values()) == [3, 0]

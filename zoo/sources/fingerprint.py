@@ -1,7 +1,8 @@
 """sha256 of files and the names of their nets, remembered: a zoo that did not change is not read again.
 
 A file is taken as unchanged while its size, modification time (ns) and inode are, under whatever name; one whose bytes
-were changed in place and whose times were set back is met only by a cache that doubts what it knows.
+were changed in place and whose times were set back is met only by a cache that doubts what it knows. A file system's
+clock has ticks: a file that changed in the present one is looked at in the next, since it may change in this one again.
 
 A model of more than LARGE bytes is pinned without reading them: its revision is STATE and the sha256 of a line for each
 of its files, in order, of name, size, modification time (ns) and the sha256 of the first HEAD bytes, where formats have
@@ -16,6 +17,7 @@ import json
 import os
 import struct
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,11 +54,36 @@ def state_revision(files: Iterable[tuple[str, str | Path]]) -> str:
     """Revision of a large model with these files, (name, path); OSError when one cannot be read."""
     lines = []
     for name, path in files:
-        plain_file(path)
+        settled(path)
         with open(path, "rb") as file:
             status, head = os.fstat(file.fileno()), hashlib.sha256(file.read(HEAD)).hexdigest()
         lines.append(f"{name}:{status.st_size}:{status.st_mtime_ns}:{head}\n")
     return STATE + hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+TICK, COARSE = 0.02, 2.0
+"""Seconds within which a file system may give two changes one time; one that keeps whole ones, as FAT every other."""
+
+LOOKS = 3
+"""Times that a file is looked at which changes while it is waited for."""
+
+MOST = 1 << 63
+"""Bound of what is kept of a time: years before 1970 and after 2262 have times too."""
+
+
+def settled(path: str | Path) -> os.stat_result:
+    """Status of a plain file, links followed, after the tick of its last change; OSError as plain_file.
+
+    A time that is ahead of this machine's clock is taken as it is: a change would set it back.
+    """
+    for _ in range(LOOKS):
+        status = plain_file(path)
+        age = time.time() - status.st_mtime_ns / 1e9
+        tick = TICK if status.st_mtime_ns % 1_000_000_000 else COARSE
+        if not 0 <= age < tick:
+            break
+        time.sleep(tick - age)
+    return status
 
 
 RULES = 2
@@ -198,8 +225,8 @@ class FingerprintCache:
             self.last = where, known
             return known
         WATCH.at(where)
-        status = plain_file(where)
-        seen = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
+        status = settled(where)
+        seen = FileState(status.st_size, status.st_mtime_ns % MOST, status.st_ino)
         if known is None or known.seen != seen or self.doubt:
             moved = None if self.doubt or known is not None else self._moved(seen)
             known = Fingerprint(seen, moved)

@@ -38,7 +38,7 @@ from zoospectra.jobs.work.executors.deaf import kill, kill_stopped
 from zoospectra.jobs.work.executors.node import Node, capacity, describe, other_code
 from zoospectra.jobs.work.executors.roster import Roster
 from zoospectra.jobs.work.executors.running import Begun, Running
-from zoospectra.jobs.work.executors.start import advice, empty_folder, first, unheard
+from zoospectra.jobs.work.executors.start import advice, empty_folder, first, joining, own_signals
 from zoospectra.jobs.work.executors.tables import stream, streamed
 from zoospectra.jobs.work.executors.task import Outcome, Task, Wanted
 from zoospectra.zoo.checkpoint.trouble import Reason
@@ -333,7 +333,7 @@ def _join(address: str | None, cpus: int | None) -> None:
     local: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE} if address is None else {}
     if address is not None:
         knock(address)
-    with empty_folder() as empty, unheard() if address else nullcontext():
+    with empty_folder() as empty, own_signals(), joining(address) if address else nullcontext():
         try:
             ray.init(
                 address=address or "local",

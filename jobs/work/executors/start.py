@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zoospectra.jobs.exit import PROCESS, JobError
+from zoospectra.jobs.exit import PROCESS, Exit, JobError, end_process
 
 
 def empty_folder() -> tempfile.TemporaryDirectory[str]:
@@ -20,11 +22,16 @@ def empty_folder() -> tempfile.TemporaryDirectory[str]:
         raise JobError(f"{words}; free some there, set TMPDIR to another folder, or use cluster=inline") from error
 
 
-@contextmanager
-def unheard() -> Iterator[None]:
-    """What compiled code writes on stderr goes nowhere, in the command's own process: our line says it.
+JOIN_SECONDS = 180.0
+"""Seconds that joining a cluster may take: Ray has waits of its own without an end."""
 
-    Ray writes a warning for every try to reach a cluster, and no setting of it does without a line of its own.
+
+@contextmanager
+def joining(address: str) -> Iterator[None]:
+    """What compiled code writes on stderr goes nowhere, in the command's own process, and it ends after JOIN_SECONDS.
+
+    Ray writes a warning for every try to reach a cluster, and no setting of it does without a line of its own: our line
+    says it.
     """
     if not PROCESS.own:
         yield
@@ -33,12 +40,41 @@ def unheard() -> Iterator[None]:
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+
+    def end() -> None:
+        os.dup2(kept, 2)
+        words = f"zoospectra: cluster.address={address}: what listens there has not let this driver in"
+        advice = "is it the head of a Ray cluster of this version? What was finished is kept"
+        end_process(f"{words} after {JOIN_SECONDS:.0f} s; {advice}", Exit.BROKE)
+
+    clock = threading.Timer(JOIN_SECONDS, end)
+    clock.daemon = True
+    clock.start()
     try:
         yield
     finally:
+        clock.cancel()
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """What the process does when it is asked to end stays as it is: Ray puts its own in place, with no word of it."""
+    before = signal.getsignal(signal.SIGTERM)
+    asked = False
+    try:
+        yield
+    except SystemExit as error:  # Ray's own, which says nothing and which nobody would tell from a good end
+        asked = error.code == signal.SIGTERM
+        if not asked:
+            raise
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
+    if asked:
+        signal.raise_signal(signal.SIGTERM)
 
 
 def advice(error: BaseException, address: str | None) -> str:
@@ -47,12 +83,14 @@ def advice(error: BaseException, address: str | None) -> str:
     if "auth" in text or "token" in text or isinstance(error, ConnectionError):  # something listened there
         token = "give the cluster's token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token"
         return f"it answers, but not to this driver, or too late: {token}, and use its version of Ray"
+    if "version mismatch" in text:
+        return "use its versions of Ray and Python"
     if address is None:
         return "free disk and memory of this machine, or use cluster=inline"
     return "see whether it is whole, and whether cluster.address=HOST:6379 is its head"
 
 
 def first(error: BaseException) -> str:
-    """The first line of an error that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    """The first line of an error that says something, with what follows where that only begins."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return (" ".join(lines) if lines[0].endswith(":") else lines[0])[:300]
