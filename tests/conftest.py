@@ -31,23 +31,23 @@ gc.disable()
 
 LONGEST = (
     "jobs/test_scan.py",
-    "door/test_hostile_folder.py",
-    "jobs/test_cluster.py",
-    "jobs/test_damage.py",
     "jobs/studies/test_studies.py",
     "test_readme.py",
-    "jobs/test_executors.py",
+    "door/test_hostile_folder.py",
     "warehouse/test_build.py",
-    "zoo/sources/digits/test_faults.py",
-    "warehouse/test_publish.py",
-    "warehouse/test_versions.py",
-    "jobs/test_nights.py",
+    "jobs/test_damage.py",
+    "jobs/test_cluster.py",
     "jobs/studies/test_natcomm2021.py",
-    "warehouse/test_merge.py",
     "jobs/figures/test_files.py",
+    "jobs/test_executors.py",
+    "warehouse/test_merge.py",
+    "jobs/test_nights.py",
+    "zoo/sources/digits/test_faults.py",
     "jobs/studies/test_health.py",
-    "analysis/test_calibration.py",
+    "warehouse/test_publish.py",
     "analysis/test_simpson.py",
+    "warehouse/test_versions.py",
+    "analysis/test_calibration.py",
     "jobs/test_integrity.py",
     "jobs/test_two_scans.py",
     "jobs/test_disks.py",
@@ -82,7 +82,8 @@ LONGEST = (
     "test_notebooks.py",
     "jobs/test_engine.py",
 )
-"""Files that take longest, first: else a process ends with one of them alone. The others follow by count of tests."""
+"""Files of more than three seconds, the longest first, those that wait apart: a process must not end with one of them.
+The others follow by count of tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -125,7 +126,10 @@ EDITS = {
         None,
         '_RF,\n            field("even", BOOL, "boolean", "Whether M is even"),\n            field("shape",',
     ),
-    "jobs/records/rows.py": ('"M": shape.M,', '"even": shape.M % 2 == 0,'),
+    "jobs/records/rows.py": (
+        'columns["Q"] = [shape.N / shape.M for shape in shapes]',
+        'columns["even"] = [shape.M % 2 == 0 for shape in shapes]',
+    ),
     "jobs/verbs/__init__.py": ("VERBS = {", '"greet": "greets",'),
     "zoo/fetch/settings.py": ("cache_gb: float = 50.0", None, "cache_gb: float = 7.0"),
     "jobs/exit.py": ("SOME_FAILED if failures else", None, "SOME_FAILED if failures > 1 else"),
@@ -138,7 +142,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package with a metric, a format, a zoo, a column, a profile and a verb more, and two rules changed."""
     copy = tmp_path_factory.mktemp("copy")
     for folder in (*ROOMS, "zoospectra"):
-        shutil.copytree(ROOT / folder, copy / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, copy / folder, symlinks=True)  # bytecode too: 300 files take seconds to compile
     for name in MOST:
         for path in TASKS[name].new:
             chosen, text = NEW[path]
@@ -151,10 +155,23 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def run(copy: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+LINES = """
+import json, sys
+from zoospectra.jobs.main import main
+for words in json.load(sys.stdin):
+    print("status", main(words), flush=True)
+"""
+
+
+def run(copy: Path, folder: Path, *lines: list[str]) -> list[str]:
+    """What each command said, in one process; all of them end well."""
     environment = os.environ | {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "zoospectra", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-c", LINES]
+    pipe = {"input": json.dumps(lines), "capture_output": True, "text": True}
+    ended = subprocess.run(command, cwd=folder, env=environment, check=False, **pipe)
+    *outputs, rest = ended.stdout.split("status 0\n")
+    assert (len(outputs), rest, ended.returncode) == (len(lines), "", 0), (rest, ended.stderr)
+    return outputs
 
 
 def test_a_zoo_a_format_a_profile_a_metric_and_a_column(copy: Path, tmp_path: Path) -> None:
@@ -163,16 +180,16 @@ def test_a_zoo_a_format_a_profile_a_metric_and_a_column(copy: Path, tmp_path: Pa
 
     np.random.default_rng(0).standard_normal((100, 64)).astype(np.float32).tofile(tmp_path / "net.plain")
     (tmp_path / "empty.plain").write_bytes(b"")
-    scan = run(copy, tmp_path, "scan", "zoo=heap", "profiles=mine", "cluster=inline")
-    assert scan.returncode == 0, scan.stderr
     columns = "m.model_id, m.gap, l.even, m.alpha > 1 AS fitted"
     query = f"SELECT {columns} FROM layer_metrics AS m JOIN layers AS l USING (model_id, layer_id)"
-    rows = run(copy, tmp_path, "sql", query, "format=csv").stdout
+    scan = ["scan", "zoo=heap", "profiles=mine", "cluster=inline"]
+    _, rows, words = run(copy, tmp_path, scan, ["sql", query, "format=csv"], ["dictionary", "layers"])
     assert rows.splitlines()[1:] == ['"heap/net","2.5","true","true"']
-    assert "Whether M is even" in run(copy, tmp_path, "dictionary", "layers").stdout
+    assert "Whether M is even" in words
 
 
 def test_a_verb_and_a_default(copy: Path, tmp_path: Path) -> None:
-    assert run(copy, tmp_path, "greet", "name=you").stdout == "hello you\n"
-    assert "greet" in run(copy, tmp_path, "--help").stdout
-    assert "cache_gb: 7.0" in run(copy, tmp_path, "catalog", "--cfg").stdout
+    greeting, listed, values = run(copy, tmp_path, ["greet", "name=you"], ["--help"], ["catalog", "--cfg"])
+    assert greeting == "hello you\n"
+    assert "greet" in listed
+    assert "cache_gb: 7.0" in values

@@ -164,6 +164,20 @@ def test_handle_may_add_tasks(executor: Executor) -> None:
 
 
 @with_workers
+def test_idle_slots_are_told_once_while_the_last_task_runs(executor: Executor) -> None:
+    ticks: list[tuple[bool, int]] = []
+    ended: list[Outcome] = []
+    tasks = [Task("long", time.sleep, 1.0, seconds=9.0), *(Task(f"short {n}", square, n) for n in range(3))]
+
+    def handle(outcome: Outcome) -> list[Task]:
+        ended.append(outcome)
+        return []
+
+    run(tasks, executor, handle, tick=lambda idle: ticks.append((idle, len(ended))))
+    assert [done for idle, done in ticks if idle] == [3]
+
+
+@with_workers
 def test_a_worker_that_dies_once_is_retried_alone(executor: Executor, tmp_path: Path) -> None:
     tasks = [Task(f"t{n}", square, n) for n in range(4)] + [Task("victim", die_once, str(tmp_path / "died"))]
     outcomes = {o.task.key: o for o in collect(tasks, executor)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.warehouse.conftest import Lake, metric, table
 from zoospectra.warehouse.dictionary import dictionary
 from zoospectra.warehouse.parts import write
 from zoospectra.warehouse.query import query
@@ -15,24 +16,27 @@ ALPHAS = [2.0, 4.0, 1e7, 1.5, None, 9.0]
 ROWS = "SELECT num_layers, num_failed, num_left_out, num_embeddings, share_warned, alpha, alpha_median, rule FROM "
 
 
-@pytest.fixture
-def scanned(lake, make_table, make_metric):
-    """scanned(left_out) -> model_metrics of a model with a degenerate, a depthwise, a failed layer and an embedding."""
+LEFT_OUT = (None, "", "degenerate_tail", "degenerate_tail, depthwise, depthwise_dense", "depthwise")
+"""What a profile leaves out; None: its rows are of a version that did not say."""
 
-    def run(left_out: str | None) -> dict:
-        lake.catalog("s1", [("local/a", "r1")])
-        base = {"model_id": "local/a", "revision": "r1"}
-        listed = [base | {"layer_id": i, "layer_type": k, "content_hash": f"h{i}"} for i, k in enumerate(KINDS)]
-        write(lake.directory, "layers", "r1", make_table("layers", listed), "local/a")
-        metrics = [make_metric(f"h{i}", alpha, left_out=left_out) for i, alpha in enumerate(ALPHAS)]
+
+@pytest.fixture(scope="module")
+def averages(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, dict]:
+    """What is left out -> model_metrics of a model with a degenerate, a depthwise, a failed layer and an embedding."""
+    lake = Lake(tmp_path_factory.mktemp("means") / "data")
+    names = {left_out: f"local/{n}" for n, left_out in enumerate(LEFT_OUT)}
+    lake.catalog("s1", [(name, "r1") for name in names.values()])
+    for left_out, name in names.items():
+        base = {"model_id": name, "revision": "r1"}
+        listed = [base | {"layer_id": i, "layer_type": k, "content_hash": f"{name}{i}"} for i, k in enumerate(KINDS)]
+        write(lake.directory, "layers", "r1", table("layers", listed), name)
+        metrics = [metric(f"{name}{i}", alpha, left_out=left_out) for i, alpha in enumerate(ALPHAS)]
         for row in metrics:
             row["degenerate_tail"] = None if row["alpha"] is None or left_out is None else row["alpha"] > 1e6
-        lake.metrics("local/a", "m1", metrics)
-        lake.build()
-        (row,) = query(lake.directory, ROWS + "model_metrics").to_pylist()
-        return row
-
-    return run
+        lake.metrics(name, "m1", metrics)
+    lake.build()
+    rows = query(lake.directory, ROWS + "model_metrics ORDER BY model_id").to_pylist()
+    return dict(zip(LEFT_OUT, rows, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -45,8 +49,8 @@ def scanned(lake, make_table, make_metric):
         ("depthwise", 3, 1, 1 / 3, (6.0 + 1e7) / 3, 4.0),
     ],
 )
-def test_a_profile_says_what_its_means_leave_out(scanned, left_out, num_layers, num_left_out, share, mean, median):
-    row = scanned(left_out)
+def test_a_profile_says_what_its_means_leave_out(averages, left_out, num_layers, num_left_out, share, mean, median):
+    row = dict(averages[left_out])
     rule = row.pop("rule")
     assert row == {
         "num_layers": num_layers,
@@ -62,8 +66,8 @@ def test_a_profile_says_what_its_means_leave_out(scanned, left_out, num_layers, 
 
 
 def test_every_mean_has_a_median_and_both_are_explained(whole: Path) -> None:
-    for table in ("model_metrics", "model_slice_metrics"):
-        known = {row.column: row for row in dictionary(whole) if row.table == table}
+    for view in ("model_metrics", "model_slice_metrics"):
+        known = {row.column: row for row in dictionary(whole) if row.table == view}
         means = {name for name, row in known.items() if row.comment.startswith("Mean, see rule")}
         assert {"alpha", "D", "stable_rank"} <= means
         for name in means:

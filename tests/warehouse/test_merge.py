@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.warehouse.conftest import Lake, fill, metric, table
 from tests.warehouse.knowledge import everything
 from zoospectra.warehouse.build import build, refresh
 from zoospectra.warehouse.connect import generations
@@ -64,13 +65,14 @@ def assert_same(one: dict[str, pa.Table], other: dict[str, pa.Table]) -> None:
     assert [name for name in one if not one[name].equals(other[name])] == []
 
 
-@pytest.fixture
-def logged(filled, make_table, make_metric):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lake, with five more parts a kind in the log; a tensor is computed twice, by two versions of the code."""
+    directory = fill(Lake(tmp_path_factory.mktemp("logged") / "data")).directory
     for number in range(5):
-        log = Log(filled.directory, 60.0)
+        log = Log(directory, 60.0)
         layer = {"model_id": f"local/c{number}", "revision": "r", "layer_id": 0, "content_hash": f"c{number}"}
-        metrics = [make_metric(f"c{number}", 2.0 + number), make_metric("h1", 5.0 + number, code_version=f"v{number}")]
+        metrics = [metric(f"c{number}", 2.0 + number), metric("h1", 5.0 + number, code_version=f"v{number}")]
         spectrum = {
             "content_hash": "h1",
             "unfold": "slices",
@@ -81,15 +83,21 @@ def logged(filled, make_table, make_metric):
         }
         listed = {"model_id": f"local/c{number}", "revision": "r", "reader": "3", "listed_layers": 1, "listed_skips": 0}
         tables = {
-            "layers": make_table("layers", [layer]),
-            "layer_metrics": make_table("layer_metrics", metrics),
-            "spectra": make_table("spectra", [spectrum | {"code_version": f"v{number}", "evals": [1.0, 2.0 + number]}]),
-            "indexed": make_table("indexed", [listed]),
+            "layers": table("layers", [layer]),
+            "layer_metrics": table("layer_metrics", metrics),
+            "spectra": table("spectra", [spectrum | {"code_version": f"v{number}", "evals": [1.0, 2.0 + number]}]),
+            "indexed": table("indexed", [listed]),
         }
         log.put("k", tables)
         log.flush()
-    build(filled.directory)
-    return filled
+    build(directory)
+    return directory
+
+
+@pytest.fixture
+def logged(written: Path, tmp_path: Path) -> Lake:
+    """A copy of it."""
+    return Lake(shutil.copytree(written, tmp_path / "data", symlinks=True, copy_function=shutil.copy2))
 
 
 def test_a_merge_and_a_build_from_nothing_leave_every_row(logged) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.jobs.zoos import make_zoo
+from tests.warehouse.conftest import Lake, fill
 from zoospectra.jobs.main import main
 from zoospectra.warehouse.build import build, publish_results, refresh, renew
 from zoospectra.warehouse.connect import newest
@@ -25,22 +26,29 @@ LATE = {"models": "weights_url", "layer_metrics": "outcome"}
 """Columns that older parts and rows may lack."""
 
 
-@pytest.fixture
-def old(filled) -> Path:
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lake as an older version left it: parts, rows and tables lack what came later."""
-    for part in list_parts(filled.directory):
+    directory = fill(Lake(tmp_path_factory.mktemp("old") / "data")).directory
+    for part in list_parts(directory):
         if part.kind in LATE:
             table = pq.read_table(part.path)
             pq.write_table(table.drop_columns([LATE[part.kind]]), part.path)
-    build(filled.directory)
-    with duckdb.connect(str(newest(filled.directory))) as connection:
+    build(directory)
+    with duckdb.connect(str(newest(directory))) as connection:
         for name in ABSENT:
             connection.execute(f"DROP TABLE {name}")
-    with duckdb.connect(str(filled.directory / "rows.duckdb")) as connection:
+    with duckdb.connect(str(directory / "rows.duckdb")) as connection:
         connection.execute("DROP TABLE families")
         for kind, column in LATE.items():
             connection.execute(f"ALTER TABLE {kind} DROP COLUMN {column}")
-    return filled.directory
+    return directory
+
+
+@pytest.fixture
+def old(left: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(left, tmp_path / "data", symlinks=True, copy_function=shutil.copy2))
 
 
 def held(directory: Path) -> dict[str, pa.Table]:

@@ -29,7 +29,11 @@ import sys
 from pathlib import Path
 from zoospectra.zoo.sources.digits import crawl
 from zoospectra.zoo.sources.digits.population import Design, Recipe, TrainingSettings
-crawl(Path(sys.argv[1]), workers={WORKERS}, design={DESIGN!r}, progress=lambda *report: print(*report, flush=True))
+def progress(done, *more):
+    print(done, *more, flush=True)
+    if done == 4 and sys.argv[2:]:
+        sys.stdin.read()  # until it is stopped, however late that is
+crawl(Path(sys.argv[1]), workers={WORKERS}, design={DESIGN!r}, progress=progress)
 """
 
 
@@ -46,8 +50,9 @@ def spawned(process: psutil.Process) -> list[psutil.Process]:
 @pytest.mark.parametrize("how", ["killed", "ctrl-c"])
 def test_stopped_crawl_leaves_whole_files_and_no_processes_and_a_rerun_completes(tmp_path: Path, how: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        [sys.executable, "-c", SCRIPT, str(tmp_path), "wait"],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
