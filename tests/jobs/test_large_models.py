@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -152,3 +156,42 @@ def test_an_interrupted_scan_goes_on_and_bytes_that_change_meanwhile_are_met(
     monkeypatch.setattr(pieces, "analyse", lambda shard_: (os.utime(shard), analyse(shard_))[1])
     with pytest.raises(CheckpointError, match="changed while"):
         read_piece(next(piece for piece in begun if piece.items[0].layer.ref.path == str(shard)))
+
+
+KILLED = """import sys
+from zoospectra.jobs.main import main
+from zoospectra.zoo.sources import fingerprint
+fingerprint.LARGE = 0
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_driver_killed_early_leaves_what_is_finished_and_nothing_twice(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 once the first, and once some layers are on disk: the next run analyses none of these again."""
+    zoo, data = small.parent / "zoo", tmp_path / "data"
+    words = ["scan", "zoo=local", f"zoo.path={zoo}", "cluster=inline", f"warehouse.dir={data}", "shard_seconds=0.00001"]
+    command = [sys.executable, "-c", KILLED, *words, "warehouse.log_seconds=0.001"]
+    for least in (1, 3):
+        job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while job.poll() is None and len(list(data.glob("parts/log/spectra-*.parquet"))) < least:
+            time.sleep(0.001)
+        job.kill()
+        assert job.wait() == -signal.SIGKILL
+    before, done = {content_hash for content_hash, *_ in stored(data)}, set[str]()
+    assert before
+
+    def counted(piece: Piece) -> ReadPiece:
+        read = read_piece(piece)
+        computed = read.analysed.tables.get("spectra")
+        done.update(computed["content_hash"].to_pylist() if computed else ())
+        return read
+
+    monkeypatch.setattr(engine, "read_piece", counted)
+    assert scan(zoo, data) == 3
+    assert done
+    assert not done & before, "spectra computed twice; what a kill left between its parts is fitted only"
+    assert told(data) == told(small)
+    assert len(stored(data)) == len(set(stored(data)))
