@@ -109,7 +109,7 @@ def _publish(directory: Path, keep: int, kinds: tuple[str, ...], *, always: bool
     needed = NEEDED * present[-1][1].stat().st_size / 2**20 if present else 0.0
     *others, last = [memory for memory in MEMORY if memory >= needed] or MEMORY[-1:]
     for memory in others:
-        with suppress(duckdb.OutOfMemoryException):
+        with suppress(MemoryError):  # DuckDB's, see disk_errors
             return _publish_within(f"{memory}MB", directory, keep, kinds, broken, always=always)
     return _publish_within(f"{last}MB", directory, keep, kinds, broken, always=always)
 

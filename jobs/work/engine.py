@@ -265,7 +265,8 @@ class Engine:
         underway = Underway(request, outcome.value if isinstance(outcome.value, tuple) else ())
         self._underway[request.model] = underway
         memory, models = self._capacity().memory, self.counts.models
-        made = pieces(underway, self._knowledge, self._profiles, self._packer.seconds, memory, models)
+        seconds, slots = (self._shard_seconds, self._slots) if self._few else (self._packer.seconds, 0)
+        made = pieces(underway, self._knowledge, self._profiles, seconds, memory, models, slots)
         underway.left = len(made)
         tasks = [self._piece_task(piece) for piece in sorted(made, key=lambda piece: piece.seconds)]
         return [replace(tasks[0], soon=True), *tasks[1:]] if tasks else [self._last_index_task(underway)]

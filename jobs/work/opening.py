@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoospectra.jobs.work.index import IndexRequest
-from zoospectra.jobs.work.plan import SHARDS, even
+from zoospectra.jobs.work.plan import Rounds, even
 from zoospectra.zoo.checkpoint.formats import place
 from zoospectra.zoo.checkpoint.formats.sharded import files_of
 from zoospectra.zoo.checkpoint.pair import pair_of
@@ -86,9 +86,6 @@ def local_files(path: str) -> tuple[str, ...]:
     return () if is_remote(path) else (place(path)[0],)
 
 
-ROUND = 0.85
-"""Share of the work left that the next task of every slot does together."""
-
 SPLIT = 64 << 20
 """Bytes of a local model above which it is read by pieces where models are fewer than slots, which would wait."""
 
@@ -161,8 +158,7 @@ def unlisted(small: Iterable[Priced]) -> tuple[list[Priced], list[Priced]]:
 def together(openings: Sequence[Priced], seconds: float, slots: int) -> list[tuple[Priced, ...]]:
     """Small checkpoints travel together, copies one after the other; a remote one, or one that is not there, alone.
 
-    About `seconds` of work a task at most. In rounds of a task a slot, each a ROUND of what is left, so that tasks are
-    few and yet no slot waits long for the last (factoring: Hummel, Schonberg, Flynn 1992).
+    About `seconds` of work a task at most, see plan.Rounds.
     """
     alike: dict[str, list[Priced]] = {}
     for each in openings:
@@ -170,15 +166,13 @@ def together(openings: Sequence[Priced], seconds: float, slots: int) -> list[tup
     left = sum(each.opening.seconds for each in openings)
     batches: list[tuple[Priced, ...]] = []
     filled = room = 0.0
-    of_round = slots
+    rounds = Rounds(seconds, slots)
     for each in (each for copies in alike.values() for each in copies):
         path, cost = each.request.path, each.opening.seconds
         alone = is_remote(path) or not os.path.exists(path)
         if alone or filled + cost > room:
             batches.append(())
-            of_round, filled = of_round % slots + 1, 0.0
-            if of_round == 1:
-                room = even(seconds, SHARDS * ROUND * left, slots)
+            filled, room = 0.0, rounds.seconds(left)
         batches[-1] += (each,)
         filled, left = room if alone else filled + cost, left - cost
     return batches

@@ -126,11 +126,17 @@ def unread(request: IndexRequest, listed: Iterable[Layer]) -> list[Layer]:
 
 
 def pieces(
-    underway: Underway, knowledge: Knowledge, profiles: tuple[Profile, ...], seconds: float, memory: int, models: int
+    underway: Underway,
+    knowledge: Knowledge,
+    profiles: tuple[Profile, ...],
+    seconds: float,
+    memory: int,
+    models: int,
+    slots: int = 0,
 ) -> list[Piece]:
     """Pieces of about `seconds` each of a model's unread layers; what needs more than `memory` bytes is read only.
 
-    models: of the run, see side_by_side.
+    models: of the run, see side_by_side; slots: that have nothing else to do, see pack.
     """
     todo = unread(underway.request, underway.layers)
     kept = knowledge.candidates(underway.request.model.model_id, {(layer.ref.name, layer.longname) for layer in todo})
@@ -142,7 +148,7 @@ def pieces(
     loose = _state(kept.loose, left)
     made = []
     for group, wanted in ((small, profiles), (large, ())):
-        for shard in pack([_with_reading(item, analysed=bool(wanted)) for item in group], seconds):
+        for shard in pack([_with_reading(item, analysed=bool(wanted)) for item in group], seconds, slots):
             names = [(item.layer.ref.name, item.layer.longname) for item in shard if item.layer]
             hashes = {content_hash for name in names for content_hash in kept.named.get(name, ())}
             made.append(Piece(underway.request.model, shard, _state(hashes, left), loose, wanted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +26,9 @@ TASK_BYTES = 40 << 20
 ITEM_BYTES = 160 << 10
 """What the results of a tensor take until their task is over."""
 
+
+ROUND = 0.85
+"""Share of the work left that the next task of every slot does together."""
 
 SHARDS, LEAST_SECONDS = 4, 0.1
 """Shards a slot that a run is divided into at least, so that no core waits long for the last; a task costs 2 ms."""
@@ -160,10 +163,37 @@ class Packer(Generic[Work]):
         return rest
 
 
-def pack(items: Iterable[Work], seconds: float) -> list[tuple[Work, ...]]:
-    """Shards of all items, see Packer: the same items give the same shards."""
-    packer = Packer[Work](seconds)
-    return [packed.items for packed in packer.add(items) + packer.rest()]
+def pack(items: Collection[Work], seconds: float, slots: int = 0) -> list[tuple[Work, ...]]:
+    """Shards of all items, see Packer: the same items give the same shards; slots: see Rounds, 0 for equal shards."""
+    rounds, left = Rounds(seconds, slots), sum(item.cost.seconds for item in items)
+    packer = Packer[Work](rounds.seconds(left) if slots else seconds)
+    full: list[Packed[Work]] = []
+    for item in items:
+        closed = packer.add([item])
+        if closed and slots:
+            packer.seconds = rounds.seconds(left)
+        full += closed
+        left -= item.cost.seconds
+    return [packed.items for packed in full + packer.rest()]
+
+
+class Rounds:
+    """How long tasks are that share some work: in rounds of a task a slot, each a ROUND of what is left.
+
+    Tasks are few, and yet no slot waits long for the last (factoring: Hummel, Schonberg, Flynn 1992).
+    """
+
+    def __init__(self, most: float, slots: int) -> None:
+        """most: seconds of a task at most."""
+        self._most, self._slots = most, slots
+        self._made, self._seconds = 0, most
+
+    def seconds(self, left: float) -> float:
+        """Seconds of the next task, when `left` are not in any."""
+        if self._made % self._slots == 0:
+            self._seconds = min(self._most, max(LEAST_SECONDS, ROUND * left / self._slots))
+        self._made += 1
+        return self._seconds
 
 
 def sources(items: Iterable[Item]) -> tuple[str, ...]:

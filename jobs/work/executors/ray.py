@@ -60,6 +60,9 @@ POLL = 2.0
 SILENCE = 60.0
 """Seconds without an answer after which, while tasks wait, stopped workers are looked for."""
 
+STEP = 64 << 20
+"""Bytes of which a task asks for a multiple: Ray keeps the order of tasks only among those that ask for the same."""
+
 BREATH = 0.005
 """Seconds that the tasks which follow those that ended may take to begin before the outcomes are handled."""
 
@@ -119,7 +122,7 @@ class RayExecutor:
         options = self._call.options(
             num_cpus=cpus,
             num_gpus=task.gpus,
-            memory=min(task.memory, self._node_memory) or None,
+            memory=min(-(-task.memory // STEP) * STEP, self._node_memory) or None,
             resources=self._roster.resources or None,
             **self._where(task),
             name=task.key[:80].encode("utf-8", "backslashreplace").decode(),
