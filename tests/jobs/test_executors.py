@@ -253,19 +253,19 @@ def test_idle_workers_that_are_stopped_take_no_task_with_them(monkeypatch: pytes
 
 def test_only_idle_workers_and_those_of_the_run_are_killed_when_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getppid", os.getpid)  # as of a worker of this process
-    titles = ["ray::IDLE", "ray::read net", "ray::another's task", "ray::running"]
+    titles = ["ray::IDLE", "ray::read net", "ray::not begun", "ray::another's task", "ray::running"]
     words = ["bash", "-c", 'exec -a "$0" cat']
     processes = [subprocess.Popen([*words, title], stdin=subprocess.PIPE) for title in titles]
     while any(b"bash" in Path(f"/proc/{process.pid}/cmdline").read_bytes() for process in processes):
         time.sleep(0.01)
     try:
-        for process in processes[:3]:
+        for process in processes[:4]:
             os.kill(process.pid, signal.SIGSTOP)
             os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        own = {processes[1].pid, processes[3].pid}
-        assert sorted(kill_stopped(own)) == sorted(process.pid for process in processes[:2])
-        assert [process.wait(10) for process in processes[:2]] == [-signal.SIGKILL] * 2
-        assert [process.poll() for process in processes[2:]] == [None, None]
+        own = {processes[1].pid, "ray::not begun", "ray::running"}
+        assert sorted(kill_stopped(own)) == sorted(process.pid for process in processes[:3])
+        assert [process.wait(10) for process in processes[:3]] == [-signal.SIGKILL] * 3
+        assert [process.poll() for process in processes[3:]] == [None, None]
     finally:
         for process in processes:
             process.kill()

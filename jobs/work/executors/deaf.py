@@ -25,12 +25,13 @@ def kill(process: int) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def kill_stopped(own: Collection[int]) -> list[int]:
-    """Kill the stopped workers of this node that are idle or are these processes; returns their numbers.
+def kill_stopped(own: Collection[int | str]) -> list[int]:
+    """Kill the stopped workers of this node that are idle, or have these numbers or titles; returns their numbers.
 
     What others do on a shared cluster stays: a worker that somebody looks at with a debugger is stopped too.
     """
-    stopped = [process for process, title in stopped_children(os.getppid()).items() if title == IDLE or process in own]
+    children = stopped_children(os.getppid())
+    stopped = [process for process, title in children.items() if title == IDLE or process in own or title in own]
     for process in stopped:
         kill(process)
     return stopped

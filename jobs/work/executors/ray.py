@@ -125,7 +125,7 @@ class RayExecutor:
             memory=min(-(-task.memory // STEP) * STEP, self._node_memory) or None,
             resources=self._roster.resources or None,
             **self._where(task),
-            name=task.key[:80].encode("utf-8", "backslashreplace").decode(),
+            name=_name(task),
         )
         self._running[options.remote(os.getcwd(), self._code, task)] = Running(task)
 
@@ -228,8 +228,11 @@ class RayExecutor:
             return
         self._heard = time.monotonic()
         busy = {(running.node, running.process) for running in self._running.values() if running.began}
+        # One that was stopped before it could say that it has begun is known by its title alone.
+        titles = {f"ray::{_name(running.task)}" for running in self._running.values() if not running.began}
         for node in self._roster.admitted:
-            self._on(node, kill_stopped, {process for where, process in self._workers - busy if where == node})
+            idle = {process for where, process in self._workers - busy if where == node}
+            self._on(node, kill_stopped, idle | titles)
 
     def _look(self) -> None:
         """Nodes that came and went: what waits is asked for anew when the largest node may have gone."""
@@ -350,6 +353,11 @@ def _join(address: str | None, cpus: int | None) -> None:
             ray.shutdown()
             where = f"cluster.address={address}" if address else "cluster=local"
             raise JobError(f"{where}: {first(error)}; {advice(error, address)}") from error
+
+
+def _name(task: Task) -> str:
+    """What Ray calls a task, and its worker while it runs it."""
+    return task.key[:80].encode("utf-8", "backslashreplace").decode()
 
 
 def _only_on(node: str) -> NodeAffinitySchedulingStrategy:
