@@ -281,7 +281,7 @@ def test_a_file_that_changes_twice_in_one_second_of_its_clock_is_read_again(tmp_
 
 @pytest.mark.parametrize("seconds", [0, -(10**9), 4 * 10**9, 13 * 10**9, None])
 def test_times_of_a_wrong_clock_are_times(tmp_path: Path, seconds: float | None) -> None:
-    """1970, 1938, 2096, 2381 and some months from now; then the file is changed by whoever sets no time, and set back."""
+    """1970, 1938, 2096, 2381 and months from now; then the file is changed by whoever sets no time, and set back."""
     path = tmp_path / "a.pt"
 
     def digest() -> str:
@@ -298,9 +298,9 @@ def test_times_of_a_wrong_clock_are_times(tmp_path: Path, seconds: float | None)
     assert digest() == digest() == file_sha256(path)
     path.write_bytes(b"two")
     assert digest() == file_sha256(path)
-    os.utime(path, (seconds + 1, seconds + 1))
+    os.utime(path, (modified + 1, modified + 1))
     path.with_suffix(".new").write_bytes(b"six")
     os.replace(path.with_suffix(".new"), path)
-    os.utime(path, (seconds, seconds))
+    os.utime(path, (modified, modified))
     assert digest() == file_sha256(path)
     assert read == ["a.pt"] * 3
