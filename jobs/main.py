@@ -47,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         how, status = ("interrupted", Exit.INTERRUPTED) if PROCESS.ended is None else ended(PROCESS.ended)
         _complain(name, f"{how}; {KEPT}")
+        if PROCESS.own:  # Python, where it met an exec, and Ray would make another status of it at their ends
+            with suppress(OSError):
+                sys.stdout.flush()
+            os._exit(status)
         return status
     except BrokenPipeError:  # whoever read the output has enough, such as `head`
         _print_no_more()

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Workers import nothing from the current folder, but what PYTHONPATH names: the tests' own tasks are found by it.
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    dict.fromkeys([str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
 )
 
 # Hundreds of processes import the package, and several the tests: compiled once.

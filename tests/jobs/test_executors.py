@@ -64,6 +64,12 @@ def threads_after_scipy(_: object) -> tuple[int, set[int]]:
     return threads(None)
 
 
+def wait_for(path: str) -> None:
+    end = time.monotonic() + 60
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def die(_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -164,17 +170,22 @@ def test_handle_may_add_tasks(executor: Executor) -> None:
 
 
 @with_workers
-def test_idle_slots_are_told_once_while_the_last_task_runs(executor: Executor) -> None:
-    ticks: list[tuple[bool, int]] = []
-    ended: list[Outcome] = []
-    tasks = [Task("long", time.sleep, 1.0, seconds=9.0), *(Task(f"short {n}", square, n) for n in range(3))]
+def test_idle_slots_are_told_once_while_the_last_task_runs(executor: Executor, tmp_path: Path) -> None:
+    ended: list[str] = []
+    at: list[int] = []
+    tasks = [Task("long", wait_for, str(tmp_path / "told"), seconds=9.0), *(Task(f"t{n}", square, n) for n in range(3))]
 
     def handle(outcome: Outcome) -> list[Task]:
-        ended.append(outcome)
+        ended.append(outcome.task.key)
         return []
 
-    run(tasks, executor, handle, tick=lambda idle: ticks.append((idle, len(ended))))
-    assert [done for idle, done in ticks if idle] == [3]
+    def tick(idle: bool) -> None:
+        if idle:
+            at.append(len(ended))
+            (tmp_path / "told").touch()
+
+    run(tasks, executor, handle, tick=tick)
+    assert (at, ended[3:]) == ([3], ["long"])
 
 
 @with_workers

@@ -54,13 +54,14 @@ def test_a_scan_without_streams_writes_its_warehouse_and_nothing_else(zoo: Path,
     [
         ("ulimit -f 1;", "parts/catalog: File too large; raise its limit (ulimit -f), or give warehouse.dir=DIR on"),
         ("ulimit -f 300;", ": File too large; raise its limit (ulimit -f), or give warehouse.dir=DIR on"),
-        ("ulimit -v 500000;", "out of memory (libtorch"),
+        ("ulimit -v 500000;", "out of memory ("),
         ("mkdir gone; cd gone; rmdir ../gone;", "the current folder is gone: cd to one that exists"),
     ],
 )
 def test_a_limit_is_a_line_and_the_next_run_goes_on(zoo: Path, tmp_path: Path, before: str, line: str) -> None:
     data = tmp_path / "w"
-    ended = bash(f"cd {tmp_path}; {before} {scan(zoo, data)}")
+    # A limit of files would cut the bytecode that Python 3.11 writes, and it would take it for whole the next time.
+    ended = bash(f"export PYTHONDONTWRITEBYTECODE=1; cd {tmp_path}; {before} {scan(zoo, data)}")
     last = ended.stderr.strip().splitlines()[-1]
     assert ended.returncode == 1
     assert "gone" in before or "Traceback" not in ended.stderr, ended.stderr  # Python itself shows one there

@@ -14,6 +14,7 @@ import pytest
 
 from tests.jobs.studies.ask import study
 from tests.scale.synthetic import SERIES, populate
+from zoospectra.analysis.studies.lines import STATISTICS
 from zoospectra.warehouse.build import build
 from zoospectra.warehouse.query import query
 from zoospectra.warehouse.studies import designs, selects
@@ -61,4 +62,4 @@ def test_the_study(large: Path) -> None:
     began = time.monotonic()
     done = study("natcomm2021", large)
     print(f"study with files and a new generation: {time.monotonic() - began:.2f} s")
-    assert len(done.findings.cells) == SERIES * 4 * 4
+    assert len(done.findings.cells) == SERIES * 4 * (len(STATISTICS) + 2)
