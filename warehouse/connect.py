@@ -66,6 +66,11 @@ def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
     return bool(locked)
 
 
+def no_memory(error: duckdb.OutOfMemoryException) -> MemoryError:
+    """DuckDB's words as Python's own error."""
+    return MemoryError(str(error).partition("\n")[0])
+
+
 @contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
     """DuckDB's words about a full, read-only or vanished disk below `directory` as Python's OSError, which names it.
@@ -76,7 +81,7 @@ def disk_errors(directory: Path) -> Iterator[None]:
         with written(directory):
             yield
     except duckdb.OutOfMemoryException as error:
-        raise MemoryError(str(error).partition("\n")[0]) from error
+        raise no_memory(error) from error
     except duckdb.Error as error:
         text = str(error).replace(GONE, os.strerror(errno.ENOENT))
         number = next((number for number in DISK if os.strerror(number) in text), None)

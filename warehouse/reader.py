@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from zoospectra.warehouse.arrow import registered
-from zoospectra.warehouse.connect import connect, is_locked, newest
+from zoospectra.warehouse.connect import connect, is_locked, newest, no_memory
 
 MEMORY, ENOUGH = "64MB", "4GB"
 """What DuckDB may take for a question, and what it may where that is not enough. By default it would keep what it has
@@ -72,7 +72,7 @@ class Reader:
             try:
                 return ask()
             except duckdb.OutOfMemoryException as error:
-                raise MemoryError(str(error).partition("\n")[0]) from error
+                raise no_memory(error) from error
             finally:
                 self._allow(MEMORY)
 

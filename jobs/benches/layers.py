@@ -28,7 +28,6 @@ from zoospectra.jobs.work.engine import Engine
 from zoospectra.jobs.work.executors import Cluster, Executor, Outcome, Task, open_executor
 from zoospectra.jobs.work.executors.call import set_threads
 from zoospectra.jobs.work.job import Job
-from zoospectra.jobs.work.keep import MEANWHILE
 from zoospectra.jobs.work.schedule import run
 from zoospectra.warehouse.settings import WarehouseSettings
 from zoospectra.zoo.model import Model
@@ -131,7 +130,9 @@ def scan(models: Sequence[Model], profile: Profile, executor: Executor) -> list[
         job = Job("scan", (profile,), WarehouseSettings(dir=folder), Cluster("ray", cpus=executor.slots))
         engine = Engine(root, job, ProgressLine("bench", quiet=True))
         engine.executor = executor
-        run(engine.open_models(models), executor, keep, tick=lambda idle: engine.flush(MEANWHILE) if idle else None)
+        run(
+            engine.open_models(models), executor, keep, tick=lambda idle: engine.flush(meanwhile=True) if idle else None
+        )
         engine.close()
     return sorted(alpha for alpha in alphas if alpha is not None)
 

@@ -87,7 +87,7 @@ NOTHING = Analysed({}, frozenset())
 
 def open_batch(batch: Batch) -> Opened:
     """List models, and analyse what is new."""
-    indexed = index_all(batch.requests)
+    indexed = index_all(batch.requests, keep=bool(batch.profiles))
     items = _new(batch, indexed) if batch.profiles else ()
     if not items:
         return opened(batch, indexed)

@@ -97,9 +97,9 @@ class Engine:
         self._account.forget()
         self._sketched.clear()
 
-    def flush(self, least: int = 0) -> None:
-        """Put what is finished on disk, if it has `least` bytes."""
-        self._account.keeper.flush(least)
+    def flush(self, *, meanwhile: bool = False) -> None:
+        """Put what is finished on disk; meanwhile: if it is worth the time of a slot that has nothing to do."""
+        self._account.keeper.flush(keep.MEANWHILE if meanwhile else 0)
 
     @property
     def full(self) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 from zoospectra.jobs.exit import JobError, exit_status
 from zoospectra.jobs.records import ledger
 from zoospectra.jobs.show.progress import ProgressLine
-from zoospectra.jobs.work import keep
 from zoospectra.jobs.work.ahead import Fetched
 from zoospectra.jobs.work.batch import Opened
 from zoospectra.jobs.work.engine import Engine
@@ -108,7 +107,7 @@ def _work(job: Job, engine: Engine, tasks: Iterator[Task], progress: ProgressLin
     def between(idle: bool) -> None:
         nonlocal next_at
         if idle:
-            engine.flush(keep.MEANWHILE)
+            engine.flush(meanwhile=True)
         due = engine.counts.analysed + engine.counts.fitted and time.monotonic() > next_at
         if due or engine.full:
             engine.flush()

@@ -12,7 +12,7 @@ from zoospectra.analysis.spectrum import is_finite
 from zoospectra.jobs.work.seen import Seen, changed, check_model, look, of_layers
 from zoospectra.warehouse.identity import ModelId
 from zoospectra.zoo.checkpoint.formats import open_checkpoint
-from zoospectra.zoo.checkpoint.mapped import is_mapped
+from zoospectra.zoo.checkpoint.mapped import is_mapped, mappable
 from zoospectra.zoo.checkpoint.remote import prefetched
 from zoospectra.zoo.checkpoint.tensor import AnyArray
 from zoospectra.zoo.checkpoint.trouble import CheckpointError, Reason, Skip
@@ -101,18 +101,29 @@ def index(request: IndexRequest) -> Indexed:
     return index_all([request])[0]
 
 
-def index_all(requests: Sequence[IndexRequest]) -> list[Indexed]:
-    """Index checkpoints, one step after the other for all layers: what a step needs stays in the caches."""
+def index_all(requests: Sequence[IndexRequest], *, keep: bool = False) -> list[Indexed]:
+    """Index checkpoints, one step after the other for all layers: what a step needs stays in the caches.
+
+    keep: whether values that mapped files hold are wanted; of as many files as may stay mapped.
+    """
     opened = [_opened(request) for request in requests]
+    most = mappable()
+    left = most if keep else 0
     some: list[tuple[_Opened, Layer]] = []
-    size = 0
+    size = files = 0
     for each in opened:
+        left -= len(each.seen)
+        each.keeps = left >= 0
+        if files + len(each.seen) > most:
+            _read(some)
+            some, size, files = [], 0, 0
+        files += len(each.seen)
         for layer, _ in zip(each.left, prefetched([layer.ref for layer in each.left]), strict=True):
             some.append((each, layer))
             size += prod(layer.shape)
             if size >= TOGETHER:
                 _read(some)
-                some, size = [], 0
+                some, size, files = [], 0, len(each.seen)
     _read(some)
     return [each.indexed() for each in opened]
 
@@ -133,6 +144,8 @@ class _Opened:
     """Its files as they are."""
     values: dict[str, AnyArray] = field(default_factory=dict)
     """See Indexed."""
+    keeps: bool = False
+    """Whether they are kept."""
 
     @property
     def left(self) -> list[Layer]:
@@ -174,7 +187,7 @@ def _read(some: Sequence[tuple[_Opened, Layer]]) -> None:
     read = read_some([(layer, each.known(layer)) for each, layer in some], kept)
     for (each, layer), (values, array) in zip(some, read, strict=True):
         each.read[layer.layer_id] = values
-        if values.held is not None and array is not None and is_mapped(array):
+        if each.keeps and values.held is not None and array is not None and is_mapped(array):
             each.values[values.held.content_hash] = array
 
 

@@ -166,11 +166,11 @@ class Packer(Generic[Work]):
 def pack(items: Collection[Work], seconds: float, slots: int = 0) -> list[tuple[Work, ...]]:
     """Shards of all items, see Packer: the same items give the same shards; slots: see Rounds, 0 for equal shards."""
     rounds, left = Rounds(seconds, slots), sum(item.cost.seconds for item in items)
-    packer = Packer[Work](rounds.seconds(left) if slots else seconds)
+    packer = Packer[Work](rounds.seconds(left))
     full: list[Packed[Work]] = []
     for item in items:
         closed = packer.add([item])
-        if closed and slots:
+        if closed:
             packer.seconds = rounds.seconds(left)
         full += closed
         left -= item.cost.seconds
@@ -184,13 +184,13 @@ class Rounds:
     """
 
     def __init__(self, most: float, slots: int) -> None:
-        """most: seconds of a task at most."""
+        """most: seconds of a task at most; slots: 0 for tasks of these seconds, all of them."""
         self._most, self._slots = most, slots
         self._made, self._seconds = 0, most
 
     def seconds(self, left: float) -> float:
         """Seconds of the next task, when `left` are not in any."""
-        if self._made % self._slots == 0:
+        if self._slots and self._made % self._slots == 0:
             self._seconds = min(self._most, max(LEAST_SECONDS, ROUND * left / self._slots))
         self._made += 1
         return self._seconds

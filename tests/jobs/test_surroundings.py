@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.jobs.places import heed_interrupts
 from tests.jobs.zoos import make_zoo
@@ -76,6 +78,18 @@ def test_a_limit_is_a_line_and_the_next_run_goes_on(zoo: Path, tmp_path: Path, b
 def test_little_is_enough(zoo: Path, tmp_path: Path, before: str) -> None:
     ended = bash(f"{before} {scan(zoo, tmp_path / 'w')}")
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_many_small_models_need_few_open_files(tmp_path: Path) -> None:
+    """A mapped file keeps a descriptor, and a task opens dozens of models."""
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    for seed in range(300):
+        values = np.random.default_rng(seed).standard_normal((20, 16)).astype("f4")
+        save_file({"fc.weight": values}, zoo / f"{seed}.safetensors")
+    ended = bash(f"ulimit -n 64; {scan(zoo, tmp_path / 'w')}")
+    assert ended.returncode == 0, ended.stdout
 
 
 @pytest.mark.slow

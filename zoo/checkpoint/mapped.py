@@ -32,6 +32,12 @@ HEADERS = 1 << 28
 """Bytes of a file without a header of its own that are asked for when it is opened."""
 
 
+def mappable() -> int:
+    """How many files may stay mapped at once: each keeps a descriptor, of which others need some too."""
+    most = os.sysconf("SC_OPEN_MAX")
+    return most // 4 if most > 0 else 1 << 10
+
+
 Mapped = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zoospectra.jobs.exit import PROCESS, Exit, JobError, end_process
+from zoospectra.jobs.exit import KEPT, PROCESS, Exit, JobError, end_process
 
 
 def empty_folder() -> tempfile.TemporaryDirectory[str]:
@@ -44,8 +44,8 @@ def joining(address: str) -> Iterator[None]:
     def end() -> None:
         os.dup2(kept, 2)
         words = f"zoospectra: cluster.address={address}: what listens there has not let this driver in"
-        advice = "is it the head of a Ray cluster of this version? What was finished is kept"
-        end_process(f"{words} after {JOIN_SECONDS:.0f} s; {advice}", Exit.BROKE)
+        advice = "is it the head of a Ray cluster of this version?"
+        end_process(f"{words} after {JOIN_SECONDS:.0f} s; {advice} {KEPT.capitalize()}", Exit.BROKE)
 
     clock = threading.Timer(JOIN_SECONDS, end)
     clock.daemon = True
